@@ -1,0 +1,1 @@
+"""What everything stands on: errors, registry, runs, statistics, records. Torch-free."""

@@ -1,0 +1,17 @@
+"""Did-you-mean: what to say of a name that nobody knows."""
+
+import difflib
+from collections.abc import Iterable
+
+MAX_LISTED = 20
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return a remedy for an unknown name: the nearest known one, and the list of all."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    listed = ", ".join(names[:MAX_LISTED]) or "none"
+    if len(names) > MAX_LISTED:
+        listed += f" and {len(names) - MAX_LISTED} more"
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Known: {listed}"

@@ -1,0 +1,1 @@
+"""Protocols and frozen value types, one file per kind. No behaviour beyond validation."""

@@ -1,0 +1,61 @@
+"""Requests, sampling settings and completions: what goes into and comes out of the engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from burnish.base.errors import SettingError
+
+Finish = Literal["eos", "stop", "length"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How the next token is chosen. `temperature=0` is greedy.
+
+    Filters apply in the order repetition penalty, temperature, top-k, top-p, min-p, as in
+    transformers. `stop` strings end the text and are not part of it. The noise of a request
+    depends on `seed` and the position only, never on the batch.
+    """
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_k: int = 0  # 0: off
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks = [
+            ("max_new_tokens", self.max_new_tokens >= 1, "must be at least 1", "Ask for a token"),
+            ("temperature", self.temperature >= 0, "must not be negative", "0 is greedy"),
+            ("top_k", self.top_k >= 0, "must not be negative", "0 turns it off"),
+            ("top_p", 0 < self.top_p <= 1, "must lie in (0, 1]", "1 turns it off"),
+            ("min_p", 0 <= self.min_p < 1, "must lie in [0, 1)", "0 turns it off"),
+            ("repetition_penalty", self.repetition_penalty > 0, "must be positive", "1 is off"),
+        ]
+        for name, good, rule, remedy in checks:
+            if not good:
+                raise SettingError(name, getattr(self, name), rule, remedy=remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One text to continue. Requests with equal `prompt` tokens share its prefill."""
+
+    id: str
+    prompt: tuple[int, ...]
+    sampling: Sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """What the model wrote: `tokens` without the end token, `text` without the stop string."""
+
+    id: str
+    tokens: Sequence[int]
+    text: str
+    finish: Finish
+    num_passes: int

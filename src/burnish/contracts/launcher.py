@@ -1,0 +1,12 @@
+"""Maps over items: the same answer for any number of workers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+
+class Launcher(Protocol):
+    """Runs a function over items, somewhere."""
+
+    def map(self, fn: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """Yield `fn(item)` in the order of `items`; an exception of `fn` is raised here."""
+        ...

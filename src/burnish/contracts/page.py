@@ -1,0 +1,93 @@
+"""What a report page is made of. Disciplines fill these; `burnish.report` only draws them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One line or set of bars; `low` and `high` (same length) draw intervals."""
+
+    name: str
+    x: Sequence[float | str]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A plot, always shown with the table of its numbers behind it."""
+
+    title: str
+    kind: Literal["line", "bar", "points"]
+    series: Sequence[Series]
+    x_label: str
+    y_label: str
+    caption: str = ""
+    block: Literal["chart"] = "chart"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows under named columns; cells are strings or numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    caption: str = ""
+    block: Literal["table"] = "table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One prompt with two answers side by side; `*_right` colours them."""
+
+    prompt: str
+    answer: str
+    before: str
+    after: str
+    before_right: bool
+    after_right: bool
+    group: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """A browser of samples, filterable by what changed."""
+
+    title: str
+    samples: Sequence[Sample]
+    caption: str = ""
+    block: Literal["samples"] = "samples"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """A paragraph under a heading."""
+
+    title: str
+    text: str
+    block: Literal["text"] = "text"
+
+
+Block = Chart | Table | Samples | Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A whole report: the verdict sentence first, then gates, blocks and provenance.
+
+    `gates` are `Gate` rows as mappings; `headline` are (label, value, detail) tiles;
+    `command` reproduces the run; `provenance` is shown as a two-column table.
+    """
+
+    title: str
+    verdict: str
+    good: bool | None  # colours the verdict: True gain shown, False harm, None undecided
+    headline: Sequence[tuple[str, str, str]] = ()
+    gates: Sequence[Mapping[str, Any]] = ()
+    blocks: Sequence[Block] = ()
+    command: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)

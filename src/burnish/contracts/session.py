@@ -1,0 +1,33 @@
+"""What the decode loop asks of a network: slots that hold one growing sequence each."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Session(Protocol):
+    """Sequences in slots, with their state (keys and values, or whatever the network keeps)."""
+
+    def prefill(
+        self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
+    ) -> Float[Tensor, "B V"]:
+        """Start sequences in free slots; logits of each prompt's last token."""
+        ...
+
+    def step(self, tokens: Sequence[int]) -> Float[Tensor, "B V"]:
+        """Append one token to each of the slots 0, 1, ...; logits of the appended rows."""
+        ...
+
+    def snapshot(self, slot: int) -> Any:
+        """A copy of a slot's state, independent of what happens to the slot."""
+        ...
+
+    def restore(self, slot: int, snapshot: Any) -> None:
+        """Put a copied state into a free slot."""
+        ...
+
+    def move(self, source: int, target: int) -> None:
+        """Copy one slot over another."""
+        ...

@@ -1,0 +1,112 @@
+r"""Numbers as people and models write them: `-1,234.50`, `$5`, `3/4`, `1e3`, `\frac{3}{4}`.
+
+What counts as a number, in full:
+
+- digits with optional thousands commas, decimals, one `/denominator`, an exponent, or a mixed
+  number (`1 1/2`); a currency sign before and a percent sign after are ignored (50% is 50);
+- digits glued to a letter or underscore before them are no number (`H2O`, `x_1`), after them they
+  are (`5kg`); three or more parts joined by the same `.`, `/`, `:` or `-` are a date, a version or
+  a time, and no number (`2024-05-01`);
+- a minus sign counts only where it touches the number (or its currency sign) and nothing before
+  it on the line can be subtracted from: after a digit, a closing bracket or a percent sign, and
+  after a letter that touches it, it is an operator. So `is -3` and `= -3` are -3, while `5 -3`,
+  `5-3`, `5 - 3` and `covid-19` end in a positive number.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+MAX_DIGITS = 2000  # Python refuses to read integers beyond 4300 digits
+CURRENCIES = "$€£¥₹"
+
+_DIGITS = r"(?>[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)"
+_TOKEN = re.compile(
+    rf"""(?<![0-9A-Za-z_])(?<![0-9]\.)(?:
+      (?P<date> [0-9]++ (?P<joint>[./:-]) [0-9]++ (?:(?P=joint)[0-9]++)+ )
+    | (?:(?P<whole>[0-9]++)[ ](?=[0-9]++/[0-9]))?
+      (?P<top> {_DIGITS}(?:\.[0-9]++)? | (?<!\.)\.[0-9]++ )
+      (?: /(?P<bottom>{_DIGITS})(?!\.[0-9]) | [eE](?P<power>[+-]?[0-9]++)(?![0-9A-Za-z_]) )?
+    )""",
+    re.VERBOSE,
+)
+_FRACTION = re.compile(
+    r"\\[dt]?frac\s*+\{\s*+(-?[0-9.,]++)\s*+\}\s*+\{\s*+([0-9.,]++)\s*+\}",
+)
+_BEFORE_FRACTION = re.compile(r"(?<=[0-9])(?=\\[dt]?frac)")
+_LATEX = (("{,}", ","), ("\\,", ""), ("\\!", ""), ("\\$", "$"), ("\\%", "%"))
+_MINUS_SIGNS = str.maketrans("\u2212\ufe63\uff0d", "---")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """A number found in a text: `text` is how it was written, without commas and currency.
+
+    `value` is None where the digits mean no number that can be held: division by zero, or more
+    than `MAX_DIGITS` digits. `start` and `end` span it in the cleaned text, sign included.
+    """
+
+    text: str
+    value: Fraction | None
+    start: int
+    end: int
+
+
+def clean_text(text: str) -> str:
+    """Return `text` with the LaTeX and Unicode spellings of numbers turned into plain ones."""
+    text = text.translate(_MINUS_SIGNS)
+    for written, plain in _LATEX:
+        text = text.replace(written, plain)
+    return _FRACTION.sub(r"\1/\2", _BEFORE_FRACTION.sub(" ", text))
+
+
+def find_numbers(text: str) -> Iterator[Number]:
+    """Yield the numbers of a cleaned text from left to right (rules: see the module).
+
+    Source: ours. Linear in the length of the text.
+    Oracle: tests/data/test_numbers.py::test_planted_numbers_are_read
+    """
+    for match in _TOKEN.finditer(text):
+        if match["date"]:
+            continue
+        start, sign = _sign(text, match.start())
+        written = sign + match[0].replace(",", "")
+        yield Number(text=written, value=_value(match, sign), start=start, end=match.end())
+
+
+def read_number(text: str) -> Number | None:
+    """Return the number that the whole text is, or None where it is anything else."""
+    text = clean_text(text).strip()
+    number = next(find_numbers(text), None)
+    if number is None or number.start != 0:
+        return None
+    return number if text[number.end :].strip() in ("", ".", "%", "%.") else None
+
+
+def _sign(text: str, start: int) -> tuple[int, str]:
+    """Where the number that has its digits at `start` begins, and its sign."""
+    if start and text[start - 1] in CURRENCIES:
+        start -= 1
+    if start == 0 or text[start - 1] != "-":
+        return start, ""
+    before = start - 1
+    while before and text[before - 1] in " \t":
+        before -= 1
+    last = text[before - 1] if before else ""
+    touches = before == start - 1
+    if last and (last in "0123456789)]}%" or (touches and last.isalpha())):
+        return start, ""
+    return start - 1, "-"
+
+
+def _value(match: re.Match[str], sign: str) -> Fraction | None:
+    power = int(match["power"]) if match["power"] and len(match["power"]) < 6 else 0
+    if len(match[0]) > MAX_DIGITS or abs(power) > MAX_DIGITS or len(match["power"] or "") >= 6:
+        return None
+    bottom = int((match["bottom"] or "1").replace(",", ""))
+    if bottom == 0:
+        return None
+    value = Fraction(match["top"].replace(",", "")) / bottom * Fraction(10) ** power
+    value += int(match["whole"] or 0)
+    return -value if sign else value

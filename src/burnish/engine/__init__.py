@@ -1,0 +1,1 @@
+"""Generate text and score text: the one decode loop."""

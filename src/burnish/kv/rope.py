@@ -1,0 +1,66 @@
+"""Rotary positions, and what every attention over them shares."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def inverse_frequencies(config: Any) -> tuple[Float[Tensor, " D/2"], float]:
+    """Angle per position of each pair of dimensions, and the factor on cosine and sine.
+
+    Source: RoFormer, arXiv 2104.09864, eq. 15; the scaled kinds (linear, llama3, yarn) are
+    computed by transformers, which defines them.
+    Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
+    """
+    rope = config.rope_parameters
+    if rope["rope_type"] != "default":
+        from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+        frequencies, factor = ROPE_INIT_FUNCTIONS[rope["rope_type"]](config, "cpu")
+        return frequencies, float(factor)
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    exponents = torch.arange(0, size, 2, dtype=torch.float) / size
+    return 1.0 / (rope["rope_theta"] ** exponents), 1.0
+
+
+Rotation = tuple[Float[Tensor, "N 1 D"], Float[Tensor, "N 1 D"]]
+Windows = Sequence[int | None]  # sliding window of each layer [tokens]; None: full attention
+
+
+class Rope:
+    """Turns positions into rotations, and rotates rows by them."""
+
+    def __init__(self, config: Any) -> None:
+        self._frequencies, self._factor = inverse_frequencies(config)
+
+    def at(self, positions: Int[Tensor, " N"], dtype: torch.dtype) -> Rotation:
+        """Cosine and sine of each row's position; computed once per pass, used in all layers."""
+        if self._frequencies.device != positions.device:
+            self._frequencies = self._frequencies.to(positions.device)
+        angles = positions[:, None].float() * self._frequencies
+        angles = torch.cat((angles, angles), dim=-1)[:, None, :]
+        return (angles.cos() * self._factor).to(dtype), (angles.sin() * self._factor).to(dtype)
+
+
+def rotate(rows: Float[Tensor, "N H D"], rotation: Rotation) -> Float[Tensor, "N H D"]:
+    """Rotate each head of each row to its position (halves layout, as in Hugging Face weights).
+
+    Source: RoFormer, arXiv 2104.09864, eq. 34.
+    Oracle: tests/kv/test_rope.py::test_rotation_is_relative
+    """
+    cos, sin = rotation
+    half = rows.shape[-1] // 2
+    turned = torch.cat((-rows[..., half:], rows[..., :half]), dim=-1)
+    return rows * cos + turned * sin
+
+
+def repeat_kv(heads: Float[Tensor, "B K T D"], group: int) -> Float[Tensor, "B H T D"]:
+    """Give each query head its own copy of the key or value head that its group shares.
+
+    Source: grouped-query attention, arXiv 2305.13245.
+    Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
+    """
+    return heads if group == 1 else heads.repeat_interleave(group, dim=1)

@@ -1,0 +1,94 @@
+"""Every other causal model of transformers, through its own forward pass and cache.
+
+Slower than `decoder.py`, and right for any architecture: each sequence has a cache of its own, so
+no padding ever reaches a recurrent state.
+"""
+
+import copy
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Adapter(nn.Module):
+    """A transformers model behind the few calls that the engine and the trainer make."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.config = network.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    def logits_at(
+        self, sequences: Sequence[Sequence[int]], kept: Sequence[slice]
+    ) -> Float[Tensor, "R V"]:
+        """Logits of the kept rows of each sequence, one sequence after another.
+
+        One forward per sequence: padding would be wrong for state models.
+        Source: ours. Oracle: tests/models/test_adapters.py::test_logits_equal_transformers
+        """
+        rows = []
+        for tokens, keep in zip(sequences, kept, strict=True):
+            ids = torch.tensor([list(tokens)], device=self.device)
+            rows.append(self.network(input_ids=ids, use_cache=False).logits[0, keep])
+        return torch.cat(rows)
+
+    def session(self, num_slots: int) -> "AdapterSession":
+        """Slots for generation."""
+        return AdapterSession(self, num_slots)
+
+
+class AdapterSession:
+    """One cache of the model's own kind per slot."""
+
+    def __init__(self, adapter: Adapter, num_slots: int) -> None:
+        self._adapter = adapter
+        self._caches: list[Any] = [None] * num_slots
+        self._lengths = [0] * num_slots
+        names = inspect.signature(adapter.network.forward).parameters
+        self._cache_name = "cache_params" if "cache_params" in names else "past_key_values"
+
+    def prefill(
+        self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
+    ) -> Float[Tensor, "B V"]:
+        """Start sequences in free slots; logits of each prompt's last token."""
+        for slot in slots:
+            self._caches[slot], self._lengths[slot] = None, 0
+        return torch.stack([self._run(s, p) for s, p in zip(slots, prompts, strict=True)])
+
+    def step(self, tokens: Sequence[int]) -> Float[Tensor, "B V"]:
+        """Append one token to each of the slots 0, 1, ...; logits of the appended rows."""
+        return torch.stack([self._run(slot, [token]) for slot, token in enumerate(tokens)])
+
+    def snapshot(self, slot: int) -> Any:
+        """A copy of a slot's cache."""
+        return copy.deepcopy(self._caches[slot]), self._lengths[slot]
+
+    def restore(self, slot: int, snapshot: Any) -> None:
+        """Put a copied cache into a slot."""
+        self._caches[slot], self._lengths[slot] = copy.deepcopy(snapshot[0]), snapshot[1]
+
+    def move(self, source: int, target: int) -> None:
+        """Hand a slot's cache over: the source slot is dead afterwards."""
+        self._caches[target], self._lengths[target] = self._caches[source], self._lengths[source]
+        self._caches[source] = None
+
+    @torch.no_grad()
+    def _run(self, slot: int, tokens: Sequence[int]) -> Float[Tensor, " V"]:
+        ids = torch.tensor([list(tokens)], device=self._adapter.device)
+        start = self._lengths[slot]
+        settings: dict[str, Any] = {self._cache_name: self._caches[slot], "use_cache": True}
+        if self._cache_name == "past_key_values":
+            settings["position_ids"] = torch.arange(start, start + len(tokens))[None].to(ids)
+        out = self._adapter.network(input_ids=ids, **settings)
+        self._caches[slot] = getattr(out, self._cache_name)
+        self._lengths[slot] = start + len(tokens)
+        return out.logits[0, -1]

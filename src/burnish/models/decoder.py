@@ -1,0 +1,220 @@
+"""One clear decoder for Llama, Mistral, Qwen2, Qwen3 and SmolLM.
+
+Parameter names are Hugging Face's, so a checkpoint loads and saves without renaming and PEFT
+adapters fit. The decoder sees rows, never sequences: positions, cache and mask belong to the
+`Attend` object that the caller passes (see docs/decisions/0001-house.md).
+"""
+
+import itertools
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from burnish.contracts.attention import Attend
+from burnish.models.config import DecoderConfig
+
+
+def product(rows: Float[Tensor, "N d"], weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A matrix product whose rows do not depend on how many there are, in bf16 on a CPU.
+
+    The kernel gives the same bits for a row among any number of rows from two on; a single row
+    takes another path, so it is computed twice (and that is not slower: weights are read once).
+    Source: ours, measured. Oracle: tests/models/test_decoder.py::test_bf16_rows_are_invariant
+    """
+    if len(rows) == 1 and rows.dtype == torch.bfloat16 and rows.device.type == "cpu":
+        return F.linear(rows.expand(2, -1), weight, bias)[:1]
+    return F.linear(rows, weight, bias)
+
+
+class Linear(nn.Linear):
+    """A linear layer over rows."""
+
+    def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N e"]:
+        return product(rows, self.weight, self.bias)
+
+
+class RMSNorm(nn.Module):
+    """Scale rows to unit root mean square.
+
+    Source: arXiv 1910.07467, eq. 4.
+    Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
+    """
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, rows: Float[Tensor, "*N d"]) -> Float[Tensor, "*N d"]:
+        return F.rms_norm(rows, rows.shape[-1:], self.weight, self.eps)
+
+
+class Attention(nn.Module):
+    """Projections around the caller's `Attend`; queries and keys leave unrotated."""
+
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
+        super().__init__()
+        self.layer, self.head_dim = layer, config.head_dim
+        queries, keys = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+        self.sizes = [queries, keys, keys]
+        self.q_proj = Linear(config.d_model, queries, bias=config.qkv_bias)
+        self.k_proj = Linear(config.d_model, keys, bias=config.qkv_bias)
+        self.v_proj = Linear(config.d_model, keys, bias=config.qkv_bias)
+        self.o_proj = Linear(queries, config.d_model, bias=config.out_bias)
+        self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
+        self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
+        self.fused: Fused | None = None
+
+    def forward(self, rows: Float[Tensor, "N d"], attend: Attend) -> Float[Tensor, "N d"]:
+        if self.fused is not None:
+            parts = self.fused(rows).split(self.sizes, dim=-1)
+        else:
+            parts = (self.q_proj(rows), self.k_proj(rows), self.v_proj(rows))
+        query, key, value = (part.unflatten(-1, (-1, self.head_dim)) for part in parts)
+        if self.q_norm is not None and self.k_norm is not None:
+            query, key = self.q_norm(query), self.k_norm(key)
+        return self.o_proj(attend(self.layer, query, key, value).flatten(-2))
+
+
+class MLP(nn.Module):
+    """Gated feed-forward, SwiGLU.
+
+    Source: arXiv 2002.05202, eq. 6.
+    Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
+    """
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.gate_proj = Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
+        self.up_proj = Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
+        self.down_proj = Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
+        self.fused: Fused | None = None
+
+    def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N d"]:
+        if self.fused is not None:
+            gate, up = self.fused(rows).chunk(2, dim=-1)
+        else:
+            gate, up = self.gate_proj(rows), self.up_proj(rows)
+        return self.down_proj(F.silu(gate) * up)
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward, each behind a norm and added to the stream."""
+
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(config, layer)
+        self.mlp = MLP(config)
+        self.input_layernorm = RMSNorm(config.d_model, config.norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.d_model, config.norm_eps)
+
+    def forward(self, rows: Float[Tensor, "N d"], attend: Attend) -> Float[Tensor, "N d"]:
+        rows = rows + self.self_attn(self.input_layernorm(rows), attend)
+        return rows + self.mlp(self.post_attention_layernorm(rows))
+
+
+class Stack(nn.Module):
+    """Embedding, layers and final norm: the part that Hugging Face checkpoints call `model`."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_layers))
+        self.norm = RMSNorm(config.d_model, config.norm_eps)
+
+
+class Decoder(nn.Module):
+    """A causal language model over rows of tokens.
+
+    Source: the Llama family, arXiv 2302.13971; differences of each member in `DecoderConfig`.
+    Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
+    """
+
+    def __init__(self, shape: DecoderConfig, config: Any) -> None:
+        super().__init__()
+        self.shape = shape
+        self.config = config  # transformers' own, kept for saving and for PEFT
+        self.model = Stack(shape)
+        self.lm_head = Linear(shape.d_model, shape.vocab_size, bias=False)
+        self.checkpointing = False
+        self.tie_weights()
+
+    def tie_weights(self) -> None:
+        """Make the head share the embedding where the configuration says so."""
+        if self.shape.tied:
+            self.lm_head.weight = self.model.embed_tokens.weight
+
+    def hidden(
+        self,
+        tokens: Int[Tensor, " N"],
+        attend: Attend,
+        *,
+        first_layer: int = 0,
+        last_layer: int | None = None,
+        rows: Float[Tensor, "N d"] | None = None,
+    ) -> Float[Tensor, "N d"]:
+        """Run rows through layers `first_layer` up to, not including, `last_layer`.
+
+        With `rows`, enter the stream there instead of embedding `tokens`. The final norm is
+        part of the last layer: a partial pass returns the raw stream.
+        """
+        if rows is None:
+            rows = self.model.embed_tokens(tokens)
+        end = self.shape.num_layers if last_layer is None else last_layer
+        for layer in itertools.islice(self.model.layers, first_layer, end):
+            if self.checkpointing and torch.is_grad_enabled():
+                rows = checkpoint(layer, rows, attend, use_reentrant=False)
+            else:
+                rows = layer(rows, attend)
+        return self.model.norm(rows) if end == self.shape.num_layers else rows
+
+    def head(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N V"]:
+        """Logits of final hidden rows; pass only the rows whose logits are needed."""
+        return self.lm_head(rows)
+
+    def fuse(self) -> None:
+        """Lay query, key, value (and gate, up) weights side by side, for one product each.
+
+        The single projections become views of the fused storage, so memory does not grow and a
+        checkpoint still saves under its own names. Call `unfuse` before training.
+        """
+        for layer in self.model.layers:
+            attention, mlp = layer.self_attn, layer.mlp
+            attention.fused = Fused.of(attention.q_proj, attention.k_proj, attention.v_proj)
+            mlp.fused = Fused.of(mlp.gate_proj, mlp.up_proj)
+
+    def unfuse(self) -> None:
+        """Forget the fused products: single projections are used, and may be replaced (LoRA)."""
+        for layer in self.model.layers:
+            layer.self_attn.fused = layer.mlp.fused = None
+
+
+class Fused:
+    """Several linear layers with the same input as one matrix product."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.weight, self.bias = weight, bias
+
+    @classmethod
+    def of(cls, *linears: nn.Linear) -> "Fused":
+        """Move the weights of `linears` into one tensor and leave views in their place."""
+        weight = _join([linear.weight for linear in linears])
+        biases = [linear.bias for linear in linears if linear.bias is not None]
+        return cls(weight, _join(biases) if biases else None)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Outputs of all layers side by side along the last dimension."""
+        return product(rows, self.weight, self.bias)
+
+
+def _join(parameters: list[nn.Parameter]) -> Tensor:
+    whole = torch.cat([parameter.data for parameter in parameters])
+    for parameter, view in zip(
+        parameters, whole.split([len(p) for p in parameters]), strict=True
+    ):
+        parameter.data = view
+    return whole

@@ -1,0 +1,62 @@
+"""Write a model as a Hugging Face folder that transformers and vLLM load."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from burnish.base.errors import StorageError
+from burnish.models.adapters import Adapter
+from burnish.models.decoder import Decoder
+from burnish.models.load import Model
+
+
+def save_model(model: Model, folder: Path) -> Path:
+    """Save weights, configuration, tokenizer and chat template; replaces `folder` as a whole.
+
+    Source: ours. Oracle: tests/models/test_save.py::test_saved_folder_has_the_same_logits
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as place:
+            target = Path(place) / "model"
+            target.mkdir()
+            _write(model, target)
+            if folder.exists():
+                folder.rename(Path(place) / "old")
+            target.rename(folder)
+    except OSError as error:
+        raise StorageError(
+            "model folder", str(folder), f"cannot be written ({error.strerror or error})",
+            remedy="Free disk space or choose another folder",
+        ) from error
+    return folder
+
+
+def _write(model: Model, target: Path) -> None:
+    network = model.network
+    if isinstance(network, Adapter):
+        network.network.save_pretrained(target)
+    else:
+        _write_decoder(network, model.dtype, target)
+    model.tokenizer.save_pretrained(target)
+
+
+def _write_decoder(decoder: Decoder, dtype: torch.dtype, target: Path) -> None:
+    from safetensors.torch import save_file
+    from transformers import GenerationConfig
+
+    state = {name: tensor.detach().cpu().clone() for name, tensor in decoder.state_dict().items()}
+    if decoder.shape.tied:
+        del state["lm_head.weight"]
+    save_file(state, target / "model.safetensors", metadata={"format": "pt"})
+    config = _with_dtype(decoder.config, dtype)
+    config.save_pretrained(target)
+    GenerationConfig.from_model_config(config).save_pretrained(target)
+
+
+def _with_dtype(config: Any, dtype: torch.dtype) -> Any:
+    copied = type(config).from_dict(config.to_dict())
+    copied.dtype = dtype
+    return copied
