@@ -1,11 +1,12 @@
 """The seam between a decoder and whatever owns positions and the cache."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
 
+@runtime_checkable
 class Attend(Protocol):
     """Answers a layer's queries. It owns positions, rotation, cache and mask.
 

@@ -35,6 +35,7 @@ class Sampling:
             ("top_p", 0 < self.top_p <= 1, "must lie in (0, 1]", "1 turns it off"),
             ("min_p", 0 <= self.min_p < 1, "must lie in [0, 1)", "0 turns it off"),
             ("repetition_penalty", self.repetition_penalty > 0, "must be positive", "1 is off"),
+            ("stop", all(self.stop), "must not hold an empty string", "It would end every text"),
         ]
         for name, good, rule, remedy in checks:
             if not good:
@@ -59,3 +60,20 @@ class Completion:
     text: str
     finish: Finish
     num_passes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRequest:
+    """A completion to score after its prompt. Requests with equal `prompt` share its rows."""
+
+    id: str
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """`logprobs[i]` [nats] is the log-probability of completion token i after all before it."""
+
+    id: str
+    logprobs: list[float]

@@ -1,9 +1,10 @@
 """Maps over items: the same answer for any number of workers."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Launcher(Protocol):
     """Runs a function over items, somewhere."""
 

@@ -1,12 +1,13 @@
 """What the decode loop asks of a network: slots that hold one growing sequence each."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
 
+@runtime_checkable
 class Session(Protocol):
     """Sequences in slots, with their state (keys and values, or whatever the network keeps)."""
 

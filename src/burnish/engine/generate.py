@@ -32,6 +32,8 @@ def generate(
     Raises SettingError for an empty prompt or one that leaves no room in the model's window.
     Source: ours. Oracle: tests/engine/test_generate.py::test_greedy_equals_naive_loop
     """
+    if batch_size < 1:
+        raise SettingError("batch_size", batch_size, "must be at least 1", remedy="16 is usual")
     if not requests:
         return []
     for request in requests:
@@ -78,7 +80,7 @@ class _Row:
         stop = self.request.sampling.stop
         if not stop:
             return False
-        tail = max(map(len, stop)) + 8  # a token may hold one character or several
+        tail = max(len(word.encode()) for word in stop) + 8  # a token may hold a single byte
         return any(word in self._text_of(self.tokens[-tail:]) for word in stop)
 
     def completion(self, finish: Finish) -> Completion:

@@ -12,10 +12,8 @@ from burnish.contracts.generation import Sampling
 NEGLIGIBLE_NATS = 30.0  # exp(-30) of 49,152 tokens together: under 5e-9, below float32's rounding
 
 
-def keyed_noise(
-    seeds: Sequence[int], positions: Sequence[int], tokens: Int[Tensor, "B V"]
-) -> Float[Tensor, "B V"]:
-    """Gumbel noise of each token, from the request's seed, the position and the token only.
+def keyed_noise(keys: Int[Tensor, " S"], tokens: Int[Tensor, " S"]) -> Float[Tensor, " S"]:
+    """Gumbel noise of each (draw, token) pair; the draw's key comes from its seed and position.
 
     Neither the batch, the order of requests nor the device can change it, and drafted decoding
     draws the same noise for the same position. A rounding error in the logits changes the chosen
@@ -23,8 +21,7 @@ def keyed_noise(
     Source: the Gumbel-max trick, arXiv 1411.0030, section 2; the hash is SplitMix64.
     Oracle: tests/engine/test_sample.py::test_frequencies_equal_probabilities
     """
-    keys = [_key(seed, position) for seed, position in zip(seeds, positions, strict=True)]
-    state = torch.tensor(keys, device=tokens.device)[:, None] + tokens * -7046029254386353131
+    state = keys + tokens * -7046029254386353131
     state = (state ^ _shifted(state, 30)) * -4658895280553007687
     state = (state ^ _shifted(state, 27)) * -7723592293110705685
     bits = _shifted(state ^ _shifted(state, 31), 11)
@@ -36,7 +33,7 @@ def _key(seed: int, position: int) -> int:
     return int.from_bytes(digest, signed=True)
 
 
-def _shifted(state: Int[Tensor, "B V"], num_bits: int) -> Int[Tensor, "B V"]:
+def _shifted(state: Int[Tensor, " S"], num_bits: int) -> Int[Tensor, " S"]:
     """Logical shift to the right: torch's keeps the sign."""
     return (state >> num_bits) & ((1 << (64 - num_bits)) - 1)
 
@@ -104,10 +101,13 @@ def _draw(
 ) -> Int[Tensor, " B"]:
     """The largest logit after noise; tokens that 30 nats rule out get none, which saves time."""
     possible = logits > logits.amax(dim=-1, keepdim=True) - NEGLIGIBLE_NATS
-    num_possible = int(possible.sum(dim=-1).max())
-    values, tokens = logits.topk(num_possible, dim=-1)
-    best = (values + keyed_noise(seeds, positions, tokens)).argmax(dim=-1, keepdim=True)
-    return tokens.gather(-1, best)[:, 0]
+    rows, tokens = possible.nonzero(as_tuple=True)
+    keys = [_key(seed, position) for seed, position in zip(seeds, positions, strict=True)]
+    noise = keyed_noise(torch.tensor(keys, device=logits.device)[rows], tokens)
+    counts = possible.sum(dim=-1).tolist()
+    perturbed = (logits[rows, tokens] + noise).split(counts)
+    best = [row.argmax() for row in perturbed]
+    return torch.stack([t[b] for t, b in zip(tokens.split(counts), best, strict=True)])
 
 
 def _penalised(

@@ -157,8 +157,9 @@ class StepAttend:
         lengths = torch.tensor(cache.lengths[:num_rows], device=cells.device)
         self._longest = rounded(max(cache.lengths[:num_rows]) + 1)
         self._rotation = rope.at(lengths, cells.dtype)
-        self._slots = torch.arange(num_rows, device=cells.device)
-        self._lengths = lengths
+        heads = torch.arange(num_rows * cells.shape[3], device=cells.device)
+        per_slot = lengths.repeat_interleave(cells.shape[3])
+        self._rows = heads * cells.shape[4] + per_slot  # of the cache seen as [slots*K*T, D]
         distance = lengths[:, None] - torch.arange(self._longest, device=cells.device)
         self._masks = {
             window: self._mask(distance, window, cells.dtype) for window in set(windows)
@@ -174,8 +175,8 @@ class StepAttend:
         """Attention output of every row; writes keys and values into the cache."""
         query, key = rotate(query, self._rotation), rotate(key, self._rotation)
         keys, values = self._cache.cells[layer]
-        keys[self._slots, :, self._lengths] = key
-        values[self._slots, :, self._lengths] = value
+        keys.view(-1, keys.shape[-1]).index_copy_(0, self._rows, key.flatten(0, 1))
+        values.view(-1, values.shape[-1]).index_copy_(0, self._rows, value.flatten(0, 1))
         out = F.scaled_dot_product_attention(
             query.unflatten(1, (keys.shape[1], -1)),
             keys[: self._num, :, : self._longest],

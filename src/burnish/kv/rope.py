@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def inverse_frequencies(config: Any) -> tuple[Float[Tensor, " D/2"], float]:
+def inverse_frequencies(config: Any) -> tuple[Float[Tensor, " pairs"], float]:
     """Angle per position of each pair of dimensions, and the factor on cosine and sine.
 
     Source: RoFormer, arXiv 2104.09864, eq. 15; the scaled kinds (linear, llama3, yarn) are

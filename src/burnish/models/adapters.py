@@ -55,6 +55,7 @@ class AdapterSession:
         self._lengths = [0] * num_slots
         names = inspect.signature(adapter.network.forward).parameters
         self._cache_name = "cache_params" if "cache_params" in names else "past_key_values"
+        self._takes_positions = "position_ids" in names
 
     def prefill(
         self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
@@ -86,7 +87,7 @@ class AdapterSession:
         ids = torch.tensor([list(tokens)], device=self._adapter.device)
         start = self._lengths[slot]
         settings: dict[str, Any] = {self._cache_name: self._caches[slot], "use_cache": True}
-        if self._cache_name == "past_key_values":
+        if self._takes_positions:
             settings["position_ids"] = torch.arange(start, start + len(tokens))[None].to(ids)
         out = self._adapter.network(input_ids=ids, **settings)
         self._caches[slot] = getattr(out, self._cache_name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from burnish.base.errors import ModelError, StorageError
+from burnish.base.errors import BurnishError, ModelError, StorageError
 from burnish.base.progress import say
 from burnish.base.records import file_hash
 
@@ -107,7 +107,7 @@ def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
         if not folder.exists():  # another process may have finished first
             place.rename(folder)
     except OSError as error:
-        if isinstance(error, StorageError):
+        if isinstance(error, BurnishError):  # some are OSErrors of their own kind
             raise
         raise StorageError(
             "cache folder", str(folder.parent), f"cannot be written ({error.strerror or error})",

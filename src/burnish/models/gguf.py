@@ -50,8 +50,6 @@ def convert_gguf(source: Path, folder: Path) -> None:
     tensors = {}
     for tensor in reader.tensors:
         name = _rename(tensor.name, source)
-        if name is None:
-            continue
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype("float32")
         if fields["general.architecture"] == "llama" and ".q_proj." in name + ".":
             values = _unpermute(values, config.num_attention_heads)
@@ -64,9 +62,7 @@ def convert_gguf(source: Path, folder: Path) -> None:
     _generation_config(config).save_pretrained(folder)
 
 
-def _rename(name: str, source: Path) -> str | None:
-    if name == "rope_freqs.weight":  # llama3's scaled frequencies; the configuration holds them
-        return None
+def _rename(name: str, source: Path) -> str:
     parts = name.split(".")
     block = f"model.layers.{parts[1]}." if parts[0] == "blk" else ""
     key, suffix = (parts[2], parts[3]) if block else (parts[0], parts[1])
@@ -94,11 +90,12 @@ def _config(fields: dict[str, Any], names: set[str], source: Path) -> Any:
             f"must be one of {', '.join(ARCHITECTURES)}",
             remedy="Use the model's Hugging Face folder instead",
         )
-    if "rope_freqs.weight" in names:
+    scaling = fields.get(f"{kind}.rope.scaling.type", "none")
+    if "rope_freqs.weight" in names or scaling != "none":
         raise ModelError(
             "GGUF file",
             source.name,
-            "must not carry its own rotary frequencies",
+            "must not scale its rotary frequencies",
             remedy="Use the model's Hugging Face folder instead",
         )
     num_heads = fields[f"{kind}.attention.head_count"]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from burnish.base.errors import MissingFileError, ModelError, UnknownNameError
-from burnish.base.registry import suggest
+from burnish.base.naming import suggest
 from burnish.models.adapters import Adapter
 from burnish.models.cache import EMBEDDED, converted_gguf, get_embedded
 from burnish.models.config import decoder_config

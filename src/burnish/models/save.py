@@ -1,5 +1,6 @@
 """Write a model as a Hugging Face folder that transformers and vLLM load."""
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -40,20 +41,29 @@ def _write(model: Model, target: Path) -> None:
         network.network.save_pretrained(target)
     else:
         _write_decoder(network, model.dtype, target)
+        _write_generation_config(model, target)
     model.tokenizer.save_pretrained(target)
 
 
 def _write_decoder(decoder: Decoder, dtype: torch.dtype, target: Path) -> None:
     from safetensors.torch import save_file
-    from transformers import GenerationConfig
 
     state = {name: tensor.detach().cpu().clone() for name, tensor in decoder.state_dict().items()}
     if decoder.shape.tied:
         del state["lm_head.weight"]
     save_file(state, target / "model.safetensors", metadata={"format": "pt"})
-    config = _with_dtype(decoder.config, dtype)
-    config.save_pretrained(target)
-    GenerationConfig.from_model_config(config).save_pretrained(target)
+    _with_dtype(decoder.config, dtype).save_pretrained(target)
+
+
+def _write_generation_config(model: Model, target: Path) -> None:
+    """The model's own, where it has one: often only that file names all end tokens."""
+    from transformers import GenerationConfig
+
+    source = model.folder / "generation_config.json"
+    if source.is_file():
+        shutil.copy(source, target)
+    else:
+        GenerationConfig.from_model_config(model.config).save_pretrained(target)
 
 
 def _with_dtype(config: Any, dtype: torch.dtype) -> Any:

@@ -1,0 +1,173 @@
+"""Log-probabilities of given texts: one pass, prompts shared, the head on scored rows only."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from burnish.base.errors import SettingError
+from burnish.base.meter import Meter
+from burnish.contracts.generation import Scored, ScoreRequest
+from burnish.kv.rope import Rope
+from burnish.kv.shared import SharedAttend
+from burnish.models.adapters import Adapter
+from burnish.models.decoder import Decoder
+from burnish.models.load import Model
+
+HEAD_ROWS = 256  # rows whose logits exist at once: 50 MB in fp32 for a vocabulary of 49,152
+
+
+def score(
+    model: Model,
+    requests: Sequence[ScoreRequest],
+    *,
+    batch_rows: int = 2048,
+    meter: Meter | None = None,
+) -> list[Scored]:
+    """Log-probability [nats] of every completion token, in the order of the requests.
+
+    A pass holds at most `batch_rows` rows; only a request that is longer has a pass of its own.
+    The meter counts completion tokens as `scored` and computed prompt tokens as `prefilled`.
+    Raises SettingError for an empty prompt or completion, or one beyond the model's window.
+    Source: ours. Oracle: tests/engine/test_score.py::test_scores_equal_full_logits
+    """
+    if batch_rows < 1:
+        raise SettingError("batch_rows", batch_rows, "must be at least 1", remedy="2048 is usual")
+    for request in requests:
+        _check_room(request, model.max_position)
+    meter = meter or Meter()
+    network = model.network
+    logprobs: list[list[float]] = [[] for _ in requests]
+    with torch.inference_mode():
+        if isinstance(network, Adapter):
+            found = _score_apart(network, requests, meter)
+        else:
+            found = _score_shared(network, requests, batch_rows, meter)
+        for index, values in found:
+            logprobs[index] = values
+    return [Scored(id=r.id, logprobs=v) for r, v in zip(requests, logprobs, strict=True)]
+
+
+def _check_room(request: ScoreRequest, max_position: int) -> None:
+    for name in ("prompt", "completion"):
+        if not getattr(request, name):
+            raise SettingError(name, request.id, "must not be empty", remedy="Give it a token")
+    if (length := len(request.prompt) + len(request.completion)) > max_position:
+        raise SettingError(
+            f"prompt and completion of {request.id}",
+            length,
+            f"must fit the model's window of {max_position} tokens",
+            remedy="Shorten the prompt",
+        )
+
+
+@dataclass(kw_only=True)
+class _Group:
+    """Requests with the same prompt. Its rows: the prompt, each completion but its last token."""
+
+    prompt: tuple[int, ...]
+    members: list[tuple[int, ScoreRequest]] = field(default_factory=list)
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.prompt) + sum(self.branches)
+
+    @property
+    def branches(self) -> list[int]:
+        return [len(request.completion) - 1 for _, request in self.members]
+
+    def tokens(self) -> list[int]:
+        return [*self.prompt, *(t for _, r in self.members for t in r.completion[:-1])]
+
+    def scored_rows(self, begin: int) -> list[int]:
+        """Rows that predict the completions: the prompt's last, then each one's own."""
+        last = begin + len(self.prompt) - 1
+        rows, start = [], last + 1
+        for length in self.branches:
+            rows += [last, *range(start, start + length)]
+            start += length
+        return rows
+
+
+def _score_shared(
+    decoder: Decoder, requests: Sequence[ScoreRequest], batch_rows: int, meter: Meter
+) -> Iterator[tuple[int, list[float]]]:
+    rope = Rope(decoder.config)
+    for groups in _passes(_groups(requests, batch_rows), batch_rows):
+        branches = [(len(group.prompt), group.branches) for group in groups]
+        device = decoder.lm_head.weight.device
+        attend = SharedAttend(branches, rope, decoder.shape.windows).to(device)
+        tokens = [token for group in groups for token in group.tokens()]
+        hidden = decoder.hidden(torch.tensor(tokens, device=device), attend)
+        rows: list[int] = []
+        begin = 0
+        for group in groups:
+            rows += group.scored_rows(begin)
+            begin += group.num_rows
+        members = [member for group in groups for member in group.members]
+        targets = [token for _, request in members for token in request.completion]
+        meter.add("prefilled", sum(len(group.prompt) for group in groups))
+        meter.add("scored", len(targets))
+        meter.add("passes", 1)
+        values: list[float] = []
+        for start in range(0, len(rows), HEAD_ROWS):
+            some = slice(start, start + HEAD_ROWS)
+            values += _gathered(decoder.head(hidden[rows[some]]), targets[some])
+        yield from _dealt(members, values)
+
+
+def _score_apart(
+    adapter: Adapter, requests: Sequence[ScoreRequest], meter: Meter
+) -> Iterator[tuple[int, list[float]]]:
+    """One pass per request: a state model has no rows that two completions could share."""
+    for index, request in enumerate(requests):
+        tokens = [*request.prompt, *request.completion[:-1]]
+        logits = adapter.logits_at([tokens], [slice(len(request.prompt) - 1, None)])
+        meter.add("prefilled", len(request.prompt))
+        meter.add("scored", len(request.completion))
+        meter.add("passes", 1)
+        yield index, _gathered(logits, request.completion)
+
+
+def _groups(requests: Sequence[ScoreRequest], batch_rows: int) -> list[_Group]:
+    """Requests by prompt; a prompt with more completions than fit a pass comes again."""
+    groups: list[_Group] = []
+    current: dict[tuple[int, ...], _Group] = {}
+    for index, request in enumerate(requests):
+        group = current.get(request.prompt)
+        if group is None or group.num_rows + len(request.completion) - 1 > batch_rows:
+            group = current[request.prompt] = _Group(prompt=request.prompt)
+            groups.append(group)
+        group.members.append((index, request))
+    return groups
+
+
+def _passes(groups: Sequence[_Group], batch_rows: int) -> Iterator[list[_Group]]:
+    """As many groups in a pass as fit, at least one."""
+    some: list[_Group] = []
+    for group in groups:
+        if some and sum(other.num_rows for other in some) + group.num_rows > batch_rows:
+            yield some
+            some = []
+        some.append(group)
+    if some:
+        yield some
+
+
+def _gathered(logits: Float[Tensor, "R V"], targets: Sequence[int]) -> list[float]:
+    """Log-softmax of each row at its target, in fp32 whatever the model computes in."""
+    logits = logits.float()
+    at = torch.tensor(targets, device=logits.device)[:, None]
+    return (logits.gather(-1, at)[:, 0] - logits.logsumexp(-1)).tolist()
+
+
+def _dealt(
+    members: Sequence[tuple[int, ScoreRequest]], values: Sequence[float]
+) -> Iterator[tuple[int, list[float]]]:
+    start = 0
+    for index, request in members:
+        end = start + len(request.completion)
+        yield index, list(values[start:end])
+        start = end

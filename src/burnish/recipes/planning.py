@@ -1,0 +1,139 @@
+"""What a run will take, said before it starts: from shapes, settings and a short calibration."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from burnish.base.errors import DoesNotFitError
+from burnish.base.files import read_json
+from burnish.models.cache import EMBEDDED, embedded_folder
+from burnish.recipes.settings import ImproveSettings
+
+GUESSED_PROMPT_TOKENS = 64  # template and task of the presets; said as a guess in the plan
+GUESSED_ANSWER_TOKENS = 16
+PARAMS_OF_EMBEDDED = {"smollm2-135m": 134_515_008}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What this machine does, from products of the sizes that a small model has."""
+
+    flops_per_s: float
+    bytes_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Predicted cost of a run; `minutes` is set beside the actual time in the report."""
+
+    minutes: float
+    memory_bytes: int
+    disk_bytes: int
+    generated_tokens: int
+    prefilled_tokens: int
+    trained_tokens: int
+
+    def sentence(self) -> str:
+        """One line for people."""
+        return (
+            f"plan: about {self.minutes:.0f} minutes, {self.memory_bytes / 1e9:.1f} GB memory, "
+            f"{self.disk_bytes / 1e9:.1f} GB disk; {self.generated_tokens:,} tokens written, "
+            f"{self.prefilled_tokens:,} read, {self.trained_tokens:,} trained on"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `result.json`."""
+        return asdict(self)
+
+
+def calibrate(clock: Callable[[], float] = time.perf_counter) -> Calibration:
+    """Two short numpy products, no torch: one bound by arithmetic, one by memory.
+
+    Source: ours.
+    """
+    wide, rows = np.ones((1024, 1024), np.float32), np.ones((512, 1024), np.float32)
+    big, one = np.ones((4096, 4096), np.float32), np.ones(4096, np.float32)
+
+    def best(product: Callable[[], object]) -> float:
+        times = []
+        for _ in range(6):
+            start = clock()
+            product()
+            times.append(clock() - start)
+        return min(times)
+
+    return Calibration(
+        flops_per_s=2 * 512 * 1024 * 1024 / best(lambda: rows @ wide),
+        bytes_per_s=big.nbytes / best(lambda: big @ one),
+    )
+
+
+def make_plan(settings: ImproveSettings, num_params: int, machine: Calibration) -> Plan:
+    """Predict a run from the counts of tasks and samples.
+
+    A decode step streams the weights once for a batch and computes two FLOPs a parameter a row;
+    a trained token costs three times a read one.
+    Source: the usual 2N and 6N counts, arXiv 2001.08361, section 2.1.
+    Oracle: tests/recipes/test_planning.py::test_plan_scales
+    """
+    split, sample, measure = settings.split, settings.sample, settings.measure
+    answers = settings.rounds * split.train * (sample.num_samples + sample.num_extra)
+    votes = answers  # the majority vote spends the same tokens on the held-out tasks
+    greedy = 3 * split.heldout + (settings.rounds + 1) * split.dev
+    generated = (answers + votes + greedy) * GUESSED_ANSWER_TOKENS
+    prompts = 2 * settings.rounds * split.train + 4 * split.heldout
+    prefilled = (prompts + split.dev) * GUESSED_PROMPT_TOKENS
+    learned = settings.rounds * split.train * settings.select.max_per_task // 2
+    length = GUESSED_PROMPT_TOKENS + GUESSED_ANSWER_TOKENS
+    trained = learned * length * settings.train.epochs
+    flops = 2.0 * num_params * (generated + prefilled + 3 * trained)
+    stream = num_params * 2 / machine.bytes_per_s * generated / settings.batch_size
+    width = 4 if settings.train.method == "full" else 2
+    return Plan(
+        minutes=(flops / machine.flops_per_s + stream) / 60 + 0.75,
+        memory_bytes=int(num_params * (width * (4 if width == 4 else 2)) + 2e9),
+        disk_bytes=int((settings.rounds + 1) * num_params * 4 + 1e8),
+        generated_tokens=generated,
+        prefilled_tokens=prefilled,
+        trained_tokens=trained,
+    )
+
+
+def check_fits(plan: Plan, folder: Path) -> None:
+    """Raise DoesNotFitError (exit status 3) where memory or disk is too small."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if plan.memory_bytes > memory:
+        raise DoesNotFitError(
+            "memory", f"{memory / 1e9:.1f} GB", f"must hold {plan.memory_bytes / 1e9:.1f} GB",
+            remedy="Use a smaller model, or --set train.method=lora",
+        )
+    place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    if plan.disk_bytes > free:
+        raise DoesNotFitError(
+            f"disk of {place}", f"{free / 1e9:.1f} GB free",
+            f"must hold {plan.disk_bytes / 1e9:.1f} GB",
+            remedy="Free some space, or name another place with --runs",
+        )
+
+
+def guess_params(spec: str) -> int:
+    """Parameters of a model by its file sizes, without loading it; 1e9 where nothing is here yet.
+
+    The plan says that it is a guess; `models show` counts exactly.
+    """
+    if spec in PARAMS_OF_EMBEDDED:
+        return PARAMS_OF_EMBEDDED[spec]
+    folder = embedded_folder(spec) if spec in EMBEDDED else Path(spec)
+    weights = list(folder.glob("*.safetensors")) or list((folder / "model").glob("*.safetensors"))
+    if not weights:
+        return 1_000_000_000
+    config = read_json(weights[0].parent / "config.json")
+    width = 4 if config.get("dtype", config.get("torch_dtype")) == "float32" else 2
+    return sum(path.stat().st_size for path in weights) // width

@@ -1,0 +1,89 @@
+"""Fine-tune a copy of the model on selected answers, and save it as a Hugging Face folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from burnish.base.errors import IncompleteError
+from burnish.base.meter import Meter
+from burnish.base.stages import Stage
+from burnish.contracts.record import Record
+from burnish.data.chat import render_example
+from burnish.models.adapters import Adapter
+from burnish.models.load import Model, load_model
+from burnish.models.save import save_model
+from burnish.recipes.actor import Actor
+from burnish.train import lora
+from burnish.train.examples import Example
+from burnish.train.loop import Fitted, fit
+from burnish.train.settings import TrainSettings
+
+
+def to_examples(model: Model, records: Sequence[Record]) -> list[Example]:
+    """The conversations to learn, under the model's own chat template."""
+    examples = []
+    for record in records:
+        prompt, answer = render_example(model.tokenizer, record.prompt, record.answer)
+        examples.append(Example(id=record.id, prompt=tuple(prompt), answer=tuple(answer)))
+    return examples
+
+
+def teach(
+    stage: Stage, actor: Actor, records: Sequence[Record], settings: TrainSettings, meter: Meter
+) -> dict[str, Any]:
+    """Train on the records and save `model/`; the base model itself is not changed.
+
+    Raises IncompleteError where there is nothing to learn from.
+    """
+    if not records:
+        raise IncompleteError(
+            "training set", 0, "must hold a right answer, and none of the samples was right",
+            remedy="Use easier tasks, more samples (--set sample.num_samples=16) or a larger model",
+        )
+    model = load_model(actor.spec, precision=actor.precision, device=actor.device)
+    actor.release()
+    examples = to_examples(model, records)
+    longest = max(examples, key=len)
+    if len(longest) > settings.pass_tokens:
+        settings = type(settings)(**{**vars(settings), "pass_tokens": len(longest)})
+    fitted = fit(model, examples, settings, folder=stage.path, event=stage.event, meter=meter)
+    save_model(merged(model, fitted), stage.path / "model")
+    (stage.path / "training-state.pt").unlink()
+    return {
+        "num_examples": len(examples),
+        "num_steps": fitted.num_steps,
+        "answer_tokens": fitted.num_tokens,
+        "losses": fitted.losses,
+    }
+
+
+def merged(model: Model, fitted: Fitted) -> Model:
+    """The trained model without wrappers; adapters are folded in before rounding to its dtype.
+
+    Source: ours. Oracle: tests/recipes/test_teaching.py::test_merged_equals_adapted
+    """
+    if fitted.wrapped is None:
+        network = model.network.to(model.dtype)
+        return Model(**{**vars(model), "network": network.eval()})
+    changes = lora.deltas(fitted.wrapped)
+    exact = load_model(str(model.folder), precision="fp32", device=str(model.device))
+    module = exact.network.network if isinstance(exact.network, Adapter) else exact.network
+    prefix = "network." if isinstance(exact.network, Adapter) else ""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if prefix + name in changes:
+                parameter.add_(changes[prefix + name])
+    if isinstance(exact.network, Adapter):
+        network: Any = exact.network.to(model.dtype)
+    else:
+        exact.network.unfuse()
+        network = exact.network.to(model.dtype)
+        network.tie_weights()
+    return Model(**{**vars(exact), "network": network, "dtype": model.dtype})
+
+
+def model_path(stage_path: Path) -> Path:
+    """Where a teach stage left its model."""
+    return stage_path / "model"

@@ -1,0 +1,46 @@
+"""Examples, and the order in which a run sees them: a plain function of the seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from burnish.base.errors import InputError
+from burnish.base.rng import stream
+from burnish.data.packing import pack
+from burnish.train.settings import TrainSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A text to learn: the loss is on the answer's tokens only."""
+
+    id: str
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+
+Pass = tuple[int, ...]  # indices of the examples of one forward pass
+Step = tuple[Pass, ...]
+
+
+def plan_steps(examples: Sequence[Example], settings: TrainSettings) -> list[Step]:
+    """Every step of the run, as passes of example indices; the same for the same seed.
+
+    Passes are packed by length and never exceed `pass_tokens`, so nothing is padded; every epoch
+    sees each example once.
+    Source: ours. Oracle: tests/train/test_examples.py::test_every_example_once_an_epoch
+    """
+    if not examples:
+        raise InputError("training set", 0, "must hold an example", remedy="Sample more answers")
+    steps: list[Step] = []
+    for epoch in range(settings.epochs):
+        rng = stream(settings.seed, "epoch", epoch)
+        order = rng.permutation(len(examples)).tolist()
+        for begin in range(0, len(order), settings.examples_per_step):
+            chosen = order[begin : begin + settings.examples_per_step]
+            lengths = [len(examples[index]) for index in chosen]
+            bins = pack(lengths, settings.pass_tokens, rng=rng)
+            steps.append(tuple(tuple(chosen[place] for place in one) for one in bins))
+    return steps

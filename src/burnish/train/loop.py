@@ -1,0 +1,149 @@
+"""The one training loop."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from burnish.base.errors import IncompleteError
+from burnish.base.meter import Meter
+from burnish.base.progress import track
+from burnish.base.rng import derive_seed
+from burnish.models.load import Model
+from burnish.train import lora
+from burnish.train.checkpoint import load_checkpoint, save_checkpoint, seed_everything
+from burnish.train.examples import Example, Step, plan_steps
+from burnish.train.objective import Objective, supervised
+from burnish.train.schedule import learning_rate
+from burnish.train.settings import TrainSettings
+
+Event = Callable[..., None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What training left: the network in place, peft's wrapper if any, and the curve."""
+
+    wrapped: Any
+    losses: list[float]  # mean nats per answer token, one a step
+    num_steps: int
+    num_tokens: int
+
+
+def fit(
+    model: Model,
+    examples: Sequence[Example],
+    settings: TrainSettings,
+    *,
+    folder: Path,
+    event: Event,
+    meter: Meter,
+    objective: Objective = supervised,
+) -> Fitted:
+    """Train `model` in place; killed and called again on the same folder it goes on exactly.
+
+    Frozen weights stay in the model's dtype; what is trained is kept in fp32. The gradient of a
+    step is the mean over all answer tokens of the step, however many passes it took.
+    Raises InputError without examples and IncompleteError when the loss stops being finite.
+    Source: ours. Oracle: tests/train/test_loop.py::test_resumed_equals_straight
+    """
+    steps = plan_steps(examples, settings)
+    seed_everything(derive_seed(settings.seed, "train"))
+    trainer = _Trainer(model, settings, objective)
+    path = folder / "training-state.pt"
+    losses: list[float] = []
+    if path.exists():
+        losses = load_checkpoint(path, trainer.network, trainer.optimizer)["losses"]
+        event("training_resumed", step=len(losses), num_steps=len(steps))
+    with track(len(steps), "train", unit="step") as bar:
+        bar.advance(len(losses))
+        for index in range(len(losses), len(steps)):
+            started = time.perf_counter()
+            rate = learning_rate(settings, index, len(steps))
+            loss, norm, tokens = trainer.step(steps[index], examples, rate)
+            if not math.isfinite(loss):
+                raise IncompleteError(
+                    "training loss", str(loss), f"must stay finite (step {index})",
+                    remedy="Lower learning_rate, or use --precision fp32",
+                )
+            losses.append(loss)
+            rows = sum(len(examples[i]) for one in steps[index] for i in one)
+            meter.add("trained_on", rows)
+            event("train_step", step=index, loss=loss, grad_norm=norm, learning_rate=rate,
+                  answer_tokens=tokens, seconds=time.perf_counter() - started)
+            bar.advance(1)
+            if (index + 1) % settings.save_every_steps == 0 or index + 1 == len(steps):
+                save_checkpoint(path, trainer.network, trainer.optimizer, {"losses": losses})
+    return Fitted(
+        wrapped=trainer.wrapped,
+        losses=losses,
+        num_steps=len(steps),
+        num_tokens=sum(len(e.answer) for e in examples) * settings.epochs,
+    )
+
+
+class _Trainer:
+    """Network, optimiser and accelerate's plumbing around one step."""
+
+    def __init__(self, model: Model, settings: TrainSettings, objective: Objective) -> None:
+        from accelerate import Accelerator
+
+        self.settings, self.objective = settings, objective
+        network = model.network.train()
+        if settings.method == "lora":
+            self.wrapped = lora.attach(network, settings.lora)
+        else:
+            self.wrapped = None
+            network.float().requires_grad_(True)
+        self._autocast = settings.method == "full" and model.dtype == torch.bfloat16
+        self._device = model.device
+        network.checkpointing = settings.gradient_checkpointing
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.network = network
+        self.accelerator = Accelerator(cpu=model.device.type == "cpu")
+        optimizer = torch.optim.AdamW(
+            self.parameters, lr=0.0, betas=settings.betas, weight_decay=settings.weight_decay
+        )
+        self.optimizer = self.accelerator.prepare(optimizer)
+
+    def step(
+        self, step: Step, examples: Sequence[Example], rate: float
+    ) -> tuple[float, float, int]:
+        """One optimiser step; mean loss per answer token, gradient norm, answer tokens.
+
+        With several processes each takes its share of the passes, and gradients are summed.
+        """
+        num_tokens = sum(len(examples[index].answer) for one in step for index in one)
+        total = torch.zeros((), device=self._device)
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        for one in step[rank::world]:
+            with self._precision():
+                loss = self.objective(self.network, [examples[index] for index in one])
+            self.accelerator.backward(loss / num_tokens)
+            total += loss.detach()
+        self._sum_over_processes(total)
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(total) / num_tokens, float(norm or 0.0), num_tokens
+
+    def _sum_over_processes(self, total: torch.Tensor) -> None:
+        if self.accelerator.num_processes == 1:
+            return
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            torch.distributed.all_reduce(parameter.grad)
+        torch.distributed.all_reduce(total)
+
+    def _precision(self) -> Any:
+        if self._autocast:
+            return torch.autocast(self._device.type, dtype=torch.bfloat16)
+        return nullcontext()

@@ -1,0 +1,75 @@
+"""Low-rank adapters through peft: attach, and fold into full-precision weights."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from burnish.models.adapters import Adapter
+from burnish.models.decoder import Decoder
+from burnish.train.settings import LoraSettings
+
+
+def attach(network: Decoder | Adapter, settings: LoraSettings) -> Any:
+    """Freeze the network and put fp32 adapters on its linear layers; returns peft's wrapper.
+
+    The network itself then computes with the adapters; the wrapper saves and merges them.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    if isinstance(network, Decoder):
+        network.unfuse()
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=_targets(network),
+        task_type=None,
+    )
+    wrapped = get_peft_model(network, config)
+    for parameter in _trainable(wrapped):
+        parameter.data = parameter.data.float()
+    return wrapped
+
+
+def deltas(wrapped: Any) -> dict[str, Tensor]:
+    """The change of each adapted weight, in fp32, under the weight's own name.
+
+    Source: LoRA, arXiv 2106.09685, eq. 3. Oracle: tests/train/test_lora.py::test_deltas
+    """
+    found = {}
+    for name, module in wrapped.base_model.model.named_modules():
+        if hasattr(module, "get_delta_weight"):
+            found[f"{name}.weight"] = module.get_delta_weight("default").detach().float()
+    return found
+
+
+def save_adapter(wrapped: Any, folder: Path) -> None:
+    """Write the adapters in PEFT's own format."""
+    wrapped.save_pretrained(folder)
+
+
+def _trainable(module: nn.Module) -> Iterator[nn.Parameter]:
+    return (parameter for parameter in module.parameters() if parameter.requires_grad)
+
+
+def _targets(network: Decoder | Adapter) -> list[str] | str:
+    """Linear layers of the blocks; the head stays as it is."""
+    if isinstance(network, Decoder):
+        return ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    head = network.network.get_output_embeddings()
+    names = {
+        name.rsplit(".", 1)[-1]
+        for name, module in network.named_modules()
+        if module is not head and (isinstance(module, nn.Linear) or _is_conv1d(module))
+    }
+    return rf".*\.({'|'.join(sorted(map(re.escape, names)))})"
+
+
+def _is_conv1d(module: nn.Module) -> bool:
+    return type(module).__name__ == "Conv1D" and isinstance(
+        getattr(module, "weight", None), torch.Tensor
+    )

@@ -1,0 +1,26 @@
+"""What a step minimises. An objective is a plain function of a network and examples."""
+
+from collections.abc import Callable, Sequence
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from burnish.models.adapters import Adapter
+from burnish.models.decoder import Decoder
+from burnish.train.examples import Example
+from burnish.train.forward import answer_logits
+
+Objective = Callable[[Decoder | Adapter, Sequence[Example]], Float[Tensor, ""]]
+
+
+def supervised(
+    network: Decoder | Adapter, examples: Sequence[Example]
+) -> Float[Tensor, ""]:
+    """Sum of the answers' cross-entropies [nats]; the loop divides by the step's tokens.
+
+    A sum, not a mean, so that accumulating over passes gives every token the same weight.
+    Source: ours. Oracle: tests/train/test_loop.py::test_accumulated_equals_whole
+    """
+    logits, targets = answer_logits(network, examples)
+    return F.cross_entropy(logits.float(), targets, reduction="sum")

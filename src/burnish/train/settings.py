@@ -1,0 +1,55 @@
+"""How to train: one frozen record of every choice."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from burnish.base.errors import SettingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings:
+    """Low-rank adapters on every linear layer of the blocks.
+
+    Source: LoRA, arXiv 2106.09685, section 4.1: the update is `alpha / rank * B @ A`.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """One training run. A step takes `examples_per_step` examples, in as many passes as memory
+    asks for: `pass_tokens` bounds the rows of one forward pass and changes no number.
+    """
+
+    method: Literal["lora", "full"] = "lora"
+    lora: LoraSettings = LoraSettings()
+    learning_rate: float = 1e-3
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_frac: float = 0.1
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    epochs: int = 2
+    examples_per_step: int = 16
+    pass_tokens: int = 2048
+    gradient_checkpointing: bool = False
+    save_every_steps: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "examples_per_step", "pass_tokens", "save_every_steps"):
+            if getattr(self, name) < 1:
+                raise SettingError(
+                    name, getattr(self, name), "must be at least 1", remedy="Raise it"
+                )
+        if self.learning_rate <= 0:
+            raise SettingError(
+                "learning_rate", self.learning_rate, "must be positive", remedy="1e-3 suits LoRA"
+            )
+        if not 0 <= self.warmup_frac < 1:
+            raise SettingError(
+                "warmup_frac", self.warmup_frac, "must lie in [0, 1)", remedy="0 starts at once"
+            )

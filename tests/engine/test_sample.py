@@ -1,0 +1,223 @@
+"""Sampling against exact probabilities, transformers' filters and a hash written out."""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from burnish.base.errors import SettingError
+from burnish.contracts.generation import Sampling
+from burnish.engine import sample as sample_module
+from burnish.engine.sample import filtered, keyed_noise, next_tokens
+
+Next = Callable[..., list[int]]
+NUM_DRAWS = 20_000
+
+
+def logits_of(num_rows: int, *, seed: int = 0, size: int = 97, spread: float = 3.0) -> Tensor:
+    return torch.randn(num_rows, size, generator=torch.Generator().manual_seed(seed)) * spread
+
+
+def check_frequencies(next_of: Next) -> None:
+    """Drawn tokens pass a chi-square test against the softmax, over seeds and over positions.
+
+    Seeded, so a pass is a pass for ever; an honest sampler fails one seeding in a million.
+    """
+    logits = logits_of(1, size=13, spread=1.5)
+    sampling = [Sampling(temperature=0.7, seed=seed) for seed in range(NUM_DRAWS)]
+    rows = logits.expand(NUM_DRAWS, -1)
+    over_seeds = next_of(rows, sampling, [0] * NUM_DRAWS)
+    over_positions = next_of(rows, sampling[:1] * NUM_DRAWS, list(range(NUM_DRAWS)))
+    wanted = (logits[0].double() / 0.7).softmax(-1) * NUM_DRAWS
+    for drawn in (over_seeds, over_positions):
+        counts = torch.bincount(torch.tensor(drawn), minlength=13).double()
+        assert stats.chisquare(counts.numpy(), wanted.numpy()).pvalue > 1e-6
+    pairs = torch.zeros(13, 13, dtype=torch.double)  # neighbours in position are independent
+    for one, other in zip(over_positions[::2], over_positions[1::2], strict=True):
+        pairs[one, other] += 1
+    p = wanted / NUM_DRAWS
+    joint = (p[:, None] * p[None, :] * NUM_DRAWS / 2).flatten()
+    rare = joint < 5
+    counts = torch.cat([pairs.flatten()[~rare], pairs.flatten()[rare].sum()[None]])
+    expected = torch.cat([joint[~rare], joint[rare].sum()[None]])
+    assert stats.chisquare(counts.numpy(), expected.numpy()).pvalue > 1e-6
+
+
+def test_frequencies_equal_probabilities() -> None:
+    check_frequencies(next_tokens)
+
+
+def spoil_noise(monkeypatch: pytest.MonkeyPatch, change: Callable[..., Tensor]) -> None:
+    monkeypatch.setattr(sample_module, "keyed_noise", change)
+    with pytest.raises(AssertionError):
+        check_frequencies(next_tokens)
+
+
+def test_planted_noise_of_half_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = keyed_noise
+    spoil_noise(monkeypatch, lambda *args: exact(*args) * 0.9)
+
+
+def test_planted_noise_without_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = keyed_noise
+    spoil_noise(monkeypatch, lambda seeds, at, tokens: exact(seeds, [0] * len(at), tokens))
+
+
+def test_planted_noise_of_neighbouring_positions_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = keyed_noise
+    spoil_noise(monkeypatch, lambda s, at, tokens: exact(s, [n // 2 for n in at], tokens))
+
+
+def splitmix(seed: int, position: int, token: int) -> float:
+    """The noise in plain Python integers: SplitMix64's finaliser, then -log(-log(u))."""
+    mask = (1 << 64) - 1
+    key = hashlib.blake2b(f"{seed}/{position}".encode(), digest_size=8).digest()
+    state = (int.from_bytes(key, "big") + token * 0x9E3779B97F4A7C15) & mask
+    state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & mask
+    uniform = (((state ^ (state >> 31)) >> 11) + 0.5) / 2**53
+    return -math.log(-math.log(uniform))
+
+
+def test_noise_is_splitmix() -> None:
+    tokens = torch.tensor([[0, 1, 49151], [5, 6, 7]])
+    found = keyed_noise([3, -8], [0, 1000], tokens)
+    for row, (seed, position) in enumerate([(3, 0), (-8, 1000)]):
+        wanted = [splitmix(seed, position, int(token)) for token in tokens[row]]
+        assert found[row].tolist() == pytest.approx(wanted, rel=1e-6)
+
+
+def check_filters(filter_rows: Callable[[Tensor, Sequence[Sampling]], Tensor]) -> None:
+    """Rows with different settings, all at once, equal transformers' warpers one after another."""
+    from transformers import (
+        LogitsProcessorList,
+        MinPLogitsWarper,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+
+    settings = [
+        Sampling(temperature=t, top_k=k, top_p=p, min_p=m)
+        for t in (1.0, 0.6, 1.7)
+        for k in (0, 1, 5, 500)
+        for p in (1.0, 0.9, 0.3, 0.001)
+        for m in (0.0, 0.1, 0.9)
+    ]
+    logits = logits_of(len(settings))
+    found = filter_rows(logits.clone(), settings)
+    for row, s in enumerate(settings):
+        warpers = LogitsProcessorList([TemperatureLogitsWarper(s.temperature)])
+        warpers += [TopKLogitsWarper(s.top_k)] if s.top_k else []
+        warpers += [TopPLogitsWarper(s.top_p)] if s.top_p < 1 else []
+        warpers += [MinPLogitsWarper(s.min_p)] if s.min_p else []
+        wanted = warpers(None, logits[row : row + 1].clone())[0]
+        torch.testing.assert_close(found[row], wanted, atol=1e-6, rtol=1e-6)
+
+
+def test_filters_equal_transformers() -> None:
+    check_filters(filtered)
+
+
+def test_planted_top_p_drops_the_crossing_token() -> None:
+    def strict(logits: Tensor, settings: Sequence[Sampling]) -> Tensor:
+        found = filtered(logits, settings)
+        for row, s in enumerate(settings):
+            if s.top_p < 1 and len(kept := found[row].isfinite().nonzero()) > 1:
+                found[row, kept[found[row][kept].argmin()]] = -torch.inf
+        return found
+
+    with pytest.raises(AssertionError):
+        check_filters(strict)
+
+
+def test_planted_temperature_after_the_filters() -> None:
+    def late(logits: Tensor, settings: Sequence[Sampling]) -> Tensor:
+        plain = [Sampling(**{**vars(s), "temperature": 1.0}) for s in settings]
+        temperatures = torch.tensor([s.temperature for s in settings])[:, None]
+        return filtered(logits, plain) / temperatures
+
+    with pytest.raises(AssertionError):
+        check_filters(late)
+
+
+def test_top_k_keeps_ties() -> None:
+    logits = torch.tensor([[1.0, 3.0, 3.0, 2.0]])
+    kept = filtered(logits, [Sampling(temperature=1.0, top_k=1)]).isfinite()[0]
+    assert kept.tolist() == [False, True, True, False]
+
+
+def check_penalty(penalise: Callable[..., Tensor]) -> None:
+    """Seen tokens, of either sign of logit, as transformers' processor."""
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    penalties = [1.0, 1.3, 0.8]
+    logits = logits_of(3)
+    texts = [[1, 5, 9, 5], [2], [50, 51, 52, 96]]
+    seen = torch.zeros(3, 97, dtype=torch.bool)
+    for row, tokens in enumerate(texts):
+        seen[row, tokens] = True
+    found = penalise(logits, [Sampling(repetition_penalty=p) for p in penalties], seen)
+    for row, (penalty, tokens) in enumerate(zip(penalties, texts, strict=True)):
+        processor = RepetitionPenaltyLogitsProcessor(penalty)
+        wanted = processor(torch.tensor([tokens]), logits[row : row + 1].clone())[0]
+        torch.testing.assert_close(found[row], wanted)
+
+
+def test_penalty_equals_transformers() -> None:
+    check_penalty(sample_module._penalised)
+
+
+def test_planted_penalty_rewards_negative_logits() -> None:
+    def divided(logits: Tensor, settings: Sequence[Sampling], seen: Tensor) -> Tensor:
+        penalty = torch.tensor([s.repetition_penalty for s in settings])[:, None]
+        return torch.where(seen, logits / penalty, logits)
+
+    with pytest.raises(AssertionError):
+        check_penalty(divided)
+
+
+def test_rows_do_not_depend_on_each_other() -> None:
+    """Greedy and sampled rows with all kinds of filters: the same token alone and together."""
+    settings = [
+        Sampling(),
+        Sampling(temperature=1.0, seed=5),
+        Sampling(temperature=1.0, seed=5, top_k=3),
+        Sampling(temperature=0.5, seed=6, top_p=0.8, repetition_penalty=1.4),
+        Sampling(repetition_penalty=5.0),
+        Sampling(temperature=3.0, seed=7, min_p=0.05),
+    ]
+    logits, positions = logits_of(6), [0, 3, 3, 9, 1, 2]
+    seen = logits_of(6, seed=1) > 0
+    together = next_tokens(logits, settings, positions, seen)
+    alone = [
+        next_tokens(logits[i : i + 1], settings[i : i + 1], positions[i : i + 1], seen[i : i + 1])
+        for i in range(6)
+    ]
+    assert [[token] for token in together] == alone
+    assert together[0] == int(logits[0].argmax())
+
+
+def test_dropping_negligible_tokens_changes_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = logits_of(400, spread=8.0)
+    settings = [Sampling(temperature=1.0, seed=seed) for seed in range(400)]
+    quick = next_tokens(logits, settings, [0] * 400)
+    monkeypatch.setattr(sample_module, "NEGLIGIBLE_NATS", 1e9)
+    assert next_tokens(logits, settings, [0] * 400) == quick
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"max_new_tokens": 0}, {"temperature": -0.1}, {"top_k": -1}, {"top_p": 0.0},
+        {"top_p": 1.1}, {"min_p": 1.0}, {"repetition_penalty": 0.0}, {"stop": ("a", "")},
+    ],
+)  # fmt: skip
+def test_settings_outside_their_range(setting: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match=next(iter(setting))):
+        Sampling(**setting)

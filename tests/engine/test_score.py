@@ -1,0 +1,173 @@
+"""Scores against transformers' logits of each whole text."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from fixtures.tiny import ADAPTED, DECODERS, reference_logits, texts
+
+from burnish.base.errors import SettingError
+from burnish.base.meter import Meter
+from burnish.contracts.generation import Scored, ScoreRequest
+from burnish.engine import score as score_module
+from burnish.engine.score import score
+from burnish.models.load import Model
+
+Score = Callable[..., list[Scored]]
+
+
+def requests() -> list[ScoreRequest]:
+    """Three prompts, each with several completions, one of them a single token, out of order."""
+    one, two, three = (tuple(tokens) for tokens in texts([13, 1, 30]))
+    completions = [tuple(tokens) for tokens in texts([4, 1, 9, 2, 1, 6, 17], seed=8)]
+    prompts = [one, two, one, three, one, two, three]
+    pairs = zip(prompts, completions, strict=True)
+    return [ScoreRequest(id=f"s{i}", prompt=p, completion=c) for i, (p, c) in enumerate(pairs)]
+
+
+def wanted(reference: Any, request: ScoreRequest) -> torch.Tensor:
+    tokens = [*request.prompt, *request.completion]
+    logprobs = reference_logits(reference, tokens).double().log_softmax(-1)
+    start = len(request.prompt)
+    return torch.stack([logprobs[t - 1, tokens[t]] for t in range(start, len(tokens))])
+
+
+def check_scores(score_texts: Score, model: Model, reference: Any, **settings: Any) -> None:
+    asked = requests()
+    found = score_texts(model, asked, **settings)
+    assert [scored.id for scored in found] == [request.id for request in asked]
+    for scored, request in zip(found, asked, strict=True):
+        logprobs = torch.tensor(scored.logprobs, dtype=torch.double)
+        torch.testing.assert_close(logprobs, wanted(reference, request), atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", [*DECODERS, *ADAPTED])
+def test_scores_equal_full_logits(family: str, tiny_model: Any, tiny_reference: Any) -> None:
+    check_scores(score, tiny_model(family), tiny_reference(family))
+
+
+@pytest.mark.parametrize("batch_rows", [1, 14, 20, 45])
+def test_passes_of_any_size_agree(batch_rows: int, tiny_model: Any, tiny_reference: Any) -> None:
+    check_scores(score, tiny_model("mistral"), tiny_reference("mistral"), batch_rows=batch_rows)
+
+
+def test_head_in_pieces_agrees(
+    tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_module, "HEAD_ROWS", 3)
+    check_scores(score, tiny_model("llama"), tiny_reference("llama"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_shared_equals_separate(precision: str, tiny_model: Any) -> None:
+    """Alone and among others: in bf16 the same bits, since every kernel sees the same rows."""
+    model = tiny_model("llama-biased", precision)
+    together = score(model, requests())
+    alone = [score(model, [request])[0] for request in requests()]
+    if precision == "bf16":
+        assert together == alone
+    for one, other in zip(together, alone, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+def test_planted_rows_one_late(
+    tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(self: Any, begin: int) -> list[int]:
+        return [max(row - 1, 0) for row in exact(self, begin)]
+
+    exact = score_module._Group.scored_rows
+    monkeypatch.setattr(score_module._Group, "scored_rows", late)
+    with pytest.raises(AssertionError):
+        check_scores(score, tiny_model("llama"), tiny_reference("llama"))
+
+
+def test_planted_first_token_from_the_prompts_first_row(
+    tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first(self: Any, begin: int) -> list[int]:
+        last = begin + len(self.prompt) - 1
+        return [begin if row == last else row for row in exact(self, begin)]
+
+    exact = score_module._Group.scored_rows
+    monkeypatch.setattr(score_module._Group, "scored_rows", first)
+    with pytest.raises(AssertionError):
+        check_scores(score, tiny_model("llama"), tiny_reference("llama"))
+
+
+def test_planted_completions_see_their_siblings(
+    tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Joined(score_module.SharedAttend):
+        def __init__(self, groups: Any, rope: Any, windows: Any) -> None:
+            super().__init__([(length, [sum(own)]) for length, own in groups], rope, windows)
+
+    monkeypatch.setattr(score_module, "SharedAttend", Joined)
+    with pytest.raises(AssertionError):
+        check_scores(score, tiny_model("llama"), tiny_reference("llama"))
+
+
+def test_accounting(tiny_model: Any) -> None:
+    """Each prompt once a pass, each completion token once."""
+    meter = Meter("s")
+    score(tiny_model("llama"), requests(), meter=meter)
+    totals = meter.totals()
+    assert totals["prefilled"] == 13 + 1 + 30
+    assert totals["scored"] == 4 + 1 + 9 + 2 + 1 + 6 + 17
+    assert totals["passes"] == 1
+    apart = Meter("s")
+    score(tiny_model("gpt2"), requests(), meter=apart)
+    assert apart.totals()["prefilled"] == 3 * 13 + 2 * 1 + 2 * 30
+    assert apart.totals()["scored"] == totals["scored"]
+    assert apart.totals()["passes"] == 7
+
+
+def test_passes_hold_no_more_rows_than_asked(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[list[Any]] = []
+
+    def watched(groups: Any, batch_rows: int) -> Any:
+        for some in exact(groups, batch_rows):
+            passes.append(some)
+            yield some
+
+    exact = score_module._passes
+    monkeypatch.setattr(score_module, "_passes", watched)
+    score(tiny_model("llama"), requests(), batch_rows=24)
+    for some in passes:
+        single = len(some) == 1 and len(some[0].members) == 1
+        assert single or sum(group.num_rows for group in some) <= 24
+    assert sum(len(group.members) for some in passes for group in some) == 7
+
+
+def test_requests_that_cannot_be_scored(tiny_model: Any) -> None:
+    def asked(prompt: Sequence[int], completion: Sequence[int]) -> list[ScoreRequest]:
+        return [ScoreRequest(id="a", prompt=tuple(prompt), completion=tuple(completion))]
+
+    model = dataclasses.replace(tiny_model("llama"), max_position=10)
+    with pytest.raises(SettingError, match="prompt must not be empty, got 'a'"):
+        score(model, asked([], [5]))
+    with pytest.raises(SettingError, match="completion must not be empty, got 'a'"):
+        score(model, asked([5], []))
+    with pytest.raises(SettingError, match="window of 10 tokens, got 11"):
+        score(model, asked([5] * 8, [5] * 3))
+    with pytest.raises(SettingError, match="batch_rows"):
+        score(model, asked([5], [5]), batch_rows=0)
+    assert len(score(model, asked([5] * 8, [5] * 2))[0].logprobs) == 2
+    assert score(model, []) == []
+
+
+@pytest.mark.weights
+def test_smollm2_scores_equal_transformers(smollm2: Any, smollm2_reference: Any) -> None:
+    encode = smollm2.tokenizer.encode
+    prompt = tuple(encode("Question: what is 7 times 8?\nAnswer:"))
+    answers = [" 56", " 54", " The answer is 56.", " I do not know, ask me later."]
+    asked = [ScoreRequest(id=a, prompt=prompt, completion=tuple(encode(a))) for a in answers]
+    for scored, request in zip(score(smollm2, asked), asked, strict=True):
+        logprobs = torch.tensor(scored.logprobs, dtype=torch.double)
+        torch.testing.assert_close(
+            logprobs, wanted(smollm2_reference, request), atol=1e-4, rtol=1e-4
+        )

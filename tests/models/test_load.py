@@ -1,0 +1,151 @@
+"""From specs to models, and what the errors say."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fixtures.tiny import packed_logits, texts
+
+from burnish.base.errors import MissingFileError, ModelError, SettingError, UnknownNameError
+from burnish.models import precision as precision_module
+from burnish.models.adapters import Adapter
+from burnish.models.decoder import Decoder
+from burnish.models.load import choose_device, load_model, resolve_folder
+from burnish.models.precision import choose_precision
+
+
+@pytest.fixture
+def copied(tiny_folder: Any, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_folder("llama"), tmp_path / "model"))
+
+
+def change(file: Path, **fields: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
+
+
+def test_claimed_families_get_our_decoder(tiny_model: Any) -> None:
+    model = tiny_model("llama")
+    assert isinstance(model.network, Decoder)
+    assert (model.dtype, model.eos_ids, model.max_position) == (torch.float32, {2}, 4096)
+    assert not any(p.requires_grad for p in model.network.parameters())
+    assert not model.network.training
+    tied = model.network
+    assert tied.lm_head.weight is tied.model.embed_tokens.weight
+    assert isinstance(tiny_model("gpt2").network, Adapter)
+    assert tiny_model("mamba").max_position > 10**6
+
+
+def test_bf16_is_the_fp32_model_rounded(tiny_model: Any) -> None:
+    full, half = tiny_model("qwen3").network, tiny_model("qwen3", "bf16").network
+    for name, tensor in full.state_dict().items():
+        assert torch.equal(tensor.bfloat16(), half.state_dict()[name]), name
+
+
+def test_run_folders_hold_their_model_inside(copied: Path) -> None:
+    assert resolve_folder(str(copied)) == copied
+    assert resolve_folder(str(copied.parent)) == copied
+
+
+def test_shards_and_stored_frequencies_are_read(copied: Path, tiny_model: Any) -> None:
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(copied / "model.safetensors")
+    (copied / "model.safetensors").unlink()
+    names = sorted(state)
+    save_file({n: state[n] for n in names[::2]}, copied / "model-00001-of-00002.safetensors")
+    rest = {n: state[n] for n in names[1::2]}
+    rest["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(3)
+    save_file(rest, copied / "model-00002-of-00002.safetensors")
+    found = packed_logits(load_model(str(copied), precision="fp32").network, texts())
+    wanted = packed_logits(tiny_model("llama").network, texts())
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_missing_and_surplus_weights_are_named(copied: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = copied / "model.safetensors"
+    state = load_file(file)
+    save_file(state | {"model.extra": torch.ones(1)}, file)
+    with pytest.raises(ModelError, match="do not fit its config.json, got 'model.extra'"):
+        load_model(str(copied))
+    del state["model.norm.weight"]
+    save_file(state, file)
+    with pytest.raises(ModelError, match=r"do not fit its config.json, got 'model.norm.weight'"):
+        load_model(str(copied))
+    file.unlink()
+    with pytest.raises(ModelError, match="must hold"):
+        load_model(str(copied))
+
+
+def test_end_tokens_come_from_the_generation_settings(copied: Path) -> None:
+    change(copied / "generation_config.json", eos_token_id=[0, 2])
+    assert load_model(str(copied)).eos_ids == {0, 2}
+    (copied / "generation_config.json").unlink()
+    assert load_model(str(copied)).eos_ids == {2}
+    change(copied / "config.json", eos_token_id=None)
+    assert load_model(str(copied)).eos_ids == frozenset()
+
+
+def test_specs_that_name_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownNameError, match="smollm2-135m"):
+        load_model("smolm2-135m")
+    with pytest.raises(MissingFileError, match="existing file"):
+        load_model("absent.gguf")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match=r"must hold config.json"):
+        load_model("empty")
+
+
+def test_hub_without_network_is_one_sentence() -> None:
+    with pytest.raises(ModelError, match="could not be fetched from the hub"):
+        load_model("nobody/no-such-model")
+
+
+def test_broken_configuration_is_one_sentence(copied: Path) -> None:
+    (copied / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_model(str(copied))
+
+
+def test_folder_without_tokenizer(copied: Path) -> None:
+    for file in copied.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(ModelError, match="tokenizer of model"):
+        load_model(str(copied))
+
+
+def test_models_that_generate_no_text_are_refused(tmp_path: Path) -> None:
+    from transformers import T5Config
+
+    T5Config().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="cannot be loaded by transformers"):
+        load_model(str(tmp_path))
+
+
+def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    assert choose_precision("fp32", cpu) == torch.float32
+    assert choose_precision("bf16", cpu) == torch.bfloat16
+    assert choose_precision("auto", torch.device("cuda")) == torch.bfloat16
+    with pytest.raises(SettingError, match="must be auto, fp32 or bf16"):
+        choose_precision("fp16", cpu)
+    for times, wanted in [((1.0, 0.8), torch.bfloat16), ((1.0, 0.9), torch.float32)]:
+        probed = dict(zip(("fp32", "bf16"), times, strict=True))
+        monkeypatch.setattr(precision_module, "probe", lambda probed=probed: probed)
+        assert choose_precision("auto", cpu) == wanted
+
+
+def test_probe_times_both_formats() -> None:
+    times = precision_module.probe()
+    assert times.keys() == {"fp32", "bf16"}
+    assert all(0 < seconds < 10 for seconds in times.values())
+
+
+def test_device() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
