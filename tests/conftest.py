@@ -10,6 +10,7 @@ from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tiny models, threads only wait
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `fixtures`, also in spawned processes
 pytest_plugins = ["fixtures.tiny", "fixtures.shell"]

@@ -179,6 +179,42 @@ def test_rows_come_back_from_every_format(tmp_path, name):
     assert read_records(tmp_path / name) == [{"id": "x", "sizes": [1, 2]}]
 
 
+def check_rows_of_different_keys(write, path):
+    """What any row has comes back; what a row lacks is null."""
+    write(path, [{"a": 1}, {"b": "x", "a": 2}, {}, {"c": [3]}])
+    assert read_records(path) == [
+        {"a": 1, "b": None, "c": None},
+        {"a": 2, "b": "x", "c": None},
+        {"a": None, "b": None, "c": None},
+        {"a": None, "b": None, "c": [3]},
+    ]
+
+
+def test_parquet_keeps_columns_that_the_first_row_lacks(tmp_path):
+    check_rows_of_different_keys(write_records, tmp_path / "a.parquet")
+
+
+def test_planted_columns_of_the_first_row(tmp_path):
+    def first(path, rows):
+        keys = list(rows[0])
+        write_records(path, [{key: row.get(key) for key in keys} for row in rows])
+
+    with pytest.raises(AssertionError):
+        check_rows_of_different_keys(first, tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("rows", [[{"a": 1}, {"a": "x"}], [{"a": {}}], [{"a": [1, {"b": 2}]}]])
+def test_rows_that_parquet_cannot_hold(tmp_path, rows):
+    with pytest.raises(InputError, match=r"must have one type a column, got .*jsonl"):
+        write_records(tmp_path / "a.parquet", rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_rows_come_back_from_parquet(tmp_path):
+    write_records(tmp_path / "a.parquet", [])
+    assert read_records(tmp_path / "a.parquet") == []
+
+
 def test_equal_rows_make_equal_gzip_files(tmp_path):
     write_records(tmp_path / "a.jsonl.gz", ROWS)
     write_records(tmp_path / "b.jsonl.gz", iter(ROWS))

@@ -52,25 +52,24 @@ def test_frequencies_equal_probabilities() -> None:
     check_frequencies(next_tokens)
 
 
-def spoil_noise(monkeypatch: pytest.MonkeyPatch, change: Callable[..., Tensor]) -> None:
-    monkeypatch.setattr(sample_module, "keyed_noise", change)
+def spoil(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[..., Any]) -> None:
+    monkeypatch.setattr(sample_module, name, change)
     with pytest.raises(AssertionError):
         check_frequencies(next_tokens)
 
 
-def test_planted_noise_of_half_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = keyed_noise
-    spoil_noise(monkeypatch, lambda *args: exact(*args) * 0.9)
+def test_planted_noise_of_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(monkeypatch, "keyed_noise", lambda keys, tokens: keyed_noise(keys, tokens) * 0.9)
 
 
 def test_planted_noise_without_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = keyed_noise
-    spoil_noise(monkeypatch, lambda seeds, at, tokens: exact(seeds, [0] * len(at), tokens))
+    exact = sample_module._key
+    spoil(monkeypatch, "_key", lambda seed, position: exact(seed, 0))
 
 
 def test_planted_noise_of_neighbouring_positions_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = keyed_noise
-    spoil_noise(monkeypatch, lambda s, at, tokens: exact(s, [n // 2 for n in at], tokens))
+    exact = sample_module._key
+    spoil(monkeypatch, "_key", lambda seed, position: exact(seed, position // 2))
 
 
 def splitmix(seed: int, position: int, token: int) -> float:
@@ -85,11 +84,10 @@ def splitmix(seed: int, position: int, token: int) -> float:
 
 
 def test_noise_is_splitmix() -> None:
-    tokens = torch.tensor([[0, 1, 49151], [5, 6, 7]])
-    found = keyed_noise([3, -8], [0, 1000], tokens)
-    for row, (seed, position) in enumerate([(3, 0), (-8, 1000)]):
-        wanted = [splitmix(seed, position, int(token)) for token in tokens[row]]
-        assert found[row].tolist() == pytest.approx(wanted, rel=1e-6)
+    draws = [(3, 0, 0), (3, 0, 1), (3, 0, 49151), (-8, 1000, 5), (-8, 1000, 6), (0, 0, 7)]
+    keys = torch.tensor([sample_module._key(seed, position) for seed, position, _ in draws])
+    found = keyed_noise(keys, torch.tensor([token for *_, token in draws]))
+    assert found.tolist() == pytest.approx([splitmix(*draw) for draw in draws], rel=1e-6)
 
 
 def check_filters(filter_rows: Callable[[Tensor, Sequence[Sampling]], Tensor]) -> None:

@@ -80,9 +80,7 @@ def check_slots(session: Session, reference: Any) -> None:
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral"])
-def test_shared_prefix_and_moved_slots(
-    family: str, tiny_model: Any, tiny_reference: Any
-) -> None:
+def test_shared_prefix_and_moved_slots(family: str, tiny_model: Any, tiny_reference: Any) -> None:
     session = open_session(tiny_model(family), num_slots=4, capacity_tokens=80)
     check_slots(session, tiny_reference(family))
 

@@ -197,7 +197,7 @@ def check_batch_invariance() -> None:
             assert torch.equal(found, alone[length]), length
 
 
-def test_bf16_is_batch_invariant() -> None:
+def test_bf16_is_batch_invariant(num_threads: int) -> None:
     check_batch_invariance()
 
 

@@ -17,7 +17,9 @@ GROUPS = [(6, [3, 1, 0, 4]), (1, [2]), (9, []), (4, [0, 5])]
 def rows_of(groups: list[tuple[int, list[int]]]) -> list[tuple[int, int]]:
     """Length of each whole sequence, and how many of its last rows are its own."""
     return [
-        pair for length, own in groups for pair in [(length, length), *((length + n, n) for n in own)]
+        pair
+        for length, own in groups
+        for pair in [(length, length), *((length + n, n) for n in own)]
     ]
 
 

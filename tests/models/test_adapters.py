@@ -70,9 +70,7 @@ def test_planted_snapshot_that_is_no_copy(
         check_session(lambda: tiny_model("gpt2").network.session(3), tiny_reference("gpt2"))
 
 
-def test_planted_positions_start_again_with_each_call(
-    tiny_model: Any, tiny_reference: Any
-) -> None:
+def test_planted_positions_start_again_with_each_call(tiny_model: Any, tiny_reference: Any) -> None:
     class Forgetful(AdapterSession):
         def _run(self, slot: int, tokens: Sequence[int]) -> Tensor:
             self._lengths[slot] = 0

@@ -40,7 +40,9 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert cache_folder() == tmp_path / ".cache" / "burnish"
 
 
-def check_whole_or_absent(build: Callable[[Path, Callable[[Path], None]], Path], place: Path) -> None:
+def check_whole_or_absent(
+    build: Callable[[Path, Callable[[Path], None]], Path], place: Path
+) -> None:
     """A maker that fails half-way leaves nothing; one that ends leaves all it wrote."""
     folder = place / "models" / "m"
 

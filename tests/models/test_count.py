@@ -62,9 +62,7 @@ def test_flops_equal(family: str, eager: Any) -> None:
     check_flops(count, model)
 
 
-def test_planted_head_not_counted_when_tied(
-    eager: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_planted_head_not_counted_when_tied(eager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def tied_for_free(shape: DecoderConfig) -> Count:
         found = count(shape)
         fields = vars(found) | {
@@ -97,3 +95,8 @@ def test_kv_bytes_equal_the_cache(family: str, tiny_model: Any) -> None:
     found = count(shape)
     assert cache.num_bytes == 3 * 32 * found.kv_bytes_per_token(2)
     assert found.to_dict()["kv_bytes_per_token_fp32"] == 2 * found.kv_bytes_per_token(2)
+
+
+@pytest.mark.weights
+def test_smollm2_count(smollm2: Any) -> None:
+    assert count(smollm2.network.shape).num_params == 134_515_008

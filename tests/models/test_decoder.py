@@ -17,6 +17,7 @@ from burnish.models.decoder import Decoder, product
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
+
 def check_logits(decoder: Decoder, reference: Any) -> None:
     """Ragged texts, packed, have the logits that transformers gives each alone."""
     sequences = texts()
@@ -100,9 +101,7 @@ def fresh_decoder(family: str, tiny_folder: Any, tiny_reference: Any) -> Decoder
 
 
 @pytest.mark.parametrize("family", ["llama-biased", "qwen2"])
-def test_fused_products_change_nothing(
-    family: str, tiny_folder: Any, tiny_reference: Any
-) -> None:
+def test_fused_products_change_nothing(family: str, tiny_folder: Any, tiny_reference: Any) -> None:
     decoder = fresh_decoder(family, tiny_folder, tiny_reference)
     single = packed_logits(decoder, texts())
     before = {name: tensor.clone() for name, tensor in decoder.state_dict().items()}
@@ -126,9 +125,7 @@ def gradients(decoder: Decoder, loss_of: Callable[[Decoder], Tensor]) -> dict[st
 
 
 @pytest.mark.parametrize("family", ["llama", "llama-biased", "mistral", "qwen3"])
-def test_gradients_equal_transformers(
-    family: str, tiny_folder: Any, tiny_reference: Any
-) -> None:
+def test_gradients_equal_transformers(family: str, tiny_folder: Any, tiny_reference: Any) -> None:
     tokens = torch.tensor(texts([17])[0])
     decoder = fresh_decoder(family, tiny_folder, tiny_reference)
     attend = PackedAttend([17], Rope(decoder.config), decoder.shape.windows)
@@ -165,7 +162,7 @@ def check_rows_are_invariant(product_of: Callable[..., Tensor]) -> None:
             assert torch.equal(product_of(some, weight, None), whole[80 - num :]), (width, num)
 
 
-def test_bf16_rows_are_invariant() -> None:
+def test_bf16_rows_are_invariant(num_threads: int) -> None:
     check_rows_are_invariant(product)
 
 
@@ -200,3 +197,14 @@ def test_shape_declines_other_families() -> None:
     from transformers import GemmaConfig
 
     assert decoder_config(GemmaConfig()) is None
+
+
+@pytest.mark.weights
+def test_smollm2_logits_equal_transformers(smollm2: Any, smollm2_reference: Any) -> None:
+    assert sum(p.numel() for p in smollm2.network.parameters()) == 134_515_008
+    encode = smollm2.tokenizer.encode
+    sequences = [encode(text) for text in ("The capital of France is", "2 + 2 =" * 40, "x")]
+    found = packed_logits(smollm2.network, sequences)
+    for tokens, logits in zip(sequences, found, strict=True):
+        wanted = reference_logits(smollm2_reference, tokens)
+        torch.testing.assert_close(logits, wanted, atol=1e-4, rtol=1e-4)

@@ -154,9 +154,7 @@ def test_conversion_equals_transformers(
     check_conversion(random_model(kind, **settings), tmp_path, quant=quant)
 
 
-def test_planted_heads_left_interleaved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_planted_heads_left_interleaved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gguf_module, "_unpermute", lambda values, num_heads: values)
     with pytest.raises(AssertionError):
         check_conversion(random_model("llama"), tmp_path, quant="F32")
@@ -177,9 +175,7 @@ def test_converted_model_has_the_logits(
     torch.testing.assert_close(found, reference_logits(reference, tokens), atol=1e-5, rtol=1e-5)
 
 
-def test_tokenizer_is_rebuilt(
-    tiny_reference: Any, tiny_tokenizer: Any, tmp_path: Path
-) -> None:
+def test_tokenizer_is_rebuilt(tiny_reference: Any, tiny_tokenizer: Any, tmp_path: Path) -> None:
     """Texts, special tokens and template as the original; digits one by one, as SmolLM's."""
     from transformers import AutoTokenizer
 

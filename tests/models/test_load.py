@@ -70,7 +70,7 @@ def test_missing_and_surplus_weights_are_named(copied: Path) -> None:
     file = copied / "model.safetensors"
     state = load_file(file)
     save_file(state | {"model.extra": torch.ones(1)}, file)
-    with pytest.raises(ModelError, match="do not fit its config.json, got 'model.extra'"):
+    with pytest.raises(ModelError, match=r"do not fit its config.json, got 'model.extra'"):
         load_model(str(copied))
     del state["model.norm.weight"]
     save_file(state, file)

@@ -123,3 +123,8 @@ def test_an_untouched_model_may_be_saved_over_its_own_folder(
     check_saved(save_model, model, tiny_reference("llama"), folder)
 
 
+@pytest.mark.weights
+def test_smollm2_saved_folder_has_the_same_logits(
+    smollm2: Any, smollm2_reference: Any, tmp_path: Path
+) -> None:
+    check_saved(save_model, smollm2, smollm2_reference, tmp_path / "saved")

@@ -52,6 +52,7 @@ def content_hash(value: Any) -> str:
 
     A dataclass counts as the mapping of its fields, a tuple as a list; order of keys is nothing.
     Raises: InputError, for NaN and infinities.
+    Source: ours.
     Oracle: tests/base/test_records.py::test_content_hash_is_the_sha256_of_canonical_json
     """
     text = dump_json(value, sort_keys=True, separators=(",", ":"))

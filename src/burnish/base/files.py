@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ WRITE_ERRORS = {*FULL_ERRORS, errno.EIO, errno.EFBIG, errno.EROFS}  # these name
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
+def atomic_write(path: Path | str, mode: str = "w") -> Generator[IO[Any], None, None]:
     """Open a file that appears under its name only when the block ends well.
 
     Raises: StorageError, if the disk refuses; whatever happens, no temporary file stays.
@@ -86,7 +86,7 @@ def nearest_paths(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def storage_errors(path: Path, *own: Path) -> Iterator[None]:
+def storage_errors(path: Path, *own: Path) -> Generator[None, None, None]:
     """Turn the system's errors about `path` into StorageError; let all others through.
 
     Others are those of files that the block reads meanwhile, or of a network.

@@ -48,6 +48,7 @@ def read_records(path: Path | str) -> list[dict[str, Any]]:
 def write_records(path: Path | str, rows: Iterable[Mapping[str, Any] | Any]) -> None:
     """Write rows (mappings or dataclasses) as .jsonl, .jsonl.gz, .json or .parquet, at once.
 
+    Parquet's columns are the keys of all rows; what a row lacks is null there.
     Raises: StorageError; InputError, for a suffix or a value that cannot be written.
     """
     path = Path(path)
@@ -63,12 +64,7 @@ def write_records(path: Path | str, rows: Iterable[Mapping[str, Any] | Any]) -> 
         case "json":
             write_json(path, list(rows))
         case _:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-
-            table = pa.Table.from_pylist([jsonable(row) for row in rows])
-            with atomic_write(path, "wb") as file:
-                pq.write_table(table, file)
+            _write_parquet(path, [jsonable(row) for row in rows])
 
 
 def _kind(path: Path) -> str:
@@ -89,6 +85,20 @@ def _read_gzip(path: Path) -> list[dict[str, Any]]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         rule, remedy = "must be a whole gzip file", "Fetch or write it again"
         raise InputError(str(path), str(error), rule, remedy=remedy) from error
+
+
+def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    try:  # not `Table.from_pylist`: it knows only the first row's keys
+        table = pa.table({name: [row.get(name) for row in rows] for name in columns})
+        with atomic_write(path, "wb") as file:
+            pq.write_table(table, file)
+    except pa.ArrowException as error:
+        got, remedy = str(error).splitlines()[0], "Write .jsonl, which takes any rows"
+        raise InputError(str(path), got, "must have one type a column", remedy=remedy) from error
 
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:

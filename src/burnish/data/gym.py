@@ -47,7 +47,7 @@ def freeze(value: Any) -> Any:
 
     Some scorers compare with tuples, which plain JSON would turn into lists; `thaw` undoes this.
     Raises: InputError, for a type that has no such form.
-    Oracle: tests/data/test_gym.py::test_thaw_undoes_freeze
+    Source: ours. Oracle: tests/data/test_gym.py::test_thaw_undoes_freeze
     """
     if value is None or isinstance(value, str | int | float):
         return value

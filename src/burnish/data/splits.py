@@ -59,7 +59,7 @@ def split_tasks(tasks: Sequence[Task], *, train: int, dev: int, heldout: int, se
 def check_disjoint(splits: Splits) -> None:
     """Raise InputError if two splits share content; the message shows a shared prompt.
 
-    Oracle: tests/data/test_splits.py::test_planted_random_split_of_duplicates
+    Source: ours. Oracle: tests/data/test_splits.py::test_planted_random_split_of_duplicates
     """
     keys = {
         name: {content_key(task): task.prompt for task in getattr(splits, name)}

@@ -1,11 +1,13 @@
 """`ray`: items shared among the machines of a Ray cluster, or the cores of this one."""
 
+import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from burnish.base.errors import MissingExtraError, SettingError
+from burnish.base.errors import MissingExtraError, RemoteError, SettingError
 from burnish.distrib import launchers
 
 
@@ -29,7 +31,8 @@ class RayLauncher:
     def map(self, fn: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
         """Yield `fn(item)` in the order of `items`; raises what `fn` raises.
 
-        Raises MissingExtraError when Ray is not installed.
+        Raises MissingExtraError when Ray is not installed, RemoteError when the cluster at
+        `address` does not answer.
         """
         ray = _ray()
         return self._map(ray, fn, items) if items else iter(())
@@ -37,8 +40,7 @@ class RayLauncher:
     def _map(self, ray: Any, fn: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
         ours = not ray.is_initialized()
         if ours:
-            where = {"address": self.address or "local"}
-            ray.init(**where, include_dashboard=False, log_to_driver=False, logging_level="error")
+            self._start(ray)
         waiting: deque[Any] = deque()
         try:
             task = ray.remote(max_retries=0)(lambda item: fn(item))  # builtins need the wrapper
@@ -54,6 +56,22 @@ class RayLauncher:
                 ray.cancel(reference, force=True)
             if ours:
                 ray.shutdown()
+
+    def _start(self, ray: Any) -> None:
+        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        if self.address:
+            settings["address"] = self.address
+        else:  # workers import what this process can, as spawned processes do
+            path = os.pathsep.join(filter(None, sys.path))
+            settings |= {"address": "local", "include_dashboard": False}
+            settings["runtime_env"] = {"env_vars": {"PYTHONPATH": path}}
+        try:
+            ray.init(**settings)
+        except ConnectionError as error:
+            remedy = "Start the cluster, or leave the address out"
+            raise RemoteError(
+                "Ray cluster", self.address, "does not answer", remedy=remedy
+            ) from error
 
 
 def _answer(ray: Any, reference: Any) -> Any:

@@ -99,7 +99,9 @@ def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
         place = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     except OSError as error:
         raise StorageError(
-            "cache folder", str(folder.parent), f"cannot be written ({error.strerror})",
+            "cache folder",
+            str(folder.parent),
+            f"cannot be written ({error.strerror})",
             remedy="Set BURNISH_CACHE to a folder with 1 GB free",
         ) from error
     try:
@@ -110,7 +112,9 @@ def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
         if isinstance(error, BurnishError):  # some are OSErrors of their own kind
             raise
         raise StorageError(
-            "cache folder", str(folder.parent), f"cannot be written ({error.strerror or error})",
+            "cache folder",
+            str(folder.parent),
+            f"cannot be written ({error.strerror or error})",
             remedy="Set BURNISH_CACHE to a folder with 1 GB free",
         ) from error
     finally:

@@ -34,6 +34,7 @@ class Linear(nn.Linear):
     """A linear layer over rows."""
 
     def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N e"]:
+        """The rows' images under the weight, plus the bias."""
         return product(rows, self.weight, self.bias)
 
 
@@ -50,7 +51,9 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, rows: Float[Tensor, "*N d"]) -> Float[Tensor, "*N d"]:
-        return F.rms_norm(rows, rows.shape[-1:], self.weight, self.eps)
+        """Rows of unit root mean square, times the weight."""
+        # under autocast rows may be bf16 and the weight fp32; else the cast does nothing
+        return F.rms_norm(rows, rows.shape[-1:], self.weight.to(rows.dtype), self.eps)
 
 
 class Attention(nn.Module):
@@ -70,6 +73,7 @@ class Attention(nn.Module):
         self.fused: Fused | None = None
 
     def forward(self, rows: Float[Tensor, "N d"], attend: Attend) -> Float[Tensor, "N d"]:
+        """What each row takes from the rows that `attend` lets it see; not yet added."""
         if self.fused is not None:
             parts = self.fused(rows).split(self.sizes, dim=-1)
         else:
@@ -95,6 +99,7 @@ class MLP(nn.Module):
         self.fused: Fused | None = None
 
     def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N d"]:
+        """What the feed-forward makes of each row; not yet added to the stream."""
         if self.fused is not None:
             gate, up = self.fused(rows).chunk(2, dim=-1)
         else:
@@ -113,6 +118,7 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.d_model, config.norm_eps)
 
     def forward(self, rows: Float[Tensor, "N d"], attend: Attend) -> Float[Tensor, "N d"]:
+        """The stream after this layer."""
         rows = rows + self.self_attn(self.input_layernorm(rows), attend)
         return rows + self.mlp(self.post_attention_layernorm(rows))
 
@@ -213,8 +219,6 @@ class Fused:
 
 def _join(parameters: list[nn.Parameter]) -> Tensor:
     whole = torch.cat([parameter.data for parameter in parameters])
-    for parameter, view in zip(
-        parameters, whole.split([len(p) for p in parameters]), strict=True
-    ):
+    for parameter, view in zip(parameters, whole.split([len(p) for p in parameters]), strict=True):
         parameter.data = view
     return whole

@@ -102,7 +102,7 @@ def _config(fields: dict[str, Any], names: set[str], source: Path) -> Any:
     width = fields[f"{kind}.embedding_length"]
     return AutoConfig.for_model(
         kind,
-        architectures=[{"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}[kind] + "ForCausalLM"],
+        architectures=[f"{kind.capitalize()}ForCausalLM"],
         vocab_size=len(fields["tokenizer.ggml.tokens"]),
         hidden_size=width,
         intermediate_size=fields[f"{kind}.feed_forward_length"],

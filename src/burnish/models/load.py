@@ -43,7 +43,7 @@ def load_model(spec: str, *, precision: str = "auto", device: str = "auto") -> M
     folder = resolve_folder(spec)
     place = choose_device(device)
     dtype = choose_precision(precision, place)
-    config = _read(folder, "AutoConfig")
+    config = read_config(folder)
     shape = decoder_config(config)
     if shape is None:
         network: Decoder | Adapter = Adapter(_load_transformers(folder, dtype)).to(place)
@@ -94,9 +94,7 @@ def resolve_folder(spec: str) -> Path:
     )
 
 
-def load_decoder(
-    folder: Path, config: Any, dtype: torch.dtype, device: torch.device
-) -> Decoder:
+def load_decoder(folder: Path, config: Any, dtype: torch.dtype, device: torch.device) -> Decoder:
     """Our decoder with the weights of a Hugging Face folder, ready for inference (fused)."""
     shape = decoder_config(config)
     assert shape is not None
@@ -109,7 +107,9 @@ def load_decoder(
     if result.missing_keys or result.unexpected_keys:
         wrong = [*result.missing_keys, *result.unexpected_keys]
         raise ModelError(
-            "weights", wrong[0], f"of {folder} do not fit its config.json",
+            "weights",
+            wrong[0],
+            f"of {folder} do not fit its config.json",
             remedy="Check that both come from the same model",
         )
     decoder.tie_weights()
@@ -123,7 +123,9 @@ def _read_weights(folder: Path, dtype: torch.dtype, device: torch.device) -> dic
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise ModelError(
-            "model folder", str(folder), "must hold *.safetensors weights",
+            "model folder",
+            str(folder),
+            "must hold *.safetensors weights",
             remedy="Convert older formats with transformers' save_pretrained",
         )
     state = {}
@@ -141,9 +143,16 @@ def _load_transformers(folder: Path, dtype: torch.dtype) -> Any:
         return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
     except (ValueError, OSError, ImportError) as error:
         raise ModelError(
-            "model", str(folder), f"cannot be loaded by transformers ({error})",
+            "model",
+            str(folder),
+            f"cannot be loaded by transformers ({error})",
             remedy="Name a causal language model",
         ) from error
+
+
+def read_config(folder: Path) -> Any:
+    """The transformers configuration of a folder. Raises ModelError."""
+    return _read(folder, "AutoConfig")
 
 
 def _read(folder: Path, kind: str) -> Any:

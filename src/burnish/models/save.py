@@ -29,7 +29,9 @@ def save_model(model: Model, folder: Path) -> Path:
             target.rename(folder)
     except OSError as error:
         raise StorageError(
-            "model folder", str(folder), f"cannot be written ({error.strerror or error})",
+            "model folder",
+            str(folder),
+            f"cannot be written ({error.strerror or error})",
             remedy="Free disk space or choose another folder",
         ) from error
     return folder

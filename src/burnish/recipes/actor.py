@@ -54,7 +54,5 @@ def folder_key(folder: Path) -> str:
     kept = {".safetensors", ".json", ".jinja", ".model", ".txt"}
     files = sorted(path for path in folder.iterdir() if path.suffix in kept)
     if not files:
-        raise ModelError(
-            "model folder", str(folder), "must hold a model", remedy="Check the path"
-        )
+        raise ModelError("model folder", str(folder), "must hold a model", remedy="Check the path")
     return content_hash({path.name: file_hash(path) for path in files})

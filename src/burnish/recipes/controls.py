@@ -27,9 +27,7 @@ def demonstrations(
     return shown
 
 
-def few_shot_asks(
-    asks: Sequence[Ask], shown: dict[str, tuple[tuple[str, str], ...]]
-) -> list[Ask]:
+def few_shot_asks(asks: Sequence[Ask], shown: dict[str, tuple[tuple[str, str], ...]]) -> list[Ask]:
     """The same questions with demonstrations of their group before them."""
     return [
         Ask(

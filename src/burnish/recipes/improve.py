@@ -27,19 +27,12 @@ from burnish.recipes import controls
 from burnish.recipes.actor import Actor
 from burnish.recipes.answering import ANSWERS, Ask, answer, greedy_asks, sampled_asks
 from burnish.recipes.outcome import Evidence, Round, make_result
-from burnish.recipes.planning import Plan, calibrate, check_fits, guess_params, make_plan
+from burnish.recipes.planning import plan_improve
 from burnish.recipes.selecting import select_right
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.teaching import teach
 from burnish.report.html import write_report
 from burnish.report.pages import page_from_json
-
-
-def plan_improve(settings: ImproveSettings, runs: Path) -> Plan:
-    """Predict the run; raises DoesNotFitError where the machine is too small."""
-    plan = make_plan(settings, guess_params(settings.model), calibrate())
-    check_fits(plan, runs)
-    return plan
 
 
 def improve(
@@ -121,9 +114,8 @@ class _Work:
             len(splits.heldout),
             settings.measure.max_votes,
         )
-        vote_asks = sampled_asks(
-            splits.heldout, range(votes), seed=settings.seed, **controls.sampling_of(settings.sample)
-        )
+        sampling = controls.sampling_of(settings.sample)
+        vote_asks = sampled_asks(splits.heldout, range(votes), seed=settings.seed, **sampling)
         vote = self._answers("control-vote", base, vote_asks, tasks_key)
         chosen = self.models[best.number]
         actor = base if chosen is None else self._actor(str(chosen))
@@ -222,7 +214,8 @@ class _Work:
         files = [getattr(parse_source(spec), "path", None) for spec in settings.tasks]
 
         def make(stage: Stage) -> dict[str, Any]:
-            pool = [task for spec in settings.tasks for task in load_tasks(spec, seed=settings.seed)]
+            pools = [load_tasks(spec, seed=settings.seed) for spec in settings.tasks]
+            pool = [task for tasks in pools for task in tasks]
             sizes = asdict(settings.split)
             splits = split_tasks(pool, **sizes, seed=settings.seed)
             check_disjoint(splits)

@@ -46,7 +46,9 @@ def _scored(records: Sequence[Record]) -> list[Record]:
     scored = [record for record in records if record.verdict != Verdict.UNSCORED]
     if not scored:
         raise IncompleteError(
-            "judged answers", 0, "must hold one that the checker could score",
+            "judged answers",
+            0,
+            "must hold one that the checker could score",
             remedy="Look at the reasons in answers.jsonl",
         )
     return scored

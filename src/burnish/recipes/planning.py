@@ -82,7 +82,7 @@ def make_plan(settings: ImproveSettings, num_params: int, machine: Calibration) 
     Source: the usual 2N and 6N counts, arXiv 2001.08361, section 2.1.
     Oracle: tests/recipes/test_planning.py::test_plan_scales
     """
-    split, sample, measure = settings.split, settings.sample, settings.measure
+    split, sample = settings.split, settings.sample
     answers = settings.rounds * split.train * (sample.num_samples + sample.num_extra)
     votes = answers  # the majority vote spends the same tokens on the held-out tasks
     greedy = 3 * split.heldout + (settings.rounds + 1) * split.dev
@@ -110,14 +110,17 @@ def check_fits(plan: Plan, folder: Path) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if plan.memory_bytes > memory:
         raise DoesNotFitError(
-            "memory", f"{memory / 1e9:.1f} GB", f"must hold {plan.memory_bytes / 1e9:.1f} GB",
+            "memory",
+            f"{memory / 1e9:.1f} GB",
+            f"must hold {plan.memory_bytes / 1e9:.1f} GB",
             remedy="Use a smaller model, or --set train.method=lora",
         )
     place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free
     if plan.disk_bytes > free:
         raise DoesNotFitError(
-            f"disk of {place}", f"{free / 1e9:.1f} GB free",
+            f"disk of {place}",
+            f"{free / 1e9:.1f} GB free",
             f"must hold {plan.disk_bytes / 1e9:.1f} GB",
             remedy="Free some space, or name another place with --runs",
         )
@@ -137,3 +140,10 @@ def guess_params(spec: str) -> int:
     config = read_json(weights[0].parent / "config.json")
     width = 4 if config.get("dtype", config.get("torch_dtype")) == "float32" else 2
     return sum(path.stat().st_size for path in weights) // width
+
+
+def plan_improve(settings: ImproveSettings, runs: Path) -> Plan:
+    """Predict the run; raises DoesNotFitError where the machine is too small."""
+    plan = make_plan(settings, guess_params(settings.model), calibrate())
+    check_fits(plan, runs)
+    return plan

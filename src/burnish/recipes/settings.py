@@ -77,19 +77,29 @@ class ImproveSettings:
 
 
 LAPTOP_TASKS = (
-    "reasoning-gym:chain_sum?size=700&min_terms=2&max_terms=3&min_digits=1&max_digits=2",
-    "reasoning-gym:products?size=300&min_digits=1&max_digits=2",
+    "reasoning-gym:chain_sum?size=590&min_terms=2&max_terms=3&min_digits=1&max_digits=2",
+    "reasoning-gym:products?size=200&min_digits=1&max_digits=2",
 )
 
 
 def laptop() -> ImproveSettings:
     """About ten minutes on two CPU cores: a small model, two kinds of sums."""
-    return ImproveSettings(tasks=LAPTOP_TASKS)
+    return ImproveSettings(
+        tasks=LAPTOP_TASKS,
+        rounds=2,
+        split=SplitSettings(train=450, dev=100, heldout=240),
+        sample=SampleSettings(temperature=0.6, max_new_tokens=24),
+        train=TrainSettings(
+            method="full", learning_rate=1e-4, epochs=3, examples_per_step=32
+        ),
+        measure=MeasureSettings(max_new_tokens=48, num_demonstrations=3),
+        batch_size=32,
+    )
 
 
 def workstation() -> ImproveSettings:
     """One GPU, or an hour of CPU: more tasks, more samples, two rounds."""
-    tasks = tuple(spec.replace("size=700", "size=4000") for spec in LAPTOP_TASKS)
+    tasks = tuple(spec.replace("size=590", "size=4000") for spec in LAPTOP_TASKS)
     return ImproveSettings(
         tasks=tasks,
         rounds=2,

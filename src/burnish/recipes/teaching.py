@@ -39,7 +39,9 @@ def teach(
     """
     if not records:
         raise IncompleteError(
-            "training set", 0, "must hold a right answer, and none of the samples was right",
+            "training set",
+            0,
+            "must hold a right answer, and none of the samples was right",
             remedy="Use easier tasks, more samples (--set sample.num_samples=16) or a larger model",
         )
     model = load_model(actor.spec, precision=actor.precision, device=actor.device)

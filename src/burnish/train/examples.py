@@ -17,6 +17,13 @@ class Example:
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        if not (self.prompt and self.answer):
+            got = (len(self.prompt), len(self.answer))
+            remedy = "Give each at least one token"
+            name = f"example {self.id}"
+            raise InputError(name, got, "must have a prompt and an answer", remedy=remedy)
+
     def __len__(self) -> int:
         return len(self.prompt) + len(self.answer)
 

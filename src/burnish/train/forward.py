@@ -1,13 +1,14 @@
 """Logits of the rows that are learned from, for either kind of network."""
 
+import os
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from burnish.kv.packed import PackedAttend
 from burnish.kv.rope import Rope
+from burnish.kv.shared import SharedAttend
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
 from burnish.train.examples import Example
@@ -18,27 +19,34 @@ def answer_logits(
 ) -> tuple[Float[Tensor, "R V"], Int[Tensor, " R"]]:
     """Logits that predict the answers' tokens, and those tokens.
 
-    The head is applied to these rows only.
+    Rows that all prompts begin with (a system prompt, say) are computed once for the pass: what
+    follows cannot change them, so loss and gradient stay the same. The head is applied to the
+    answers' rows only.
     Source: ours. Oracle: tests/train/test_forward.py::test_packed_loss_equals_separate
     """
     sequences = [(*example.prompt, *example.answer[:-1]) for example in examples]
-    kept = [
-        slice(len(example.prompt) - 1, len(sequence))
-        for example, sequence in zip(examples, sequences, strict=True)
-    ]
     targets = torch.tensor([token for example in examples for token in example.answer])
     if isinstance(network, Adapter):
-        return network.logits_at(sequences, kept), targets.to(network.device)
-    device = network.model.embed_tokens.weight.device
-    lengths = [len(sequence) for sequence in sequences]
-    attend = PackedAttend(lengths, Rope(network.config), network.shape.windows).to(device)
-    tokens = torch.tensor([token for sequence in sequences for token in sequence], device=device)
-    hidden = network.hidden(tokens, attend)
-    starts = torch.tensor([0, *lengths]).cumsum(0)[:-1].tolist()
-    rows = torch.cat(
-        [
-            torch.arange(start + keep.start, start + keep.stop, device=device)
-            for start, keep in zip(starts, kept, strict=True)
-        ]
-    )
-    return network.head(hidden[rows]), targets.to(device)
+        ends = [slice(len(example.prompt) - 1, None) for example in examples]
+        return network.logits_at(sequences, ends), targets.to(network.device)
+    device = network.lm_head.weight.device
+    shared = _shared_prefix(examples)
+    branches = [len(sequence) - shared for sequence in sequences]
+    if shared:
+        groups = [(shared, branches)]
+    else:
+        groups = [(length, ()) for length in branches]
+    attend = SharedAttend(groups, Rope(network.config), network.shape.windows).to(device)
+    flat = [*sequences[0][:shared], *(t for sequence in sequences for t in sequence[shared:])]
+    hidden = network.hidden(torch.tensor(flat, device=device), attend)
+    rows, begin = [], shared
+    for example, length in zip(examples, branches, strict=True):
+        rows += range(begin + len(example.prompt) - shared - 1, begin + length)
+        begin += length
+    return network.head(hidden[torch.tensor(rows, device=device)]), targets.to(device)
+
+
+def _shared_prefix(examples: Sequence[Example]) -> int:
+    """Tokens that all prompts begin with; each keeps its last one, whose row predicts."""
+    prompts = [example.prompt[:-1] for example in examples]
+    return len(os.path.commonprefix(prompts)) if len(prompts) > 1 else 0

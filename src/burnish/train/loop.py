@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
-from burnish.base.errors import IncompleteError
+from burnish.base.errors import IncompleteError, SettingError
 from burnish.base.meter import Meter
 from burnish.base.progress import track
 from burnish.base.rng import derive_seed
+from burnish.models.adapters import Adapter
+from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 from burnish.train import lora
 from burnish.train.checkpoint import load_checkpoint, save_checkpoint, seed_everything
@@ -59,32 +61,40 @@ def fit(
     losses: list[float] = []
     if path.exists():
         losses = load_checkpoint(path, trainer.network, trainer.optimizer)["losses"]
+        meter.add("trained_on", sum(_num_rows(step, examples) for step in steps[: len(losses)]))
         event("training_resumed", step=len(losses), num_steps=len(steps))
     with track(len(steps), "train", unit="step") as bar:
         bar.advance(len(losses))
         for index in range(len(losses), len(steps)):
             started = time.perf_counter()
             rate = learning_rate(settings, index, len(steps))
-            loss, norm, tokens = trainer.step(steps[index], examples, rate)
-            if not math.isfinite(loss):
-                raise IncompleteError(
-                    "training loss", str(loss), f"must stay finite (step {index})",
-                    remedy="Lower learning_rate, or use --precision fp32",
-                )
+            loss, norm, tokens = trainer.accumulate(steps[index], examples)
+            _check_finite(loss, norm, index)
+            trainer.update(rate)
             losses.append(loss)
-            rows = sum(len(examples[i]) for one in steps[index] for i in one)
-            meter.add("trained_on", rows)
-            event("train_step", step=index, loss=loss, grad_norm=norm, learning_rate=rate,
-                  answer_tokens=tokens, seconds=time.perf_counter() - started)
+            meter.add("trained_on", _num_rows(steps[index], examples))
+            told = {"loss": loss, "grad_norm": norm, "learning_rate": rate, "answer_tokens": tokens}
+            event("train_step", step=index, **told, seconds=time.perf_counter() - started)
             bar.advance(1)
             if (index + 1) % settings.save_every_steps == 0 or index + 1 == len(steps):
-                save_checkpoint(path, trainer.network, trainer.optimizer, {"losses": losses})
+                trainer.save(path, {"losses": losses})
     return Fitted(
         wrapped=trainer.wrapped,
         losses=losses,
         num_steps=len(steps),
         num_tokens=sum(len(e.answer) for e in examples) * settings.epochs,
     )
+
+
+def _num_rows(step: Step, examples: Sequence[Example]) -> int:
+    return sum(len(examples[index]) for one in step for index in one)
+
+
+def _check_finite(loss: float, norm: float, index: int) -> None:
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        value, rule = f"{loss} (gradient norm {norm})", f"must stay finite (step {index})"
+        remedy = "Lower learning_rate, or use --precision fp32"
+        raise IncompleteError("training loss", value, rule, remedy=remedy)
 
 
 class _Trainer:
@@ -95,6 +105,8 @@ class _Trainer:
 
         self.settings, self.objective = settings, objective
         network = model.network.train()
+        if isinstance(network, Decoder):
+            network.unfuse()  # fused products would go on with the weights as they were
         if settings.method == "lora":
             self.wrapped = lora.attach(network, settings.lora)
         else:
@@ -102,19 +114,19 @@ class _Trainer:
             network.float().requires_grad_(True)
         self._autocast = settings.method == "full" and model.dtype == torch.bfloat16
         self._device = model.device
-        network.checkpointing = settings.gradient_checkpointing
+        if settings.gradient_checkpointing:
+            _checkpoint_layers(network)
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.network = network
         self.accelerator = Accelerator(cpu=model.device.type == "cpu")
+        decay = settings.weight_decay
         optimizer = torch.optim.AdamW(
-            self.parameters, lr=0.0, betas=settings.betas, weight_decay=settings.weight_decay
+            self.parameters, lr=0.0, betas=settings.betas, weight_decay=decay, fused=True
         )
         self.optimizer = self.accelerator.prepare(optimizer)
 
-    def step(
-        self, step: Step, examples: Sequence[Example], rate: float
-    ) -> tuple[float, float, int]:
-        """One optimiser step; mean loss per answer token, gradient norm, answer tokens.
+    def accumulate(self, step: Step, examples: Sequence[Example]) -> tuple[float, float, int]:
+        """The step's gradient, clipped; mean loss per answer token, gradient norm, answer tokens.
 
         With several processes each takes its share of the passes, and gradients are summed.
         """
@@ -128,11 +140,19 @@ class _Trainer:
             total += loss.detach()
         self._sum_over_processes(total)
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
+        return float(total) / num_tokens, float(norm), num_tokens
+
+    def update(self, rate: float) -> None:
+        """One step of the optimiser along the accumulated gradient."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return float(total) / num_tokens, float(norm or 0.0), num_tokens
+
+    def save(self, path: Path, state: dict[str, Any]) -> None:
+        """Write the checkpoint, from one process: all hold the same."""
+        if self.accelerator.is_main_process:
+            save_checkpoint(path, self.network, self.optimizer, state)
 
     def _sum_over_processes(self, total: torch.Tensor) -> None:
         if self.accelerator.num_processes == 1:
@@ -147,3 +167,17 @@ class _Trainer:
         if self._autocast:
             return torch.autocast(self._device.type, dtype=torch.bfloat16)
         return nullcontext()
+
+
+def _checkpoint_layers(network: Decoder | Adapter) -> None:
+    """Compute layers again in the backward pass instead of keeping what they held."""
+    if isinstance(network, Decoder):
+        network.checkpointing = True
+        return
+    inner = network.network
+    new = getattr(inner, "activation_checkpointing_enable", None)  # its name in later versions
+    try:
+        (new or inner.gradient_checkpointing_enable)({"use_reentrant": False})
+    except ValueError as error:
+        rule, remedy = "is not supported by this model's class", "Leave it out"
+        raise SettingError("gradient_checkpointing", True, rule, remedy=remedy) from error

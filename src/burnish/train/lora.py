@@ -27,6 +27,7 @@ def attach(network: Decoder | Adapter, settings: LoraSettings) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=_targets(network),
+        fan_in_fan_out=any(_is_conv1d(module) for module in network.modules()),
         task_type=None,
     )
     wrapped = get_peft_model(network, config)
@@ -57,7 +58,7 @@ def _trainable(module: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def _targets(network: Decoder | Adapter) -> list[str] | str:
-    """Linear layers of the blocks; the head stays as it is."""
+    """Linear layers of the blocks, but for those that are read past; the head stays as it is."""
     if isinstance(network, Decoder):
         return ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     head = network.network.get_output_embeddings()
@@ -66,7 +67,13 @@ def _targets(network: Decoder | Adapter) -> list[str] | str:
         for name, module in network.named_modules()
         if module is not head and (isinstance(module, nn.Linear) or _is_conv1d(module))
     }
+    names -= {name for module in network.modules() for name in _read_past(module)}
     return rf".*\.({'|'.join(sorted(map(re.escape, names)))})"
+
+
+def _read_past(module: nn.Module) -> set[str]:
+    """Layers that a state-space mixer does not call: its kernels take their weights as they are."""
+    return {"x_proj", "dt_proj", "out_proj"} if hasattr(module, "A_log") else set()
 
 
 def _is_conv1d(module: nn.Module) -> bool:

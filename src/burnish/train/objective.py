@@ -14,9 +14,7 @@ from burnish.train.forward import answer_logits
 Objective = Callable[[Decoder | Adapter, Sequence[Example]], Float[Tensor, ""]]
 
 
-def supervised(
-    network: Decoder | Adapter, examples: Sequence[Example]
-) -> Float[Tensor, ""]:
+def supervised(network: Decoder | Adapter, examples: Sequence[Example]) -> Float[Tensor, ""]:
     """Sum of the answers' cross-entropies [nats]; the loop divides by the step's tokens.
 
     A sum, not a mean, so that accumulating over passes gives every token the same weight.

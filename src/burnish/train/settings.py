@@ -20,8 +20,10 @@ class LoraSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """One training run. A step takes `examples_per_step` examples, in as many passes as memory
-    asks for: `pass_tokens` bounds the rows of one forward pass and changes no number.
+    """One training run.
+
+    A step takes `examples_per_step` examples, in as many passes as memory asks for:
+    `pass_tokens` bounds the rows of one forward pass and changes no number.
     """
 
     method: Literal["lora", "full"] = "lora"

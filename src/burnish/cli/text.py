@@ -1,0 +1,105 @@
+"""`burnish generate` and `burnish chat`."""
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from burnish.cli.options import AsJson, Device, Precision, print_json
+
+Model = Annotated[
+    str, typer.Argument(help="Embedded name, folder, GGUF file, hub name or openai:URL#name.")
+]
+Prompt = Annotated[str, typer.Argument(help="Text to continue; - reads standard input.")]
+MaxNew = Annotated[int, typer.Option("--max-new-tokens", help="Most tokens to write.")]
+Greedy = Annotated[bool, typer.Option("--greedy", help="Always the likeliest token.")]
+Temperature = Annotated[float, typer.Option(help="Higher is more varied.")]
+TopP = Annotated[float, typer.Option("--top-p", help="Keep the likeliest tokens of this mass.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same text.")]
+Stop = Annotated[list[str], typer.Option("--stop", help="End before this text; may be repeated.")]
+Chat = Annotated[bool, typer.Option("--chat", help="Put the prompt into the chat template.")]
+
+
+def generate(
+    model: Model,
+    prompt: Prompt,
+    max_new_tokens: MaxNew = 128,
+    greedy: Greedy = False,
+    temperature: Temperature = 0.7,
+    top_p: TopP = 1.0,
+    seed: Seed = 0,
+    stop: Stop = [],  # noqa: B006 - typer copies it
+    chat: Chat = False,
+    precision: Precision = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Continue PROMPT with MODEL; prints the text, tokens per second and passes."""
+    from burnish.contracts.generation import Sampling
+    from burnish.recipes.answers import open_writer
+
+    sampling = Sampling(
+        max_new_tokens=max_new_tokens,
+        temperature=0.0 if greedy else temperature,
+        top_p=top_p,
+        seed=seed,
+        stop=tuple(stop),
+    )
+    writer = open_writer(model, precision=precision)
+    text = sys.stdin.read() if prompt == "-" else prompt
+    started = time.perf_counter()
+    done = (
+        writer.chat([{"role": "user", "content": text}], sampling)
+        if chat
+        else (writer.complete(text, sampling))
+    )
+    seconds = time.perf_counter() - started
+    rate = round(len(done.tokens) / seconds, 2)
+    if as_json:
+        print_json(
+            {
+                "text": done.text,
+                "tokens": len(done.tokens),
+                "tokens_per_s": rate,
+                "num_passes": done.num_passes,
+                "finish": done.finish,
+                "model": model,
+            }
+        )
+        return
+    print(done.text)
+    print(f"{len(done.tokens)} tokens, {rate} tokens/s, {done.num_passes} passes", file=sys.stderr)
+
+
+def chat(
+    model: Model = "smollm2-135m",
+    max_new_tokens: MaxNew = 256,
+    temperature: Temperature = 0.7,
+    seed: Seed = 0,
+    precision: Precision = "auto",
+    device: Device = "auto",
+) -> None:
+    """Talk to MODEL in the terminal; an empty line or Ctrl-D ends."""
+    from burnish.base.progress import say
+    from burnish.contracts.generation import Sampling
+    from burnish.recipes.answers import open_writer
+
+    writer = open_writer(model, precision=precision, device=device)
+    writer.check_chat()
+    say(f"{model} is ready; an empty line or Ctrl-D ends")
+    messages: list[dict[str, str]] = []
+    while line := _ask():
+        messages.append({"role": "user", "content": line})
+        sampling = Sampling(
+            max_new_tokens=max_new_tokens, temperature=temperature, seed=seed + len(messages)
+        )
+        done = writer.chat(messages, sampling)
+        messages.append({"role": "assistant", "content": done.text})
+        print(done.text, flush=True)
+
+
+def _ask() -> str:
+    try:
+        return input("> " if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return ""

@@ -1,0 +1,37 @@
+"""The facts of `burnish models show`, without loading weights where that can be helped."""
+
+from typing import Any
+
+from burnish.models.config import decoder_config
+from burnish.models.count import count
+from burnish.models.load import read_config, resolve_folder
+
+
+def describe(spec: str) -> dict[str, Any]:
+    """Family, size, costs and window of a model.
+
+    Models outside our decoder's families are counted by loading them on torch's meta device, and
+    have no FLOPs: their arithmetic is not ours to guess.
+    Source: ours. Oracle: tests/models/test_count.py::test_params_equal_numel
+    """
+    folder = resolve_folder(spec)
+    config = read_config(folder)
+    facts: dict[str, Any] = {
+        "model": spec,
+        "folder": str(folder),
+        "family": config.model_type,
+        "max_position": getattr(config, "max_position_embeddings", None),
+    }
+    shape = decoder_config(config)
+    if shape is not None:
+        return facts | {"engine": "decoder"} | count(shape).to_dict()
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(config)
+    return facts | {
+        "engine": "adapter",
+        "num_params": sum(parameter.numel() for parameter in network.parameters()),
+        "num_embedding_params": network.get_input_embeddings().weight.numel(),
+    }

@@ -1,0 +1,89 @@
+"""A model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp or ours."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from burnish.base.errors import RemoteError, SettingError
+from burnish.contracts.generation import Completion, Finish, Sampling
+
+PREFIX = "openai:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """The address `openai:URL#name`; the key, if any, is read from `OPENAI_API_KEY`.
+
+    Text in, text out: the server owns tokenizer and chat template. `repetition_penalty`, `top_k`
+    and `min_p` are extensions that vLLM and SGLang share; they are sent only when used.
+    """
+
+    url: str
+    name: str
+    timeout_s: float = 600.0
+
+    @classmethod
+    def parse(cls, spec: str) -> "Remote":
+        """Read `openai:http://127.0.0.1:8000/v1#name`. Raises SettingError."""
+        url, _, name = spec.removeprefix(PREFIX).partition("#")
+        if not url.startswith(("http://", "https://")) or not name:
+            raise SettingError(
+                "model",
+                spec,
+                "must read openai:URL#name",
+                remedy="For example openai:http://127.0.0.1:8000/v1#my-model",
+            )
+        return cls(url=url.rstrip("/"), name=name)
+
+    def complete(self, prompt: str, sampling: Sampling) -> Completion:
+        """Continue a raw text. Raises RemoteError."""
+        reply = self._post("completions", {"prompt": prompt}, sampling)
+        return self._completion(reply, reply["choices"][0].get("text", ""))
+
+    def chat(self, messages: Sequence[Mapping[str, str]], sampling: Sampling) -> Completion:
+        """Answer a conversation. Raises RemoteError."""
+        reply = self._post("chat/completions", {"messages": list(messages)}, sampling)
+        return self._completion(reply, reply["choices"][0]["message"]["content"] or "")
+
+    def _post(self, path: str, body: dict[str, Any], sampling: Sampling) -> dict[str, Any]:
+        import httpx
+
+        body |= {"model": self.name, "max_tokens": sampling.max_new_tokens}
+        body |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        body |= {"seed": sampling.seed}
+        for name, off in {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}.items():
+            if (value := getattr(sampling, name)) != off:
+                body[name] = value
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        key = os.environ.get("OPENAI_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        address = f"{self.url}/{path}"
+        try:
+            reply = httpx.post(address, json=body, headers=headers, timeout=self.timeout_s)
+            reply.raise_for_status()
+            found = reply.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise RemoteError(
+                "server", address, f"must answer ({error})", remedy="Check its address and its log"
+            ) from error
+        if not found.get("choices"):
+            raise RemoteError(
+                "server", address, "must answer with choices", remedy="Check that it serves text"
+            )
+        return found
+
+    @staticmethod
+    def _completion(reply: Mapping[str, Any], text: str) -> Completion:
+        """The server tells how many tokens it wrote, not which: ids are unknown, hence -1."""
+        num_tokens = int((reply.get("usage") or {}).get("completion_tokens", 0))
+        reasons: dict[str, Finish] = {"length": "length", "stop": "stop"}
+        finish = reasons.get(reply["choices"][0].get("finish_reason") or "", "stop")
+        return Completion(
+            id=str(reply.get("id", "")),
+            tokens=(-1,) * num_tokens,
+            text=text,
+            finish=finish,
+            num_passes=num_tokens,
+        )

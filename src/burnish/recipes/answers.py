@@ -1,0 +1,72 @@
+"""One text from any model, local or remote: what `generate` and `chat` call."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from burnish.base.errors import SettingError
+from burnish.contracts.generation import Completion, Request, Sampling
+from burnish.data.chat import render_chat
+from burnish.models.remote import PREFIX, Remote
+
+
+class Writer(Protocol):
+    """Writes text: a local model or a server."""
+
+    def complete(self, prompt: str, sampling: Sampling) -> Completion:
+        """Continue a raw text."""
+        ...
+
+    def chat(self, messages: Sequence[Mapping[str, str]], sampling: Sampling) -> Completion:
+        """Answer a conversation."""
+        ...
+
+    def check_chat(self) -> None:
+        """Raise ModelError where the model has no chat template."""
+        ...
+
+
+def open_writer(spec: str, *, precision: str = "auto", device: str = "auto") -> Writer:
+    """A writer for a model's spec; loads a local one at once."""
+    if spec.startswith(PREFIX):
+        return RemoteWriter(Remote.parse(spec))
+    return LocalWriter(spec, precision=precision, device=device)
+
+
+class RemoteWriter:
+    """A server."""
+
+    def __init__(self, remote: Remote) -> None:
+        self.complete, self.chat = remote.complete, remote.chat
+
+    def check_chat(self) -> None:
+        """The server owns its template; it answers with an error if it has none."""
+
+
+class LocalWriter:
+    """A model in this process."""
+
+    def __init__(self, spec: str, *, precision: str, device: str) -> None:
+        from burnish.models.load import load_model
+
+        self.model = load_model(spec, precision=precision, device=device)
+
+    def complete(self, prompt: str, sampling: Sampling) -> Completion:
+        """Continue a raw text. Raises SettingError for an empty one."""
+        tokens = self.model.tokenizer(prompt)["input_ids"]
+        if not tokens:
+            raise SettingError("prompt", prompt, "must not be empty", remedy="Write a few words")
+        return self._write(tokens, sampling)
+
+    def chat(self, messages: Sequence[Mapping[str, str]], sampling: Sampling) -> Completion:
+        """Answer a conversation."""
+        return self._write(render_chat(self.model.tokenizer, messages), sampling)
+
+    def check_chat(self) -> None:
+        """Raise ModelError where the tokenizer has no chat template."""
+        render_chat(self.model.tokenizer, [{"role": "user", "content": "hello"}])
+
+    def _write(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
+        from burnish.engine.generate import generate
+
+        request = Request(id="text", prompt=tuple(tokens), sampling=sampling)
+        return generate(self.model, [request], batch_size=1)[0]

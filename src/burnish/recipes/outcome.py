@@ -1,0 +1,174 @@
+"""From judged answers to the result of `burnish improve`: numbers, gates, ledger."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from burnish.base.meter import Meter
+from burnish.base.rng import stream
+from burnish.base.stats import Estimate
+from burnish.contracts.record import Claim, Gate, Record
+from burnish.contracts.task import Task, Verdict
+from burnish.recipes import controls, gates
+from burnish.recipes.measuring import Gain, Measured, measure_answers, measure_gain
+from burnish.recipes.pages import make_page
+from burnish.recipes.planning import Plan
+from burnish.recipes.settings import ImproveSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One round of sampling and teaching; round 0 is the base model."""
+
+    number: int
+    dev: Sequence[Record]
+    sampled: Sequence[Record] = ()
+    num_selected: int = 0
+    losses: Sequence[float] = field(default_factory=tuple)
+
+    @property
+    def dev_right(self) -> int:
+        """Right answers on the development tasks: what rounds are chosen by."""
+        return sum(record.verdict == Verdict.RIGHT for record in self.dev)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All judged answers of a run."""
+
+    heldout: Sequence[Task]
+    before: Sequence[Record]
+    after: Sequence[Record]
+    few_shot: Sequence[Record]
+    vote: Sequence[Record]
+    num_votes: int
+    rounds: Sequence[Round]
+    chosen: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """Every number that the result and its page show."""
+
+    before: Measured
+    after: Measured
+    gain: Gain
+    few_shot: Measured
+    vote_accuracy: Estimate
+    gates: tuple[Gate, ...]
+
+
+def find(evidence: Evidence, settings: ImproveSettings) -> Findings:
+    """Compute the findings; the same evidence and seed give the same numbers."""
+
+    def measured(name: str, records: Sequence[Record]) -> Measured:
+        return measure_answers(records, stream(settings.seed, "measure", name))
+
+    gain = measure_gain(evidence.before, evidence.after, stream(settings.seed, "gain"))
+    margins = settings.measure
+    return Findings(
+        before=measured("before", evidence.before),
+        after=measured("after", evidence.after),
+        gain=gain,
+        few_shot=measured("few-shot", evidence.few_shot),
+        vote_accuracy=controls.vote_accuracy(evidence.heldout, evidence.vote),
+        gates=(
+            gates.better(gain.accuracy, margin=margins.margin_accuracy),
+            gates.not_longer(gain.length_frac, margin=margins.margin_length_frac),
+        ),
+    )
+
+
+def make_result(
+    evidence: Evidence,
+    settings: ImproveSettings,
+    *,
+    run: Path,
+    info: Mapping[str, Any],
+    model: Path | None,
+    plan: Plan,
+    seconds: Mapping[str, float],
+    minutes: float,
+    meter: Meter,
+) -> dict[str, Any]:
+    """What `result.json` holds. Only `run`, `model`, `minutes` and `cost` vary between reruns."""
+    found = find(evidence, settings)
+    sampled = [record for one in evidence.rounds for record in one.sampled]
+    actual = round(sum(seconds.values()) / 60, 2)
+    result: dict[str, Any] = {
+        "what": "improve",
+        "base": settings.model,
+        "run": str(run),
+        "model": str(model) if model else settings.model,
+        "before": _measured(found.before),
+        "after": _measured(found.after),
+        "gain": found.gain.accuracy.to_dict(),
+        "gain_parts": {
+            name: getattr(found.gain, name) for name in ("newly_parsable", "newly_right", "lost")
+        },
+        "length_change_frac": found.gain.length_frac.to_dict(),
+        "controls": {
+            "few_shot": _measured(found.few_shot),
+            "majority_vote": {
+                "accuracy": found.vote_accuracy.to_dict(),
+                "num_votes": evidence.num_votes,
+                "tokens": sum(record.tokens for record in evidence.vote),
+                "training_sample_tokens": sum(record.tokens for record in sampled),
+            },
+        },
+        "rounds": [_round(one) for one in evidence.rounds],
+        "chosen_round": evidence.chosen,
+        "gates": [asdict(gate) for gate in found.gates],
+        "claims": [asdict(claim) for claim in _claims(found, evidence, seconds)],
+        "minutes": round(minutes, 2),
+        "cost": {
+            "plan": plan.to_dict(),
+            "actual_minutes": actual,
+            "stage_seconds": dict(seconds),
+            "metered_now": meter.totals(),
+        },
+    }
+    page = make_page(found, evidence, settings, result=result, info=info)
+    return result | {"page": asdict(page)}
+
+
+def _measured(measured: Measured) -> dict[str, Any]:
+    return {
+        "accuracy": measured.accuracy.to_dict(),
+        "by_group": {group: one.to_dict() for group, one in measured.by_group.items()},
+        "length_tokens": measured.length_tokens.to_dict(),
+        "parsable": measured.parsable.to_dict(),
+        "num_unscored": measured.num_unscored,
+    }
+
+
+def _round(one: Round) -> dict[str, Any]:
+    return {
+        "round": one.number,
+        "dev_right": one.dev_right,
+        "dev_tasks": len(one.dev),
+        "num_sampled": len(one.sampled),
+        "num_selected": one.num_selected,
+        "losses": list(one.losses),
+    }
+
+
+def _claims(found: Findings, evidence: Evidence, seconds: Mapping[str, float]) -> list[Claim]:
+    rows = [
+        ("accuracy before", found.before.accuracy, evidence.before, "measure-before"),
+        ("accuracy after", found.after.accuracy, evidence.after, "measure-after"),
+        ("gain", found.gain.accuracy, evidence.after, "measure-after"),
+        ("accuracy few-shot", found.few_shot.accuracy, evidence.few_shot, "control-few-shot"),
+        ("accuracy majority vote", found.vote_accuracy, evidence.vote, "control-vote"),
+    ]
+    return [
+        Claim(
+            claim=name,
+            **estimate.to_dict(),
+            tokens=sum(record.tokens for record in records),
+            seconds=seconds[stage],
+            artefact=f"stages/{stage}/answers.jsonl",
+        )
+        for name, estimate, records, stage in rows
+    ]

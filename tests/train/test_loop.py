@@ -1,0 +1,412 @@
+"""The training loop against a loop written out by hand, and against itself stopped and split."""
+
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fixtures import training
+from fixtures.training import FULL, SETTINGS, fresh, make_examples, train, weights
+
+from burnish.base.errors import IncompleteError, InputError
+from burnish.base.meter import Meter
+from burnish.models.load import Model
+from burnish.train import loop as loop_module
+from burnish.train.examples import Example, plan_steps
+from burnish.train.objective import supervised
+from burnish.train.schedule import learning_rate
+from burnish.train.settings import LoraSettings, TrainSettings
+
+PLAIN = replace(SETTINGS, lora=LoraSettings(rank=3, alpha=7.0))
+
+
+def expect_red(check: Callable[[], None]) -> None:
+    with pytest.raises(AssertionError):
+        check()
+
+
+def assert_same(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    """The same parameters, bit for bit."""
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert torch.equal(found[name], value), name
+
+
+# --- against a loop by hand ---------------------------------------------------------------------
+
+
+def by_hand(reference: Any, settings: TrainSettings) -> tuple[list[float], list[float]]:
+    """AdamW with clipping over transformers' model, text by text; losses and gradient norms."""
+    examples, (first, second) = make_examples(), settings.betas
+    steps = plan_steps(examples, settings)
+    parameters = list(reference.parameters())
+    means, squares = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+    losses, norms = [], []
+    for index, step in enumerate(steps):
+        chosen = [examples[i] for one in step for i in one]
+        num_tokens = sum(len(e.answer) for e in chosen)
+        loss = torch.zeros(())
+        for example in chosen:
+            logits = reference(input_ids=torch.tensor([[*example.prompt, *example.answer]])).logits
+            rows = logits[0, len(example.prompt) - 1 : -1].log_softmax(-1)
+            loss = loss - rows[torch.arange(len(rows)), list(example.answer)].sum() / num_tokens
+        gradients = torch.autograd.grad(loss, parameters)
+        norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
+        losses.append(float(loss.detach()))
+        norms.append(norm)
+        rate = learning_rate(settings, index, len(steps))
+        with torch.no_grad():
+            for p, g, m, s in zip(parameters, gradients, means, squares, strict=True):
+                g = g * min(1.0, settings.max_grad_norm / norm)
+                m.mul_(first).add_(g, alpha=1 - first)
+                s.mul_(second).add_(g * g, alpha=1 - second)
+                p.mul_(1 - rate * settings.weight_decay)
+                speed = (s / (1 - second ** (index + 1))).sqrt() + 1e-8
+                p.sub_(rate * (m / (1 - first ** (index + 1))) / speed)
+    return losses, norms
+
+
+def check_by_hand(source: Path, folder: Path, settings: TrainSettings = FULL) -> None:
+    from transformers import AutoModelForCausalLM
+
+    settings = replace(settings, weight_decay=0.3, max_grad_norm=5.0)
+    reference = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+    losses, norms = by_hand(reference, settings)
+    assert max(norms) > 5.0  # clipping has something to do
+    model, told = fresh(source), []
+    fitted = train(model, folder, settings, event=lambda kind, **named: told.append(named))
+    assert fitted.losses == pytest.approx(losses, rel=1e-4)
+    assert [named["grad_norm"] for named in told] == pytest.approx(norms, rel=1e-3)
+    found, wanted = weights(model), dict(reference.named_parameters())
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value.detach(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "mistral"])
+def test_full_training_by_hand(family: str, tiny_folder: Any, tmp_path: Path) -> None:
+    check_by_hand(tiny_folder(family), tmp_path)
+
+
+@pytest.mark.parametrize("ignored", ["clip", "decay", "rate", "betas"])
+def test_planted_setting_ignored(
+    ignored: str, tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deaf(loop_module._Trainer):
+        def __init__(self, model: Model, settings: TrainSettings, objective: Any) -> None:
+            changed = {"clip": {"max_grad_norm": 1e9}, "decay": {"weight_decay": 0.0}}
+            changed["betas"] = {"betas": (0.9, 0.999)}
+            super().__init__(model, replace(settings, **changed.get(ignored, {})), objective)
+
+        def update(self, rate: float) -> None:
+            super().update(FULL.learning_rate if ignored == "rate" else rate)
+
+    monkeypatch.setattr(loop_module, "_Trainer", Deaf)
+    expect_red(lambda: check_by_hand(tiny_folder(), tmp_path))
+
+
+# --- stopped and split --------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Ends a run anywhere, as a signal would."""
+
+
+def killed_after(num_passes: int) -> Any:
+    """The supervised objective, which ends the run at its pass of this number."""
+    left = [num_passes]
+
+    def objective(network: Any, examples: Sequence[Example]) -> torch.Tensor:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+        return supervised(network, examples)
+
+    return objective
+
+
+def check_resumed(source: Path, place: Path, settings: TrainSettings, num_passes: int) -> None:
+    """Killed at any pass, then again, then let through: nothing tells it from a straight run."""
+    folders = [place / f"{name}-{num_passes}" for name in ("straight", "killed")]
+    for folder in folders:
+        folder.mkdir()
+    straight, meter = fresh(source), Meter("train")
+    wanted = train(straight, folders[0], settings, meter=meter)
+    for killed in (num_passes, 3):
+        with pytest.raises(Killed):
+            train(fresh(source), folders[1], settings, objective=killed_after(killed))
+    model, again, told = fresh(source), Meter("train"), []
+    found = train(
+        model, folders[1], settings, meter=again, event=lambda kind, **named: told.append(kind)
+    )
+    assert found.losses == wanted.losses
+    assert found.num_steps == wanted.num_steps == 6
+    assert_same(weights(model), weights(straight))
+    assert again.totals() == meter.totals()
+    assert ("training_resumed" in told) == (num_passes > 6)
+
+
+@pytest.mark.parametrize("num_passes", [2, 7, 11])
+@pytest.mark.parametrize("settings", [SETTINGS, FULL], ids=["lora", "full"])
+def test_resumed_equals_straight(
+    settings: TrainSettings, num_passes: int, tiny_folder: Any, tmp_path: Path
+) -> None:
+    check_resumed(tiny_folder(), tmp_path, settings, num_passes)
+
+
+@pytest.mark.parametrize("forgotten", ["random", "optimizer", "parameters", "losses"])
+def test_planted_forgotten_on_resuming(
+    forgotten: str, tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(path: Path, network: Any, optimizer: Any) -> dict[str, Any]:
+        kept = weights_of(network)
+        before = optimizer.state_dict()
+        state = exact(path, network, optimizer)
+        if forgotten == "random":
+            torch.manual_seed(0)
+        if forgotten == "optimizer":
+            optimizer.load_state_dict(before)
+        if forgotten == "parameters":
+            for name, parameter in network.named_parameters():
+                parameter.data.copy_(kept[name])
+        if forgotten == "losses":
+            state["losses"] = state["losses"][:-1]
+        return state
+
+    def weights_of(network: Any) -> dict[str, torch.Tensor]:
+        return {name: p.detach().clone() for name, p in network.named_parameters()}
+
+    exact = loop_module.load_checkpoint
+    monkeypatch.setattr(loop_module, "load_checkpoint", load)
+    expect_red(lambda: check_resumed(tiny_folder(), tmp_path, SETTINGS, 7))
+
+
+def check_accumulated(source: Path, place: Path, settings: TrainSettings) -> None:
+    """Many passes or all of a step in one: the same losses and parameters."""
+    found = []
+    settings = replace(settings, learning_rate=settings.learning_rate / 10, max_grad_norm=1e9)
+    for pass_tokens in (22, 1000):
+        model, folder = fresh(source), place / str(pass_tokens)
+        folder.mkdir(parents=True)
+        given = replace(settings, pass_tokens=pass_tokens)
+        found.append((train(model, folder, given).losses, weights(model)))
+    (losses, split), (wanted, whole) = found
+    assert losses == pytest.approx(wanted, rel=1e-6)
+    for name, value in whole.items():
+        torch.testing.assert_close(split[name], value, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [PLAIN, FULL], ids=["lora", "full"])
+def test_accumulated_equals_whole(
+    settings: TrainSettings, tiny_folder: Any, tmp_path: Path
+) -> None:
+    check_accumulated(tiny_folder(), tmp_path, settings)
+
+
+def test_planted_mean_of_means(
+    tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class MeanOfMeans(loop_module._Trainer):
+        def accumulate(self, step: Any, examples: Any) -> tuple[float, float, int]:
+            means = [super(MeanOfMeans, self).accumulate((one,), examples) for one in step]
+            for parameter in self.parameters:
+                parameter.grad /= len(step)
+            return sum(loss for loss, _, _ in means) / len(step), means[-1][1], means[-1][2]
+
+    monkeypatch.setattr(loop_module, "_Trainer", MeanOfMeans)
+    expect_red(lambda: check_accumulated(tiny_folder(), tmp_path, PLAIN))
+
+
+def check_checkpointing(family: str, tiny_folder: Any, place: Path, mark: list[int]) -> None:
+    """Layers computed twice, and nothing else changed."""
+    found = []
+    for checkpointing in (False, True):
+        model, folder = fresh(tiny_folder(family)), place / str(checkpointing)
+        folder.mkdir()
+        network = getattr(model.network, "network", model.network)
+        calls = [0]
+        layer = next(m for n, m in network.named_modules() if n.endswith("layers.0.self_attn"))
+        layer.register_forward_pre_hook(lambda *given, n=calls: n.__setitem__(0, n[0] + 1))
+        given = replace(PLAIN, gradient_checkpointing=checkpointing)
+        found.append((train(model, folder, given).losses, weights(model)))
+        mark.append(calls[0])
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    for name, value in found[0][1].items():
+        torch.testing.assert_close(found[1][1][name], value, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_gradient_checkpointing_changes_nothing(
+    family: str, tiny_folder: Any, tmp_path: Path
+) -> None:
+    calls: list[int] = []
+    check_checkpointing(family, tiny_folder, tmp_path, calls)
+    assert calls[1] == 2 * calls[0]
+
+
+# --- precision ----------------------------------------------------------------------------------
+
+
+def check_masters(source: Path, folder: Path) -> None:
+    """Loaded in bf16, trained in fp32: steps far below bf16's spacing add up."""
+    model = fresh(source, "bf16")
+    before = weights(model)
+    settings = replace(FULL, learning_rate=1e-5, schedule="constant", warmup_frac=0.0)
+    fitted = train(model, folder, settings)
+    assert fitted.wrapped is None
+    after = weights(model)
+    assert {value.dtype for value in after.values()} == {torch.float32}
+    for name, value in after.items():
+        change = (value - before[name].float()).abs()
+        assert 0 < change.max() < 1e-4, name
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gpt2"])
+def test_full_training_keeps_fp32_masters(family: str, tiny_folder: Any, tmp_path: Path) -> None:
+    check_masters(tiny_folder(family), tmp_path)
+
+
+def test_planted_masters_in_bf16(
+    tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.nn.Module, "float", lambda self: self)
+    expect_red(lambda: check_masters(tiny_folder(), tmp_path))
+
+
+# --- what a run tells ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "left"),
+    [
+        ("llama", PLAIN, 0.3),
+        ("llama", FULL, 0.1),
+        ("gpt2", FULL, 0.3),
+        ("mamba", FULL, 0.3),
+        ("gpt2", PLAIN, 0.8),  # little rank below a random head that stays
+        ("mamba", PLAIN, 0.8),
+    ],
+)
+def test_a_few_texts_are_memorised(
+    family: str, settings: TrainSettings, left: float, tiny_folder: Any, tmp_path: Path
+) -> None:
+    settings = replace(settings, epochs=40, learning_rate=1e-2, pass_tokens=200)
+    fitted = train(fresh(tiny_folder(family)), tmp_path, settings, examples=make_examples(4))
+    assert fitted.losses[-1] < left * fitted.losses[0]
+
+
+def test_what_is_told_and_counted(tiny_folder: Any, tmp_path: Path) -> None:
+    meter, told, examples = Meter("train"), [], make_examples()
+    fitted = train(
+        fresh(tiny_folder()), tmp_path, PLAIN, meter=meter,
+        event=lambda kind, **named: told.append((kind, named)),
+    )  # fmt: skip
+    assert [(kind, named["step"]) for kind, named in told] == [("train_step", i) for i in range(6)]
+    assert [named["loss"] for _, named in told] == fitted.losses
+    assert [named["learning_rate"] for _, named in told] == pytest.approx(
+        [1e-2 / 2, *(5e-3 * (1 + math.cos(math.pi * i / 5)) for i in range(5))]
+    )
+    answers = sum(len(e.answer) for e in examples)
+    assert sum(named["answer_tokens"] for _, named in told) == fitted.num_tokens == 2 * answers
+    assert meter.totals()["trained_on"] == 2 * (answers + sum(len(e.prompt) for e in examples))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_ends_the_run(
+    value: float, tiny_folder: Any, tmp_path: Path
+) -> None:
+    """What was saved before it stays, so a run with other settings may start from there."""
+    model, calls = fresh(tiny_folder()), [0]
+
+    def objective(network: Any, examples: Sequence[Example]) -> torch.Tensor:
+        calls[0] += 1
+        return supervised(network, examples) * (value if calls[0] == 3 else 1.0)
+
+    settings = replace(PLAIN, pass_tokens=200, save_every_steps=1)
+    with pytest.raises(IncompleteError, match=r"must stay finite \(step 2\), got '(nan|inf) "):
+        train(model, tmp_path, settings, objective=objective)
+    saved = torch.load(tmp_path / "training-state.pt", weights_only=True)
+    assert len(saved["state"]["losses"]) == 2
+    assert all(bool(value.isfinite().all()) for value in saved["parameters"].values())
+    assert all(bool(value.isfinite().all()) for value in weights(model).values())
+
+
+def test_nothing_to_learn(tiny_folder: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="training set must hold an example"):
+        train(fresh(tiny_folder()), tmp_path, examples=[])
+
+
+# --- other processes ----------------------------------------------------------------------------
+
+
+def start(source: Path, folder: Path, *, seconds: float = 0.0, **settings: Any) -> Any:
+    """Another process that trains, as `fixtures.training` describes."""
+    environment = settings.pop("environment", {})
+    program = Path(training.__file__)
+    paths = os.pathsep.join(filter(None, [str(program.parents[1]), *sys.path]))
+    return subprocess.Popen(
+        [sys.executable, "-m", "fixtures.training", str(source), str(folder), str(seconds),
+         json.dumps(settings)],
+        env=os.environ | environment | {"PYTHONPATH": paths},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finished(process: Any, folder: Path, *, rank: int = 0) -> dict[str, Any]:
+    """What a process left, once it has ended well."""
+    with process:
+        process.communicate(timeout=120)
+    assert process.returncode == 0
+    return torch.load(folder / f"result-{rank}.pt", weights_only=True)
+
+
+@pytest.mark.slow
+def test_resumed_after_sigkill_equals_straight(tiny_folder: Any, tmp_path: Path) -> None:
+    """Dropout, adapters and six steps: killed in its fourth, by a signal nothing can catch."""
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    straight.mkdir()
+    killed.mkdir()
+    wanted = finished(start(tiny_folder(), straight), straight)
+    with start(tiny_folder(), killed, seconds=0.3) as process:
+        for line in process.stdout:
+            if line.split() == ["train_step", "3"]:
+                process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert [path.name for path in killed.iterdir()] == ["training-state.pt"]
+    found = finished(start(tiny_folder(), killed), killed)
+    assert found["losses"] == wanted["losses"]
+    assert_same(found["weights"], wanted["weights"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_two_processes_equal_one(method: str, tiny_folder: Any, tmp_path: Path) -> None:
+    """Each takes its share of the passes, one of them none of some steps; gradients are summed."""
+    settings = {"method": method, "lora": {"rank": 3}, "learning_rate": 1e-3, "pass_tokens": 40}
+    alone, together = tmp_path / "one", tmp_path / "two"
+    alone.mkdir()
+    together.mkdir()
+    steps = plan_steps(make_examples(), replace(SETTINGS, pass_tokens=40))
+    assert {len(step) % 2 for step in steps} == {0, 1}
+    wanted = finished(start(tiny_folder(), alone, **settings), alone)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"} for rank in (0, 1)]
+    processes = [
+        start(tiny_folder(), together, environment=shared | rank, **settings) for rank in ranks
+    ]
+    for rank, process in enumerate(processes):
+        found = finished(process, together, rank=rank)
+        assert found["losses"] == pytest.approx(wanted["losses"], rel=1e-5)
+        for name, value in wanted["weights"].items():
+            torch.testing.assert_close(found["weights"][name], value, atol=1e-5, rtol=1e-5)
