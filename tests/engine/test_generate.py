@@ -14,6 +14,7 @@ from burnish.base.meter import Meter
 from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.engine import generate as generate_module
 from burnish.engine.generate import generate
+from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 
 EOS = 2
@@ -130,6 +131,54 @@ def test_shared_prompts_are_prefilled_once(family: str, batch_size: int, tiny_mo
     alone = [generate(tiny_model(family), [request])[0] for request in requests]
     assert found == alone
     assert meter.totals()["prefilled"] == len(one) + len(two)
+
+
+def check_shared_prefix(generate_texts: Generate, model: Model, reference: Any) -> None:
+    """Prompts that begin alike: read once as far as they do, and no text is another for it."""
+    start, *ends = texts([30, 16, 21, 33, 16])
+    prompts = [[*start, *end] for end in ends]
+    requests = requests_of(prompts, *MIXED[:2])
+    alone = [generate_texts(model, [request])[0] for request in requests]
+    for batch_size in (1, 3, 4):
+        meter = Meter()
+        assert generate_texts(model, requests, batch_size=batch_size, meter=meter) == alone
+        read = [*ends, start] if isinstance(model.network, Decoder) else prompts
+        assert meter.totals()["prefilled"] == sum(map(len, read))
+    if model.dtype == torch.float32:
+        for completion, request in zip(alone[1::2], requests[1::2], strict=True):
+            assert list(completion.tokens) == naive(reference, request.prompt, 5)
+
+
+@pytest.mark.parametrize(
+    ("family", "precision"),
+    [(family, "fp32") for family in ("llama", "mistral", "qwen3", *ADAPTED)]
+    + [(family, "bf16") for family in ("llama", "llama-biased", "mistral", "qwen3")],
+)
+def test_shared_prefix_changes_no_text(
+    family: str, precision: str, tiny_model: Any, tiny_reference: Any
+) -> None:
+    check_shared_prefix(generate, tiny_model(family, precision), tiny_reference(family))
+
+
+def test_planted_prefix_longer_than_shared(
+    tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate_module, "_shared_prefix", lambda prompts: prompts[0][:31])
+    with pytest.raises(AssertionError):
+        check_shared_prefix(generate, tiny_model("llama"), tiny_reference("llama"))
+
+
+def test_prefix_leaves_large_pieces() -> None:
+    """Every piece has sixteen rows or more, so that its bits are those of the whole prompt."""
+    shared = generate_module._shared_prefix
+    head = tuple(range(20))
+    tails = [tuple(range(100 * i, 100 * i + n)) for i, n in ((1, 16), (2, 40))]
+    assert shared([head + tails[0], head + tails[1]]) == head
+    assert shared([head + tails[0][:13], head + tails[1]]) == head[:17]
+    assert shared([head + tails[0][:11], head + tails[1]]) == ()  # 15 rows would be left to share
+    assert shared([head[:15] + tails[0], head[:15] + tails[1]]) == ()
+    assert shared([head + tails[0]] * 3) == ()  # equal prompts are shared whole
+    assert shared([head]) == shared([(1,), (2,)]) == ()
 
 
 # ---- what the loop does with tokens: texts written down beforehand ----

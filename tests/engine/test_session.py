@@ -66,7 +66,7 @@ def test_step_equals_whole(family: str, tiny_model: Any, tiny_reference: Any) ->
 
 
 def check_slots(session: Session, reference: Any) -> None:
-    """Slots that move, are copied and filled again hold what they should."""
+    """Slots that move, are copied, filled again and added to hold what they should."""
     one, two, three = texts([9, 4, 6])
     session.prefill([0, 1], [one, two])
     kept = session.snapshot(0)
@@ -77,6 +77,10 @@ def check_slots(session: Session, reference: Any) -> None:
     check_last(session.prefill([2, 3], [three, two]), [three, two], reference)
     longer = [[*two, 3], [*one, 4], [*three, 5], [*two, 6]]
     check_last(session.step([3, 4, 5, 6]), longer, reference)
+    session.clear(1)
+    appended = [[*longer[0], *three], two]
+    check_last(session.prefill([0, 1], [three, two]), appended, reference)
+    check_last(session.step([5, 6]), [[*appended[0], 5], [*two, 6]], reference)
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral"])
@@ -144,6 +148,38 @@ def test_passes_hold_no_more_rows_than_asked(tiny_model: Any) -> None:
             alone = session_module._passes(lengths[-1:], chunk_rows)
             cuts = [(b, e) for some in alone for _, b, e in some]
             assert [(b, e) for i, b, e in pieces if i == len(lengths) - 1] == cuts
+
+
+def check_bits_of_a_prefix(model: Model) -> None:
+    """A prompt read in one go and one read after its own beginning have the same bits."""
+    source = torch.Generator().manual_seed(2)
+    for length in (40, 512, 513, 520, 530):
+        prompt = torch.randint(3, 269, (length,), generator=source).tolist()
+        found = []
+        for cut in (0, 16, 24):
+            session = open_session(model, num_slots=1, capacity_tokens=length)
+            if cut:
+                session.prefill([0], [prompt[:cut]])
+            found.append(session.prefill([0], [prompt[cut:]]))
+        assert torch.equal(found[0], found[1]), length
+        assert torch.equal(found[0], found[2]), length
+
+
+def test_bits_do_not_depend_on_a_shared_prefix(tiny_model: Any, num_threads: int) -> None:
+    check_bits_of_a_prefix(tiny_model("llama", "bf16"))
+
+
+def test_planted_last_piece_of_one_row(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "LEAST_ROWS", 0)
+    expect_red(lambda: check_bits_of_a_prefix(tiny_model("llama", "bf16")))
+
+
+def test_long_prompts_leave_no_small_piece() -> None:
+    for length in (1, 15, 512, 513, 527, 528, 1025):
+        pieces = [p for some in session_module._passes([length], 512) for p in some]
+        assert [begin for _, begin, _ in pieces] == [0, *(end for *_, end in pieces[:-1])]
+        assert pieces[-1][2] == length
+        assert all(min(length, 16) <= end - begin <= 512 for _, begin, end in pieces)
 
 
 def test_both_kinds_of_session_fit_the_contract(tiny_model: Any) -> None:

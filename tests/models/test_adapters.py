@@ -25,7 +25,7 @@ def check_logits(adapter: Adapter, reference: Any) -> None:
 
 
 def check_session(open_session: Callable[[], AdapterSession], reference: Any) -> None:
-    """Prefill, steps, moves and copies: always the logits of the whole text so far."""
+    """Prefill, steps, moves, copies and more prompt: always the logits of the whole text so far."""
 
     def check(found: Tensor, slots: Sequence[list[int]]) -> None:
         wanted = torch.stack([reference_logits(reference, tokens)[-1] for tokens in slots])
@@ -43,7 +43,10 @@ def check_session(open_session: Callable[[], AdapterSession], reference: Any) ->
     check(session.prefill([2], [three]), [three])
     check(session.step([3, 4, 5]), [[*two, 3], [*one, 4], [*three, 5]])
     session.restore(0, kept)  # the copy is as it was
-    check(session.step([8]), [[*one, 8]])
+    check(session.step([8]), [one := [*one, 8]])
+    check(session.prefill([0], [three]), [[*one, *three]])
+    session.clear(0)
+    check(session.prefill([0], [two]), [two])
 
 
 @pytest.mark.parametrize("family", ADAPTED)
@@ -68,6 +71,15 @@ def test_planted_snapshot_that_is_no_copy(
     monkeypatch.setattr(AdapterSession, "snapshot", same)
     with pytest.raises(AssertionError):
         check_session(lambda: tiny_model("gpt2").network.session(3), tiny_reference("gpt2"))
+
+
+def test_planted_states_given_several_tokens(tiny_model: Any, tiny_reference: Any) -> None:
+    class Whole(AdapterSession):
+        def prefill(self, slots: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
+            return torch.stack([self._run(s, p) for s, p in zip(slots, prompts, strict=True)])
+
+    with pytest.raises(AssertionError):
+        check_session(lambda: Whole(tiny_model("mamba").network, 3), tiny_reference("mamba"))
 
 
 def test_planted_positions_start_again_with_each_call(tiny_model: Any, tiny_reference: Any) -> None:

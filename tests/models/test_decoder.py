@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from fixtures.tiny import DECODERS, packed_logits, reference_logits, texts
 from torch import Tensor
 
-from burnish.kv.packed import PackedAttend
+from burnish.kv import shared
 from burnish.kv.rope import Rope
+from burnish.kv.shared import SharedAttend
 from burnish.models.config import decoder_config
 from burnish.models.decoder import Decoder, product
 
@@ -39,12 +40,10 @@ def test_reference_logits_depend_on_everything(tiny_reference: Any) -> None:
 def test_planted_no_causal_mask(
     tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from burnish.kv import packed
-
     spoilt = SimpleNamespace(
         scaled_dot_product_attention=lambda q, k, v, **_: F.scaled_dot_product_attention(q, k, v)
     )
-    monkeypatch.setattr(packed, "F", spoilt)  # ours only, not the reference's
+    monkeypatch.setattr(shared, "F", spoilt)  # ours only, not the reference's
     with pytest.raises(AssertionError):
         check_logits(tiny_model("llama").network, tiny_reference("llama"))
 
@@ -69,11 +68,11 @@ def test_planted_positions_off_by_one(
 def test_planted_no_sliding_window(
     family: str, tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wide(self: PackedAttend, lengths: Any, rope: Any, windows: Any) -> None:
-        exact(self, lengths, rope, [None] * len(windows))
+    def wide(self: SharedAttend, groups: Any, rope: Any, windows: Any) -> None:
+        exact(self, groups, rope, [None] * len(windows))
 
-    exact = PackedAttend.__init__
-    monkeypatch.setattr(PackedAttend, "__init__", wide)
+    exact = SharedAttend.__init__
+    monkeypatch.setattr(SharedAttend, "__init__", wide)
     with pytest.raises(AssertionError):
         check_logits(tiny_model(family).network, tiny_reference(family))
 
@@ -81,7 +80,7 @@ def test_planted_no_sliding_window(
 def test_partial_passes_make_a_whole_one(tiny_model: Any) -> None:
     decoder = tiny_model("qwen3").network
     tokens = torch.tensor(texts([11])[0])
-    attend = PackedAttend([11], Rope(decoder.config), decoder.shape.windows)
+    attend = SharedAttend([(11, ())], Rope(decoder.config), decoder.shape.windows)
     with torch.no_grad():
         whole = decoder.hidden(tokens, attend)
         stream = decoder.hidden(tokens, attend, last_layer=2)
@@ -128,7 +127,7 @@ def gradients(decoder: Decoder, loss_of: Callable[[Decoder], Tensor]) -> dict[st
 def test_gradients_equal_transformers(family: str, tiny_folder: Any, tiny_reference: Any) -> None:
     tokens = torch.tensor(texts([17])[0])
     decoder = fresh_decoder(family, tiny_folder, tiny_reference)
-    attend = PackedAttend([17], Rope(decoder.config), decoder.shape.windows)
+    attend = SharedAttend([(17, ())], Rope(decoder.config), decoder.shape.windows)
 
     def ours(decoder: Decoder) -> Tensor:
         rows = decoder.hidden(tokens, attend)

@@ -1,8 +1,13 @@
 """`burnish doctor`: what this machine has, and what is chosen because of it."""
 
+import typer
+
 from burnish.cli.options import AsJson, print_json
 
+app = typer.Typer()
 
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Print hardware, the chosen precision and why, the model cache and optional engines."""
     from burnish.recipes.doctor import examine

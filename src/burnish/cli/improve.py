@@ -8,7 +8,11 @@ import typer
 
 from burnish.cli.options import AsJson, Config, Runs, Sets, print_json
 
-Model = Annotated[str | None, typer.Argument(help="Embedded name, folder, GGUF file or hub name.")]
+app = typer.Typer()
+
+ModelArgument = Annotated[
+    str | None, typer.Argument(help="Embedded name, folder, GGUF file or hub name.")
+]
 Preset = Annotated[str, typer.Option(help="laptop, workstation or cluster.")]
 Tasks = Annotated[
     list[str],
@@ -24,8 +28,9 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run even if on
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 
+@app.command()
 def improve(
-    model: Model = None,
+    model: ModelArgument = None,
     preset: Preset = "laptop",
     tasks: Tasks = [],  # noqa: B006 - typer copies it
     config: Config = None,

@@ -9,22 +9,33 @@ import burnish
 from burnish.base.errors import BurnishError
 from burnish.cli import doctor, improve, models, report, text, verify
 
-app = typer.Typer(
-    name="burnish",
-    help="Improve an open language model on work that can be checked, and prove that it got better.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+INTERRUPTED = 130
 
-app.command("improve")(improve.improve)
-app.command("generate")(text.generate)
-app.command("chat")(text.chat)
-app.command("doctor")(doctor.doctor)
-app.command("verify")(verify.verify)
-app.add_typer(models.app, name="models")
-app.add_typer(report.app, name="report")
+
+def make_app() -> typer.Typer:
+    """The command line with all its commands."""
+    app = typer.Typer(
+        name="burnish",
+        help="Improve an open language model on work that can be checked, and prove it got better.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for module in (improve, text, doctor, verify):
+        app.add_typer(module.app)
+    app.add_typer(models.app, name="models")
+    app.add_typer(report.app, name="report")
+
+    @app.callback()
+    def burnish_options(
+        version: bool = typer.Option(
+            False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ) -> None:
+        """Improve an open language model on work that can be checked, and prove it got better."""
+
+    return app
 
 
 def _version(asked: bool) -> None:
@@ -33,28 +44,20 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def _burnish(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
-    ),
-) -> None:
-    """Improve an open language model on work that can be checked, and prove it got better."""
-
-
 def main() -> None:
     """Run a command: exit 0 good, 1 a finding or an incomplete result, 2 wrong use, 3 too big."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        app()
+        make_app()()
     except BurnishError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer's answer to Ctrl-C is this status without a word
+            print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        raise
     except BrokenPipeError:  # `burnish ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

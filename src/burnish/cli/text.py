@@ -8,10 +8,12 @@ import typer
 
 from burnish.cli.options import AsJson, Device, Precision, print_json
 
-Model = Annotated[
+app = typer.Typer()
+
+ModelArgument = Annotated[
     str, typer.Argument(help="Embedded name, folder, GGUF file, hub name or openai:URL#name.")
 ]
-Prompt = Annotated[str, typer.Argument(help="Text to continue; - reads standard input.")]
+PromptArgument = Annotated[str, typer.Argument(help="Text to continue; - reads standard input.")]
 MaxNew = Annotated[int, typer.Option("--max-new-tokens", help="Most tokens to write.")]
 Greedy = Annotated[bool, typer.Option("--greedy", help="Always the likeliest token.")]
 Temperature = Annotated[float, typer.Option(help="Higher is more varied.")]
@@ -21,9 +23,10 @@ Stop = Annotated[list[str], typer.Option("--stop", help="End before this text; m
 Chat = Annotated[bool, typer.Option("--chat", help="Put the prompt into the chat template.")]
 
 
+@app.command()
 def generate(
-    model: Model,
-    prompt: Prompt,
+    model: ModelArgument,
+    prompt: PromptArgument,
     max_new_tokens: MaxNew = 128,
     greedy: Greedy = False,
     temperature: Temperature = 0.7,
@@ -35,6 +38,7 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Continue PROMPT with MODEL; prints the text, tokens per second and passes."""
+    from burnish.base.errors import SettingError
     from burnish.contracts.generation import Sampling
     from burnish.recipes.answers import open_writer
 
@@ -45,34 +49,28 @@ def generate(
         seed=seed,
         stop=tuple(stop),
     )
-    writer = open_writer(model, precision=precision)
     text = sys.stdin.read() if prompt == "-" else prompt
+    if not text.strip():
+        raise SettingError("prompt", text, "must not be empty", remedy="Write a few words")
+    writer = open_writer(model, precision=precision)
     started = time.perf_counter()
-    done = (
-        writer.chat([{"role": "user", "content": text}], sampling)
-        if chat
-        else (writer.complete(text, sampling))
-    )
+    if chat:
+        done = writer.chat([{"role": "user", "content": text}], sampling)
+    else:
+        done = writer.complete(text, sampling)
     seconds = time.perf_counter() - started
     rate = round(len(done.tokens) / seconds, 2)
     if as_json:
-        print_json(
-            {
-                "text": done.text,
-                "tokens": len(done.tokens),
-                "tokens_per_s": rate,
-                "num_passes": done.num_passes,
-                "finish": done.finish,
-                "model": model,
-            }
-        )
+        counts = {"tokens": len(done.tokens), "tokens_per_s": rate, "num_passes": done.num_passes}
+        print_json({"text": done.text, **counts, "finish": done.finish, "model": model})
         return
     print(done.text)
     print(f"{len(done.tokens)} tokens, {rate} tokens/s, {done.num_passes} passes", file=sys.stderr)
 
 
+@app.command()
 def chat(
-    model: Model = "smollm2-135m",
+    model: ModelArgument = "smollm2-135m",
     max_new_tokens: MaxNew = 256,
     temperature: Temperature = 0.7,
     seed: Seed = 0,

@@ -7,7 +7,10 @@ import typer
 
 from burnish.cli.options import AsJson, print_json
 
+app = typer.Typer()
 
+
+@app.command()
 def verify(
     run: Annotated[Path, typer.Argument(help="A run folder, for example runs/last.")],
     full: Annotated[

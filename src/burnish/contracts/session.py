@@ -11,10 +11,14 @@ from torch import Tensor
 class Session(Protocol):
     """Sequences in slots, with their state (keys and values, or whatever the network keeps)."""
 
+    def clear(self, slot: int) -> None:
+        """Make a slot empty."""
+        ...
+
     def prefill(
         self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
     ) -> Float[Tensor, "B V"]:
-        """Start sequences in free slots; logits of each prompt's last token."""
+        """Append prompts to the sequences in slots; logits of each prompt's last token."""
         ...
 
     def step(self, tokens: Sequence[int]) -> Float[Tensor, "B V"]:

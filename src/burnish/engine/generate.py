@@ -1,5 +1,6 @@
 """The one decode loop: ragged requests, slots refilled as texts end."""
 
+import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +13,8 @@ from burnish.base.meter import Meter
 from burnish.contracts.generation import Completion, Finish, Request
 from burnish.contracts.session import Session
 from burnish.engine.sample import next_tokens
-from burnish.engine.session import open_session
+from burnish.engine.session import LEAST_ROWS, open_session
+from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 
 OnDone = Callable[[Completion], None]
@@ -115,11 +117,15 @@ class _Loop:
         self._rows: list[_Row] = []
         self._done: dict[int, Completion] = {}
         self._penalise = any(r.sampling.repetition_penalty != 1 for r in requests)
+        # an adapter would read the rest of each prompt token by token, see `AdapterSession`
+        splits = isinstance(model.network, Decoder)
+        self._prefix = _shared_prefix([r.prompt for r in requests]) if splits else ()
+        self._prefix_state: Any = None
 
     def run(self) -> dict[int, Completion]:
-        """Until every request has ended."""
+        """Until every request has ended. A few free slots wait, so that prefills are large."""
         while self._queue or self._rows:
-            if self._queue and len(self._rows) < self._num_slots:
+            if self._queue and len(self._rows) <= self._num_slots * 3 // 4:
                 self._admit()
             if self._rows:
                 logits = self._session.step([row.tokens[-1] for row in self._rows])
@@ -143,9 +149,7 @@ class _Loop:
                 fresh.append(slot)
         if fresh:
             prompts = [self._rows[slot].request.prompt for slot in fresh]
-            logits = self._session.prefill(fresh, prompts)
-            self._meter.add("prefilled", sum(map(len, prompts)))
-            self._meter.add("passes", 1)
+            logits = self._prefill(fresh, prompts)
             for slot, prompt, row in zip(fresh, prompts, logits, strict=True):
                 many = self._waiting[prompt] > 1
                 self._shared[prompt] = (self._session.snapshot(slot) if many else None, row)
@@ -160,6 +164,27 @@ class _Loop:
             if not self._waiting[prompt]:
                 del self._shared[prompt]
         self._advance(first, torch.stack(rows))
+
+    def _prefill(self, slots: list[int], prompts: list[tuple[int, ...]]) -> Tensor:
+        """Read prompts into slots; what all requests begin with is read once."""
+        length = len(self._prefix)
+        if length and self._prefix_state is None:
+            self._session.clear(slots[0])
+            self._session.prefill(slots[:1], [self._prefix])
+            self._prefix_state = self._session.snapshot(slots[0])
+            self._count_prefill(length)
+        for slot in slots:
+            if length:
+                self._session.restore(slot, self._prefix_state)
+            else:
+                self._session.clear(slot)
+        rest = [prompt[length:] for prompt in prompts]
+        self._count_prefill(sum(map(len, rest)))
+        return self._session.prefill(slots, rest)
+
+    def _count_prefill(self, num_tokens: int) -> None:
+        self._meter.add("prefilled", num_tokens)
+        self._meter.add("passes", 1)
 
     def _advance(self, first: int, logits: Tensor) -> None:
         """Give rows from `first` on their next token, and retire those that end."""
@@ -193,3 +218,19 @@ class _Loop:
 
     def _text(self, tokens: list[int]) -> str:
         return self._model.tokenizer.decode(tokens, skip_special_tokens=True)
+
+
+def _shared_prefix(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Tokens that all of several prompts begin with, if that leaves large pieces to read.
+
+    Small pieces would take another path through the attention kernel, and then the numbers of a
+    request would depend on its batch.
+    Source: ours. Oracle: tests/engine/test_generate.py::test_shared_prefix_changes_no_text
+    """
+    distinct = set(prompts)
+    if len(distinct) < 2:
+        return ()
+    most = max(min(map(len, distinct)) - LEAST_ROWS, 0)
+    pairs = zip(min(distinct)[:most], max(distinct)[:most], strict=True)  # all lie between them
+    shared = tuple(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return shared if len(shared) >= LEAST_ROWS else ()

@@ -64,9 +64,7 @@ def next_tokens(
     return chosen.tolist()
 
 
-def filtered(
-    logits: Float[Tensor, "B V"], settings: Sequence[Sampling]
-) -> Float[Tensor, "B V"]:
+def filtered(logits: Float[Tensor, "B V"], settings: Sequence[Sampling]) -> Float[Tensor, "B V"]:
     """Logits over temperature, with tokens outside top-k, top-p and min-p at minus infinity.
 
     Order and conventions are transformers': top-k keeps ties, top-p keeps the token that crosses

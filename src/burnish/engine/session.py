@@ -1,5 +1,6 @@
 """The decoder's slots: a dense cache, chunked prefill and one-row steps."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -14,6 +15,7 @@ from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 
 CHUNK_ROWS = 512  # rows per prefill pass: bounds activations, large enough to keep cores busy
+LEAST_ROWS = 16  # a piece of a prompt of at least so many rows has the bits that the whole has
 
 
 def open_session(model: Model, *, num_slots: int, capacity_tokens: int) -> Session:
@@ -55,17 +57,19 @@ class DecoderSession:
             device=device,
         )
 
+    def clear(self, slot: int) -> None:
+        """Make a slot empty."""
+        self.cache.rollback(slot, 0)
+
     @torch.inference_mode()
     def prefill(
         self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
     ) -> Float[Tensor, "B V"]:
-        """Start sequences in free slots; logits of each prompt's last token.
+        """Append prompts to the sequences in slots; logits of each prompt's last token.
 
         Rows of several prompts share a pass, and a long prompt is cut into several passes.
         Source: ours. Oracle: tests/engine/test_session.py::test_chunked_equals_whole
         """
-        for slot in slots:
-            self.cache.lengths[slot] = 0
         last: dict[int, Tensor] = {}
         for pieces in _passes([len(prompt) for prompt in prompts], self._chunk_rows):
             tokens = [t for index, begin, end in pieces for t in prompts[index][begin:end]]
@@ -119,12 +123,15 @@ def _passes(lengths: Sequence[int], chunk_rows: int) -> list[list[tuple[int, int
 
     A sequence is always cut at the same places, whatever else is in the batch, so that its
     numbers cannot depend on its neighbours. A pass holds at most `chunk_rows` rows.
+    Oracle: tests/engine/test_session.py::test_bits_do_not_depend_on_a_shared_prefix
     """
     passes: list[list[tuple[int, int, int]]] = [[]]
     room = chunk_rows
     for index, length in enumerate(lengths):
-        for begin in range(0, length, chunk_rows):
-            end = min(length, begin + chunk_rows)
+        ends = [0, *range(chunk_rows, length, chunk_rows), length]
+        if len(ends) > 2 and length - ends[-2] < LEAST_ROWS <= chunk_rows // 2:
+            ends[-2] = length - LEAST_ROWS
+        for begin, end in itertools.pairwise(ends):
             if end - begin > room:
                 passes.append([])
                 room = chunk_rows

@@ -161,9 +161,7 @@ class StepAttend:
         per_slot = lengths.repeat_interleave(cells.shape[3])
         self._rows = heads * cells.shape[4] + per_slot  # of the cache seen as [slots*K*T, D]
         distance = lengths[:, None] - torch.arange(self._longest, device=cells.device)
-        self._masks = {
-            window: self._mask(distance, window, cells.dtype) for window in set(windows)
-        }
+        self._masks = {window: self._mask(distance, window, cells.dtype) for window in set(windows)}
 
     def __call__(
         self,

@@ -57,13 +57,23 @@ class AdapterSession:
         self._cache_name = "cache_params" if "cache_params" in names else "past_key_values"
         self._takes_positions = "position_ids" in names
 
+    def clear(self, slot: int) -> None:
+        """Make a slot empty."""
+        self._caches[slot], self._lengths[slot] = None, 0
+
     def prefill(
         self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
     ) -> Float[Tensor, "B V"]:
-        """Start sequences in free slots; logits of each prompt's last token."""
-        for slot in slots:
-            self._caches[slot], self._lengths[slot] = None, 0
-        return torch.stack([self._run(s, p) for s, p in zip(slots, prompts, strict=True)])
+        """Append prompts to the sequences in slots; logits of each prompt's last token.
+
+        A sequence that has begun goes on token by token: many state models drop their state when
+        they are given several (Mamba in transformers 5.23, without a word).
+        """
+        rows = []
+        for slot, prompt in zip(slots, prompts, strict=True):
+            pieces = [[token] for token in prompt] if self._lengths[slot] else [prompt]
+            rows.append([self._run(slot, piece) for piece in pieces][-1])
+        return torch.stack(rows)
 
     def step(self, tokens: Sequence[int]) -> Float[Tensor, "B V"]:
         """Append one token to each of the slots 0, 1, ...; logits of the appended rows."""

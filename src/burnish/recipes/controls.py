@@ -9,7 +9,7 @@ from burnish.base.stats import Estimate, wilson
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task, Verdict
 from burnish.recipes.answering import Ask
-from burnish.recipes.measuring import majority
+from burnish.recipes.measuring import majority, scored_records
 from burnish.recipes.settings import SampleSettings
 
 
@@ -50,14 +50,18 @@ def num_votes(sampled_tokens: int, num_samples: int, num_tasks: int, max_votes: 
 
 
 def vote_accuracy(tasks: Sequence[Task], records: Sequence[Record]) -> Estimate:
-    """Share of tasks whose most frequent final answer is right."""
+    """Share of tasks whose most frequent final answer is right.
+
+    What the checker could not score has no vote; a task without any vote left is left out.
+    Source: ours. Oracle: tests/recipes/test_controls.py::test_votes_that_could_not_be_scored
+    """
     samples: dict[str, list[Record]] = defaultdict(list)
     verdicts: dict[str, dict[str, bool]] = defaultdict(dict)
-    for record in records:
+    for record in scored_records(records):
         samples[record.task_id].append(record)
         if record.extracted is not None:
             verdicts[record.task_id][record.extracted] = record.verdict == Verdict.RIGHT
-    right = [majority(samples[task.id], verdicts[task.id]) for task in tasks]
+    right = [majority(samples[task.id], verdicts[task.id]) for task in tasks if samples[task.id]]
     return wilson(sum(right), len(right))
 
 

@@ -6,12 +6,14 @@ a killed run goes on where it stopped, and an unchanged one is not computed agai
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from burnish.base.errors import StorageError
 from burnish.base.meter import Meter
 from burnish.base.progress import say
 from burnish.base.records import RecordLog, file_hash, read_records, write_records
@@ -26,13 +28,15 @@ from burnish.data.splits import Splits, check_disjoint, split_tasks
 from burnish.recipes import controls
 from burnish.recipes.actor import Actor
 from burnish.recipes.answering import ANSWERS, Ask, answer, greedy_asks, sampled_asks
-from burnish.recipes.outcome import Evidence, Round, make_result
+from burnish.recipes.outcome import Evidence, Round, Spent, make_result
 from burnish.recipes.planning import plan_improve
 from burnish.recipes.selecting import select_right
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.teaching import teach
 from burnish.report.html import write_report
 from burnish.report.pages import page_from_json
+
+PUBLISHING = ".publishing-"
 
 
 def improve(
@@ -67,17 +71,9 @@ def improve(
         work = _Work(run, settings)
         evidence = work.gather()
         model = _publish(run, work.models[evidence.chosen])
-        result = make_result(
-            evidence,
-            settings,
-            run=run.path,
-            info=run.info,
-            model=model,
-            plan=plan,
-            seconds=work.seconds,
-            minutes=(time.monotonic() - started) / 60,
-            meter=work.meter,
-        )
+        minutes = (time.monotonic() - started) / 60
+        spent = Spent(plan=plan, seconds=work.seconds, minutes=minutes, meter=work.meter)
+        result = make_result(evidence, settings, run=run, model=model, spent=spent)
         write_report(page_from_json(result["page"]), run.path / "report")
         run.save_result(result)
     return result
@@ -254,16 +250,28 @@ class _Work:
 def _publish(run: Run, source: Path | None) -> Path | None:
     """Put the chosen model at `RUN/model`, sharing its files with the stage that made it."""
     target = run.path / "model"
-    if target.exists():
-        shutil.rmtree(target)
-    if source is None:
-        return None
-    shutil.copytree(source, target, copy_function=_link)
-    return target
-
-
-def _link(source: str, target: str) -> None:
+    for left in run.path.glob(f"{PUBLISHING}*"):  # by a run that was killed just here
+        shutil.rmtree(left)
     try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copy2(source, target)
+        with tempfile.TemporaryDirectory(dir=run.path, prefix=PUBLISHING) as place:
+            if source is not None:
+                _link_all(source, Path(place) / "new")
+            if target.exists():
+                target.rename(Path(place) / "old")
+            if source is not None:
+                (Path(place) / "new").rename(target)
+    except OSError as error:
+        rule = f"could not be written ({error.strerror or error})"
+        remedy = "Free some space, then start the same command again"
+        raise StorageError("model folder", str(target), rule, remedy=remedy) from error
+    return None if source is None else target
+
+
+def _link_all(source: Path, target: Path) -> None:
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        own = target / path.relative_to(source)
+        own.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, own)
+        except OSError:  # another file system, or one without hard links
+            shutil.copy2(path, own)

@@ -26,10 +26,11 @@ class Measured:
 def measure_answers(records: Sequence[Record], rng: np.random.Generator) -> Measured:
     """Accuracy with Wilson's interval over the scored answers; unscored ones are only counted.
 
-    Raises IncompleteError when nothing could be scored.
+    Raises IncompleteError when fewer than two could be scored: one has no interval.
     Source: ours. Oracle: tests/recipes/test_measuring.py::test_unscored_is_not_wrong
     """
-    scored = _scored(records)
+    scored = scored_records(records)
+    _check_enough(len(scored))
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in scored:
         groups[record.group].append(record)
@@ -42,16 +43,19 @@ def measure_answers(records: Sequence[Record], rng: np.random.Generator) -> Meas
     )
 
 
-def _scored(records: Sequence[Record]) -> list[Record]:
-    scored = [record for record in records if record.verdict != Verdict.UNSCORED]
-    if not scored:
+def scored_records(records: Sequence[Record]) -> list[Record]:
+    """Without those whose checker failed."""
+    return [record for record in records if record.verdict != Verdict.UNSCORED]
+
+
+def _check_enough(num_scored: int) -> None:
+    if num_scored < 2:
         raise IncompleteError(
             "judged answers",
-            0,
-            "must hold one that the checker could score",
-            remedy="Look at the reasons in answers.jsonl",
+            num_scored,
+            "must hold two that the checker could score",
+            remedy="Look at the tasks of the answers that are 'unscored' in answers.jsonl",
         )
-    return scored
 
 
 def _share(records: Sequence[Record], verdict: Verdict) -> Estimate:
@@ -78,6 +82,7 @@ def measure_gain(
 ) -> Gain:
     """Paired over tasks; a task that either side could not score is left out of both.
 
+    Raises IncompleteError when fewer than two tasks are left.
     Source: ours. Oracle: tests/recipes/test_measuring.py::test_gain_adds_up
     """
     pairs = [
@@ -86,6 +91,7 @@ def measure_gain(
         if Verdict.UNSCORED not in (b.verdict, a.verdict)
     ]
     assert all(b.task_id == a.task_id for b, a in pairs)
+    _check_enough(len(pairs))
     right = [[r.verdict == Verdict.RIGHT for r in side] for side in zip(*pairs, strict=True)]
     tokens = [[float(r.tokens) for r in side] for side in zip(*pairs, strict=True)]
     kinds = Counter(

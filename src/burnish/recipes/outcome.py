@@ -7,6 +7,7 @@ from typing import Any
 
 from burnish.base.meter import Meter
 from burnish.base.rng import stream
+from burnish.base.runs import Run
 from burnish.base.stats import Estimate
 from burnish.contracts.record import Claim, Gate, Record
 from burnish.contracts.task import Task, Verdict
@@ -59,6 +60,25 @@ class Findings:
     gates: tuple[Gate, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What a run was planned to take, and took; `seconds` is by stage."""
+
+    plan: Plan
+    seconds: Mapping[str, float]
+    minutes: float
+    meter: Meter
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `cost` of `result.json`."""
+        return {
+            "plan": self.plan.to_dict(),
+            "actual_minutes": round(sum(self.seconds.values()) / 60, 2),
+            "stage_seconds": dict(self.seconds),
+            "metered_now": self.meter.totals(),
+        }
+
+
 def find(evidence: Evidence, settings: ImproveSettings) -> Findings:
     """Compute the findings; the same evidence and seed give the same numbers."""
 
@@ -84,22 +104,20 @@ def make_result(
     evidence: Evidence,
     settings: ImproveSettings,
     *,
-    run: Path,
-    info: Mapping[str, Any],
+    run: Run,
     model: Path | None,
-    plan: Plan,
-    seconds: Mapping[str, float],
-    minutes: float,
-    meter: Meter,
+    spent: Spent,
 ) -> dict[str, Any]:
-    """What `result.json` holds. Only `run`, `model`, `minutes` and `cost` vary between reruns."""
+    """What `result.json` holds.
+
+    Between reruns only places and times vary: `run`, `model`, `minutes`, `cost`, the seconds of
+    `claims`, and their like on the page.
+    """
     found = find(evidence, settings)
-    sampled = [record for one in evidence.rounds for record in one.sampled]
-    actual = round(sum(seconds.values()) / 60, 2)
     result: dict[str, Any] = {
         "what": "improve",
         "base": settings.model,
-        "run": str(run),
+        "run": str(run.path),
         "model": str(model) if model else settings.model,
         "before": _measured(found.before),
         "after": _measured(found.after),
@@ -108,28 +126,15 @@ def make_result(
             name: getattr(found.gain, name) for name in ("newly_parsable", "newly_right", "lost")
         },
         "length_change_frac": found.gain.length_frac.to_dict(),
-        "controls": {
-            "few_shot": _measured(found.few_shot),
-            "majority_vote": {
-                "accuracy": found.vote_accuracy.to_dict(),
-                "num_votes": evidence.num_votes,
-                "tokens": sum(record.tokens for record in evidence.vote),
-                "training_sample_tokens": sum(record.tokens for record in sampled),
-            },
-        },
+        "controls": _controls(found, evidence),
         "rounds": [_round(one) for one in evidence.rounds],
         "chosen_round": evidence.chosen,
         "gates": [asdict(gate) for gate in found.gates],
-        "claims": [asdict(claim) for claim in _claims(found, evidence, seconds)],
-        "minutes": round(minutes, 2),
-        "cost": {
-            "plan": plan.to_dict(),
-            "actual_minutes": actual,
-            "stage_seconds": dict(seconds),
-            "metered_now": meter.totals(),
-        },
+        "claims": [asdict(claim) for claim in _claims(found, evidence, spent.seconds)],
+        "minutes": round(spent.minutes, 2),
+        "cost": spent.to_dict(),
     }
-    page = make_page(found, evidence, settings, result=result, info=info)
+    page = make_page(found, evidence, settings, result=result, info=run.info)
     return result | {"page": asdict(page)}
 
 
@@ -140,6 +145,19 @@ def _measured(measured: Measured) -> dict[str, Any]:
         "length_tokens": measured.length_tokens.to_dict(),
         "parsable": measured.parsable.to_dict(),
         "num_unscored": measured.num_unscored,
+    }
+
+
+def _controls(found: Findings, evidence: Evidence) -> dict[str, Any]:
+    sampled = [record for one in evidence.rounds for record in one.sampled]
+    return {
+        "few_shot": _measured(found.few_shot),
+        "majority_vote": {
+            "accuracy": found.vote_accuracy.to_dict(),
+            "num_votes": evidence.num_votes,
+            "tokens": sum(record.tokens for record in evidence.vote),
+            "training_sample_tokens": sum(record.tokens for record in sampled),
+        },
     }
 
 

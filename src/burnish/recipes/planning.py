@@ -3,8 +3,8 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from burnish.base.errors import DoesNotFitError
 from burnish.base.files import read_json
-from burnish.models.cache import EMBEDDED, embedded_folder
+from burnish.data.sources import parse_source
+from burnish.models.load import resolve_folder
 from burnish.recipes.settings import ImproveSettings
 
 GUESSED_PROMPT_TOKENS = 64  # template and task of the presets; said as a guess in the plan
@@ -127,23 +128,34 @@ def check_fits(plan: Plan, folder: Path) -> None:
 
 
 def guess_params(spec: str) -> int:
-    """Parameters of a model by its file sizes, without loading it; 1e9 where nothing is here yet.
+    """Parameters of a model by its file sizes, without loading it; `models show` counts exactly.
 
-    The plan says that it is a guess; `models show` counts exactly.
+    A model of the hub or in GGUF is fetched or converted first. Raises what `load_model` does
+    where there is no such model.
     """
     if spec in PARAMS_OF_EMBEDDED:
         return PARAMS_OF_EMBEDDED[spec]
-    folder = embedded_folder(spec) if spec in EMBEDDED else Path(spec)
-    weights = list(folder.glob("*.safetensors")) or list((folder / "model").glob("*.safetensors"))
-    if not weights:
-        return 1_000_000_000
-    config = read_json(weights[0].parent / "config.json")
+    folder = resolve_folder(spec)
+    config = read_json(folder / "config.json")
     width = 4 if config.get("dtype", config.get("torch_dtype")) == "float32" else 2
-    return sum(path.stat().st_size for path in weights) // width
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) // width
+
+
+def check_tasks(specs: Sequence[str], seed: int) -> None:
+    """Read every task file, and one task of every generator: mistakes show before a run begins.
+
+    Raises what `load_tasks` does.
+    """
+    for spec in specs:
+        source = parse_source(spec)
+        if hasattr(source, "size"):
+            source = replace(source, size=1)
+        source.load(seed)
 
 
 def plan_improve(settings: ImproveSettings, runs: Path) -> Plan:
-    """Predict the run; raises DoesNotFitError where the machine is too small."""
+    """Predict the run. Raises DoesNotFitError, and what a wrong model or task source raises."""
+    check_tasks(settings.tasks, settings.seed)
     plan = make_plan(settings, guess_params(settings.model), calibrate())
     check_fits(plan, runs)
     return plan

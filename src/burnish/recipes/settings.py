@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from burnish.base.errors import SettingError, UnknownNameError
 from burnish.base.registry import suggest
+from burnish.contracts.generation import Sampling
 from burnish.train.settings import LoraSettings, TrainSettings
 
 
@@ -14,6 +15,10 @@ class SplitSettings:
     train: int = 600
     dev: int = 100
     heldout: int = 240
+
+    def __post_init__(self) -> None:
+        _check_least(1, train=self.train, dev=self.dev)
+        _check_least(2, heldout=self.heldout)  # one task has no interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +32,25 @@ class SampleSettings:
     top_p: float = 1.0
     max_new_tokens: int = 48
 
+    def __post_init__(self) -> None:
+        _check_least(1, num_samples=self.num_samples)
+        _check_least(0, num_extra=self.num_extra)
+        Sampling(  # it checks what it is given
+            max_new_tokens=self.max_new_tokens,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SelectSettings:
     """Which right answers are learned from: distinct ones, at most `max_per_task`, short first."""
 
     max_per_task: int = 2
+
+    def __post_init__(self) -> None:
+        _check_least(1, max_per_task=self.max_per_task)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +66,12 @@ class MeasureSettings:
     margin_length_frac: float = 0.1
     num_demonstrations: int = 4
     max_votes: int = 32
+
+    def __post_init__(self) -> None:
+        _check_least(1, max_new_tokens=self.max_new_tokens, max_votes=self.max_votes)
+        margins = {"margin_accuracy": self.margin_accuracy}
+        margins["margin_length_frac"] = self.margin_length_frac
+        _check_least(0, num_demonstrations=self.num_demonstrations, **margins)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +92,17 @@ class ImproveSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise SettingError("rounds", self.rounds, "must be at least 1", remedy="Ask for one")
-        if self.batch_size < 1:
-            raise SettingError(
-                "batch_size", self.batch_size, "must be at least 1", remedy="32 suits a laptop"
-            )
+        _check_least(1, rounds=self.rounds, batch_size=self.batch_size)
+
+
+def _check_least(low: int, **values: float) -> None:
+    for name, value in values.items():
+        if value < low:
+            raise SettingError(name, value, f"must be at least {low}", remedy="Raise it")
 
 
 LAPTOP_TASKS = (
-    "reasoning-gym:chain_sum?size=590&min_terms=2&max_terms=3&min_digits=1&max_digits=2",
+    "reasoning-gym:chain_sum?size=890&min_terms=2&max_terms=3&min_digits=1&max_digits=2",
     "reasoning-gym:products?size=200&min_digits=1&max_digits=2",
 )
 
@@ -87,19 +112,17 @@ def laptop() -> ImproveSettings:
     return ImproveSettings(
         tasks=LAPTOP_TASKS,
         rounds=2,
-        split=SplitSettings(train=450, dev=100, heldout=240),
-        sample=SampleSettings(temperature=0.6, max_new_tokens=24),
-        train=TrainSettings(
-            method="full", learning_rate=1e-4, epochs=3, examples_per_step=32
-        ),
-        measure=MeasureSettings(max_new_tokens=48, num_demonstrations=3),
-        batch_size=32,
+        split=SplitSettings(train=750, dev=100, heldout=240),
+        sample=SampleSettings(num_samples=2, num_extra=1, temperature=0.6, max_new_tokens=20),
+        train=TrainSettings(method="full", learning_rate=1.5e-4, epochs=2, examples_per_step=32),
+        measure=MeasureSettings(max_new_tokens=32, num_demonstrations=3),
+        batch_size=64,
     )
 
 
 def workstation() -> ImproveSettings:
     """One GPU, or an hour of CPU: more tasks, more samples, two rounds."""
-    tasks = tuple(spec.replace("size=590", "size=4000") for spec in LAPTOP_TASKS)
+    tasks = tuple(spec.replace("size=890", "size=4000") for spec in LAPTOP_TASKS)
     return ImproveSettings(
         tasks=tasks,
         rounds=2,

@@ -1,5 +1,6 @@
 """Fine-tune a copy of the model on selected answers, and save it as a Hugging Face folder."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def teach(
             "must hold a right answer, and none of the samples was right",
             remedy="Use easier tasks, more samples (--set sample.num_samples=16) or a larger model",
         )
+    for left in stage.path.glob(".saving-*"):  # by an attempt that was killed while it saved
+        shutil.rmtree(left)
     model = load_model(actor.spec, precision=actor.precision, device=actor.device)
     actor.release()
     examples = to_examples(model, records)

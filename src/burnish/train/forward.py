@@ -1,6 +1,6 @@
 """Logits of the rows that are learned from, for either kind of network."""
 
-import os
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -32,10 +32,7 @@ def answer_logits(
     device = network.lm_head.weight.device
     shared = _shared_prefix(examples)
     branches = [len(sequence) - shared for sequence in sequences]
-    if shared:
-        groups = [(shared, branches)]
-    else:
-        groups = [(length, ()) for length in branches]
+    groups = [(shared, branches)] if shared else [(length, ()) for length in branches]
     attend = SharedAttend(groups, Rope(network.config), network.shape.windows).to(device)
     flat = [*sequences[0][:shared], *(t for sequence in sequences for t in sequence[shared:])]
     hidden = network.hidden(torch.tensor(flat, device=device), attend)
@@ -48,5 +45,7 @@ def answer_logits(
 
 def _shared_prefix(examples: Sequence[Example]) -> int:
     """Tokens that all prompts begin with; each keeps its last one, whose row predicts."""
-    prompts = [example.prompt[:-1] for example in examples]
-    return len(os.path.commonprefix(prompts)) if len(prompts) > 1 else 0
+    if len(examples) == 1:
+        return 0
+    places = zip(*(example.prompt[:-1] for example in examples), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda tokens: len(set(tokens)) == 1, places))

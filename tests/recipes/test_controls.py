@@ -1,0 +1,96 @@
+"""The sceptic's controls: as many tokens as sampling took, and votes that count fairly."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from burnish.base.errors import SettingError
+from burnish.contracts.record import Record
+from burnish.contracts.task import Task
+from burnish.data.tasks import make_task
+from burnish.recipes.answering import greedy_asks
+from burnish.recipes.controls import demonstrations, few_shot_asks, num_votes, vote_accuracy
+
+Make = Callable[..., Record]
+
+
+def tasks_of(num: int, group: str) -> list[Task]:
+    return [make_task(f"{group} {i}", str(i), group=group) for i in range(num)]
+
+
+def check_votes(count: Callable[[int, int, int, int], int]) -> None:
+    """Votes times tasks times tokens an answer is what sampling took, but for rounding."""
+    for num_samples in (1, 17, 240, 1000, 5400):
+        for per_sample in (1, 7, 23):
+            for num_tasks in (2, 40, 240, 1000):
+                tokens = num_samples * per_sample
+                votes = count(tokens, num_samples, num_tasks, 32)
+                assert 1 <= votes <= 32
+                if 1 < votes < 32:
+                    assert abs(votes * num_tasks * per_sample - tokens) <= num_tasks * per_sample / 2
+                elif votes == 32:
+                    assert tokens >= 31.5 * num_tasks * per_sample
+                else:
+                    assert tokens <= 1.5 * num_tasks * per_sample
+
+
+def test_votes_cost_the_same_tokens() -> None:
+    check_votes(num_votes)
+    assert num_votes(0, 10, 10, 32) == 1  # answers may be empty texts
+    assert num_votes(0, 0, 10, 32) == 1
+
+
+def test_planted_votes_per_training_task() -> None:
+    with pytest.raises(AssertionError):
+        check_votes(lambda tokens, samples, tasks, most: num_votes(tokens, samples, samples, most))
+
+
+def test_planted_votes_without_a_cap() -> None:
+    with pytest.raises(AssertionError):
+        check_votes(lambda tokens, samples, tasks, most: num_votes(tokens, samples, tasks, 999))
+
+
+def test_vote_by_hand(make_record: Make) -> None:
+    one, two, three = tasks_of(3, "g")
+    samples = [(one, ["7", "7", "3"]), (two, ["3", "3", "7"]), (three, [None, None, "7"])]
+    records = [
+        make_record("right" if final == "7" else "wrong", task=task.id, extracted=final)
+        for task, finals in samples
+        for final in finals
+    ]
+    found = vote_accuracy([one, two, three], records)
+    assert (found.value, found.n) == (pytest.approx(2 / 3), 3)
+
+
+def test_votes_that_could_not_be_scored(make_record: Make) -> None:
+    one, two = tasks_of(2, "g")
+    records = [
+        make_record("unscored", task=one.id, extracted="3"),
+        make_record("unscored", task=one.id, extracted="3"),
+        make_record("right", task=one.id, extracted="7"),
+        make_record("unscored", task=two.id, extracted="3"),
+    ]
+    found = vote_accuracy([one, two], records)
+    assert (found.value, found.n) == (1.0, 1)
+    with pytest.raises(SettingError):
+        vote_accuracy([two], records[3:])
+
+
+def test_demonstrations_are_training_tasks_of_the_same_group() -> None:
+    train = tasks_of(9, "red") + tasks_of(1, "blue")
+    shown = demonstrations(train, 3, np.random.default_rng(0))
+    assert shown == demonstrations(train, 3, np.random.default_rng(0))
+    assert {group: len(set(pairs)) for group, pairs in shown.items()} == {"red": 3, "blue": 1}
+    known = {(task.prompt, task.answer): task.group for task in train}
+    assert all(known[pair] == group for group, pairs in shown.items() for pair in pairs)
+
+
+def test_few_shot_changes_nothing_but_the_demonstrations() -> None:
+    asks = greedy_asks([*tasks_of(2, "red"), *tasks_of(1, "green")], 5)
+    shown = {"red": (("q", "a"),)}
+    few = few_shot_asks(asks, shown)
+    assert [ask.demonstrations for ask in few] == [shown["red"], shown["red"], ()]
+    assert [(a.name, a.sampling, a.task) for a in few] == [
+        (a.name, a.sampling, a.task) for a in asks
+    ]

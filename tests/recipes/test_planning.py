@@ -1,0 +1,139 @@
+"""Predictions: counts by walking through the stages, times by proportion, refusals."""
+
+import itertools
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from burnish.base.errors import DoesNotFitError, MissingFileError, UnknownNameError
+from burnish.recipes import planning
+from burnish.recipes.planning import (
+    GUESSED_ANSWER_TOKENS,
+    Calibration,
+    Plan,
+    calibrate,
+    check_fits,
+    guess_params,
+    make_plan,
+    plan_improve,
+)
+from burnish.recipes.settings import (
+    PRESETS,
+    ImproveSettings,
+    SampleSettings,
+    SplitSettings,
+    preset,
+)
+
+SMALL = ImproveSettings(
+    rounds=2,
+    split=SplitSettings(train=50, dev=11, heldout=21),
+    sample=SampleSettings(num_samples=3, num_extra=2),
+    batch_size=10,
+)
+SLOW = Calibration(flops_per_s=1e9, bytes_per_s=1e8)
+START_MINUTES = 0.75
+
+
+def check_plan(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of(SMALL, 10**6, SLOW)
+    answers = 0
+    for _ in range(SMALL.rounds):
+        answers += 50 * 3 + 50 * 2  # at most: every task is hard
+    answers += answers  # the vote
+    answers += 21 + 21 + 21  # before, after, few-shot
+    answers += 11 * 3  # development: the base and each round
+    assert plan.generated_tokens == answers * GUESSED_ANSWER_TOKENS
+    double = replace(SMALL, split=SplitSettings(train=100, dev=22, heldout=42))
+    for name in ("generated_tokens", "prefilled_tokens", "trained_tokens"):
+        assert getattr(plan_of(double, 10**6, SLOW), name) == 2 * getattr(plan, name)
+    variable = plan.minutes - START_MINUTES
+    assert variable > 0
+    assert plan_of(double, 10**6, SLOW).minutes - START_MINUTES == pytest.approx(2 * variable)
+    assert plan_of(SMALL, 3 * 10**6, SLOW).minutes - START_MINUTES == pytest.approx(3 * variable)
+    fast = Calibration(flops_per_s=4e9, bytes_per_s=4e8)
+    assert plan_of(SMALL, 10**6, fast).minutes - START_MINUTES == pytest.approx(variable / 4)
+    # weights are read once for a batch, and computed with once for a row
+    read = 2 * 10**6 / 1e8 * plan.generated_tokens / 60
+    wide = plan_of(replace(SMALL, batch_size=20), 10**6, SLOW)
+    assert plan.minutes - wide.minutes == pytest.approx(read / 10 - read / 20)
+    assert plan_of(SMALL, 10**9, SLOW).memory_bytes - plan.memory_bytes >= 2 * (10**9 - 10**6)
+    assert plan.to_dict()["minutes"] == plan.minutes
+    assert plan.sentence().startswith("plan: about ")
+
+
+def test_plan_scales() -> None:
+    check_plan(make_plan)
+
+
+def test_planted_plan_forgets_the_rounds() -> None:
+    with pytest.raises(AssertionError):
+        check_plan(lambda settings, *given: make_plan(replace(settings, rounds=1), *given))
+
+
+def test_planted_plan_forgets_the_batch() -> None:
+    with pytest.raises(AssertionError):
+        check_plan(lambda settings, *given: make_plan(replace(settings, batch_size=1), *given))
+
+
+def test_full_training_takes_more_memory_than_adapters() -> None:
+    full = replace(SMALL, train=replace(SMALL.train, method="full"))
+    assert make_plan(full, 10**9, SLOW).memory_bytes > make_plan(SMALL, 10**9, SLOW).memory_bytes
+
+
+def test_calibration_takes_the_best_time() -> None:
+    ticks = itertools.accumulate(itertools.cycle([1.0, 0.5]))  # products take half a second
+    machine = calibrate(lambda: next(ticks))
+    assert machine.flops_per_s == 2 * 512 * 1024 * 1024 / 0.5
+    assert machine.bytes_per_s == 4096 * 4096 * 4 / 0.5
+
+
+def test_what_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(SMALL, 10**9, SLOW)
+    monkeypatch.setattr(planning.os, "sysconf", {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 10**9}.get)
+    with pytest.raises(DoesNotFitError, match=r"memory must hold .* GB, got '1\.0 GB'"):
+        check_fits(plan, tmp_path)
+    monkeypatch.setattr(planning.os, "sysconf", lambda name: 2**40)
+    usage = SimpleNamespace(free=plan.disk_bytes - 1)
+    monkeypatch.setattr(planning.shutil, "disk_usage", lambda place: usage)
+    with pytest.raises(DoesNotFitError, match="Free some space"):
+        check_fits(plan, tmp_path / "not" / "there" / "yet")
+    usage.free += 1
+    check_fits(plan, tmp_path)
+
+
+def test_params_are_read_off_the_files(
+    tiny_folder: Any, tiny_model: Any, tmp_path: Path
+) -> None:
+    exact = sum(p.numel() for p in tiny_model("llama").network.parameters())
+    assert guess_params(str(tiny_folder("llama"))) == pytest.approx(exact, rel=0.1)
+    shutil.copytree(tiny_folder("llama"), tmp_path / "run" / "model")
+    assert guess_params(str(tmp_path / "run")) == guess_params(str(tiny_folder("llama")))
+    assert guess_params("smollm2-135m") == 134_515_008
+    with pytest.raises(UnknownNameError, match="smollm2-135m"):
+        guess_params("smollm2-135")
+
+
+def test_wrong_sources_show_before_anything_is_made(tmp_path: Path) -> None:
+    for spec, error in [
+        (str(tmp_path / "none.jsonl"), MissingFileError),
+        ("reasoning-gym:chain_some?size=100000000", UnknownNameError),
+    ]:
+        with pytest.raises(error):
+            plan_improve(replace(SMALL, tasks=(spec,)), tmp_path)
+
+
+def test_presets_are_sound() -> None:
+    for name in PRESETS:
+        settings = preset(name)
+        assert settings.tasks and settings.split.heldout >= 200
+        sizes = [int(spec.partition("size=")[2].partition("&")[0]) for spec in settings.tasks]
+        wanted = settings.split.train + settings.split.dev + settings.split.heldout
+        assert sum(sizes) >= wanted, name
+    with pytest.raises(UnknownNameError, match="laptop"):
+        preset("labtop")
