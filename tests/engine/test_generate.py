@@ -96,7 +96,7 @@ def check_batches(generate_texts: Generate, model: Model) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("family", ["llama", "llama-biased", "mistral", "qwen3"])
+@pytest.mark.parametrize("family", ["llama", "llama-wide", "llama-biased", "mistral"])
 def test_texts_do_not_depend_on_the_batch(family: str, precision: str, tiny_model: Any) -> None:
     check_batches(generate, tiny_model(family, precision))
 
@@ -152,7 +152,7 @@ def check_shared_prefix(generate_texts: Generate, model: Model, reference: Any) 
 @pytest.mark.parametrize(
     ("family", "precision"),
     [(family, "fp32") for family in ("llama", "mistral", "qwen3", *ADAPTED)]
-    + [(family, "bf16") for family in ("llama", "llama-biased", "mistral", "qwen3")],
+    + [(family, "bf16") for family in ("llama", "llama-wide", "mistral", "qwen3")],
 )
 def test_shared_prefix_changes_no_text(
     family: str, precision: str, tiny_model: Any, tiny_reference: Any

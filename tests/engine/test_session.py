@@ -166,12 +166,12 @@ def check_bits_of_a_prefix(model: Model) -> None:
 
 
 def test_bits_do_not_depend_on_a_shared_prefix(tiny_model: Any, num_threads: int) -> None:
-    check_bits_of_a_prefix(tiny_model("llama", "bf16"))
+    check_bits_of_a_prefix(tiny_model("llama-wide", "bf16"))
 
 
 def test_planted_last_piece_of_one_row(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "LEAST_ROWS", 0)
-    expect_red(lambda: check_bits_of_a_prefix(tiny_model("llama", "bf16")))
+    expect_red(lambda: check_bits_of_a_prefix(tiny_model("llama-wide", "bf16")))
 
 
 def test_long_prompts_leave_no_small_piece() -> None:

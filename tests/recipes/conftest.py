@@ -1,13 +1,11 @@
-"""What tests of recipes share: records written by hand, a tiny model, one finished run."""
+"""What tests of recipes share: records written by hand, and one finished run."""
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.improving import SETTINGS, guessing_model, write_tasks
+from fixtures.improving import finished, settings  # noqa: F401
 
 from burnish.contracts.record import Record
 
@@ -24,24 +22,3 @@ def make_record() -> Callable[..., Record]:
         return Record(id=name, task_id=task, verdict=verdict, **{**base, **fields})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def guessing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the model that guesses."""
-    return guessing_model(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="session")
-def settings(guessing: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Settings of a run of a second or two."""
-    tasks = write_tasks(tmp_path_factory.mktemp("tasks") / "colours.jsonl")
-    return replace(SETTINGS, model=str(guessing), tasks=(str(tasks),))
-
-
-@pytest.fixture(scope="session")
-def finished(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of an undisturbed run; never write into it."""
-    from burnish.recipes.improve import improve
-
-    return Path(improve(settings, runs=tmp_path_factory.mktemp("runs"))["run"])
