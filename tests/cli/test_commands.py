@@ -35,7 +35,8 @@ def test_improve_prints_one_object(
     words = ("improve", "--config", config, "--runs", tmp_path / "runs", "--json")
     done = burnish(*words)
     result = done.json
-    assert done.status == (0 if all(g["outcome"] == "pass" for g in result["gates"]) else 1)
+    outcomes = {gate["name"]: gate["outcome"] for gate in result["gates"]}
+    assert outcomes["better"] == "pass" and done.status == int("fail" in outcomes.values())
     keys = {"run", "before", "after", "gain", "gates", "minutes", "model"}
     assert keys <= result.keys() and "page" not in result
     for estimate in (result["gain"], result["before"]["accuracy"], result["after"]["accuracy"]):
@@ -57,7 +58,7 @@ def test_improve_prints_a_page(burnish: Burnish, config: Path, finished: Path) -
     assert "(resuming)" in done.err
 
 
-def test_failed_gate_is_status_1(burnish: Burnish, config: Path, tmp_path: Path) -> None:
+def test_no_gain_is_status_1(burnish: Burnish, config: Path, tmp_path: Path) -> None:
     words = ("improve", "--config", config, "--runs", tmp_path / "runs", "--json")
     done = burnish(*words, "--set", "train.learning_rate=1e-12", "--set", "rounds=1")
     assert done.status == 1
@@ -75,7 +76,7 @@ def test_dry_run_writes_nothing(burnish: Burnish, config: Path, tmp_path: Path) 
 
 def test_ctrl_c(burnish: Burnish, config: Path, finished: Path, tmp_path: Path) -> None:
     words = ("improve", "--config", config, "--runs", tmp_path / "runs", "--json")
-    for stage, count in (("sample-1", 30), ("teach-1", 3)):
+    for stage, count in (("sample-1", 20), ("teach-1", 3)):
         undo = interrupt_after(stage, count, signal.SIGINT)
         try:
             done = burnish(*words)
@@ -242,7 +243,7 @@ def test_doctor(burnish: Burnish, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_smollm2_shows_its_size(burnish: Burnish) -> None:
     found = burnish("models", "show", "smollm2-135m", "--json").json
     assert found["num_params"] == 134_515_008
-    assert found["kv_bytes_per_token"] if "kv_bytes_per_token" in found else True
+    assert {"flops_per_token", "num_active_params", "num_embedding_params"} <= found.keys()
 
 
 @pytest.mark.weights

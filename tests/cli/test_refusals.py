@@ -74,7 +74,7 @@ def test_broken_row(row: str, says: str, improve: Burnish, tmp_path: Path, no_ru
     path = write_tasks(tmp_path / "tasks.jsonl")
     with path.open("a") as file:
         file.write("\n" + row + "\n")
-    check_refusal(improve(tasks=[str(path)]), 2, f"{path}:102", says)
+    check_refusal(improve(tasks=[str(path)]), 2, f"{path}:82", says)
     no_run()
 
 
@@ -114,7 +114,7 @@ def test_wrong_settings(words: Any, says: str, improve: Burnish, no_run: Any) ->
 
 def test_more_tasks_than_there_are(improve: Burnish, tmp_path: Path) -> None:
     done = improve(split={"train": 90, "dev": 16, "heldout": 32})
-    check_refusal(done, 2, "must hold 138 tasks", "got 100", "smaller splits")
+    check_refusal(done, 2, "must hold 138 tasks", "got 80", "smaller splits")
     assert not (tmp_path / "runs" / "last" / "result.json").exists()
 
 
@@ -225,12 +225,13 @@ def test_disk_that_is_too_small(
     no_run()
 
 
-@pytest.mark.parametrize("limit_bytes", [1_500, 60_000, 100_000])
-@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize(
+    ("method", "limit_bytes"), [("full", 5_000), ("full", 60_000), ("lora", 60_000)]
+)
 def test_full_disk(
     method: str, limit_bytes: int, improve: Burnish, settings: Any, tmp_path: Path
 ) -> None:
-    """No file may grow past the limit: tasks, answers, checkpoint or weights fail to be written."""
+    """No file may grow past the limit: tasks, checkpoint and weights cannot be written."""
     import resource
     from dataclasses import asdict
 
@@ -270,9 +271,7 @@ def test_reports_of_runs_that_have_no_result(
         check_refusal(burnish(*words), 2, "the same command", "goes on where it stopped")
 
 
-def test_export_into_an_existing_folder(
-    burnish: Burnish, tiny_folder: Any, tmp_path: Path
-) -> None:
+def test_export_into_an_existing_folder(burnish: Burnish, tiny_folder: Any, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     done = burnish("models", "export", tiny_folder("llama"), tmp_path / "there")
     check_refusal(done, 2, "must not exist")

@@ -28,7 +28,9 @@ def check_votes(count: Callable[[int, int, int, int], int]) -> None:
                 votes = count(tokens, num_samples, num_tasks, 32)
                 assert 1 <= votes <= 32
                 if 1 < votes < 32:
-                    assert abs(votes * num_tasks * per_sample - tokens) <= num_tasks * per_sample / 2
+                    assert (
+                        abs(votes * num_tasks * per_sample - tokens) <= num_tasks * per_sample / 2
+                    )
                 elif votes == 32:
                     assert tokens >= 31.5 * num_tasks * per_sample
                 else:

@@ -83,9 +83,7 @@ def records_of(num: int) -> list[Record]:
 
 
 @pytest.mark.parametrize("settings", [ADAPTERS, FULL], ids=["lora", "full"])
-def test_saved_model_loads_in_transformers(
-    settings: Any, tiny_folder: Any, tmp_path: Path
-) -> None:
+def test_saved_model_loads_in_transformers(settings: Any, tiny_folder: Any, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     output = teach_at(tmp_path / "t", tiny_folder("llama"), settings, records_of(5))

@@ -44,7 +44,8 @@ def improve(
 ) -> None:
     """Improve MODEL on checkable tasks; measure before and after; write a report.
 
-    Killed, the same command goes on where it stopped. Exit status 1: a gate did not pass.
+    Killed, the same command goes on where it stopped. Exit status 1: no gain was shown, or a gate
+    failed.
     """
     import dataclasses
 
@@ -54,8 +55,9 @@ def improve(
 
     given = {"model": model, "tasks": tuple(tasks) or None, "seed": seed}
     named = {name: value for name, value in given.items() if value is not None}
-    base = dataclasses.replace(preset_settings(preset), **named)
+    base = preset_settings(preset)
     settings = load_settings(ImproveSettings, base=base, config=config, overrides=sets)
+    settings = dataclasses.replace(settings, **named)  # said here, so it counts more than a file
     if dry_run:
         _print_plan(settings, runs, as_json)
         return
@@ -67,8 +69,9 @@ def improve(
         print_json({name: value for name, value in result.items() if name != "page"})
     else:
         _print_result(result)
-    passed = all(gate["outcome"] == "pass" for gate in result["gates"])
-    raise typer.Exit(0 if passed else 1)
+    outcomes = {gate["name"]: gate["outcome"] for gate in result["gates"]}
+    good = outcomes["better"] == "pass" and "fail" not in outcomes.values()
+    raise typer.Exit(0 if good else 1)
 
 
 def _print_plan(settings: object, runs: Path, as_json: bool) -> None:

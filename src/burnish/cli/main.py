@@ -52,7 +52,8 @@ def main() -> None:
     try:
         make_app()()
     except BurnishError as error:
-        print(f"error: {error}", file=sys.stderr)
+        line = " ".join(str(error).split())  # it may quote the words of another library
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's answer to Ctrl-C is this status without a word

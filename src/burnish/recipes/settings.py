@@ -102,8 +102,9 @@ def _check_least(low: int, **values: float) -> None:
 
 
 LAPTOP_TASKS = (
-    "reasoning-gym:chain_sum?size=890&min_terms=2&max_terms=3&min_digits=1&max_digits=2",
-    "reasoning-gym:products?size=200&min_digits=1&max_digits=2",
+    "reasoning-gym:chain_sum?size=300&min_terms=2&max_terms=3&min_digits=1&max_digits=2",
+    "reasoning-gym:chain_sum?size=700&min_terms=2&max_terms=2&min_digits=2&max_digits=2",
+    "reasoning-gym:products?size=140&min_digits=1&max_digits=2",
 )
 
 
@@ -114,15 +115,15 @@ def laptop() -> ImproveSettings:
         rounds=2,
         split=SplitSettings(train=750, dev=100, heldout=240),
         sample=SampleSettings(num_samples=2, num_extra=1, temperature=0.6, max_new_tokens=20),
-        train=TrainSettings(method="full", learning_rate=1.5e-4, epochs=2, examples_per_step=32),
-        measure=MeasureSettings(max_new_tokens=32, num_demonstrations=3),
+        train=TrainSettings(method="full", learning_rate=1.5e-4, epochs=3, examples_per_step=32),
+        measure=MeasureSettings(max_new_tokens=64, num_demonstrations=3),
         batch_size=64,
     )
 
 
 def workstation() -> ImproveSettings:
     """One GPU, or an hour of CPU: more tasks, more samples, two rounds."""
-    tasks = tuple(spec.replace("size=890", "size=4000") for spec in LAPTOP_TASKS)
+    tasks = tuple(spec.replace("size=700", "size=4000") for spec in LAPTOP_TASKS)
     return ImproveSettings(
         tasks=tasks,
         rounds=2,
