@@ -74,7 +74,7 @@ def test_rounds_end_on_development_tasks(finished: Path) -> None:
     result = read_json(finished / "result.json")
     right = [one["dev_right"] for one in result["rounds"]]
     assert len(right) <= 4
-    assert all(b > a for a, b in zip(right[:-2], right[1:-1], strict=True))
+    assert right[:-1] == sorted(set(right[:-1]))  # each round but the last was a step up
     if len(right) < 4:
         assert right[-1] <= right[-2]
     assert result["chosen_round"] == right.index(max(right))
@@ -205,7 +205,9 @@ def check_killed(settings: Any, finished: Path, runs: Path) -> list[str]:
     return [event["kind"] for event in load_run(run).events()]
 
 
-@pytest.mark.parametrize("stage", POINTS)
+@pytest.mark.parametrize(
+    "stage", ["sample-1", "teach-1", pytest.param("saving", marks=pytest.mark.slow)]
+)
 def test_killed_and_resumed_equals_straight(
     settings: Any, finished: Path, killed_in: Any, tmp_path: Path, stage: str
 ) -> None:
@@ -307,7 +309,8 @@ def test_answers_that_cannot_be_scored(settings: Any, tmp_path: Path) -> None:
         assert "broken" not in found["by_group"]
     assert result["gain"]["n"] == 24 - num_broken
     assert result["controls"]["majority_vote"]["accuracy"]["n"] == 24 - num_broken
-    assert result["after"]["accuracy"]["value"] > 0.75
+    learned = rows_of(Path(result["run"]), "sample-1")
+    assert any(row["verdict"] == "unscored" for row in learned)
 
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -341,7 +344,10 @@ def full_disk_for(kind: str) -> Break:
     return {"weights": weights, "publishing": publishing, "answers": answers}[kind]
 
 
-@pytest.mark.parametrize("kind", ["answers", "weights", "publishing"])
+@pytest.mark.parametrize(
+    "kind",
+    [*(pytest.param(k, marks=pytest.mark.slow) for k in ("answers", "weights")), "publishing"],
+)
 def test_full_disk(
     kind: str, settings: Any, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,6 +366,7 @@ def test_full_disk(
     )
 
 
+@pytest.mark.slow
 def test_adapters_instead_of_all_weights(settings: Any, tmp_path: Path) -> None:
     quick = replace(
         settings, rounds=1, train=replace(TRAIN, method="lora", learning_rate=1e-2, epochs=5)

@@ -74,7 +74,7 @@ def test_planted_measurements_taken_over(run: Path, monkeypatch: pytest.MonkeyPa
         check_finds_changes(verify_run, run)
 
 
-@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("full", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_honest_run_is_the_same(finished: Path, full: bool) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     found = verify_run(finished, full=full)

@@ -123,7 +123,7 @@ def _passes(lengths: Sequence[int], chunk_rows: int) -> list[list[tuple[int, int
 
     A sequence is always cut at the same places, whatever else is in the batch, so that its
     numbers cannot depend on its neighbours. A pass holds at most `chunk_rows` rows.
-    Oracle: tests/engine/test_session.py::test_bits_do_not_depend_on_a_shared_prefix
+    Source: ours. Oracle: tests/engine/test_session.py::test_bits_do_not_depend_on_a_shared_prefix
     """
     passes: list[list[tuple[int, int, int]]] = [[]]
     room = chunk_rows
