@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fixtures.improving import finished, settings  # noqa: F401
+from fixtures.improving import finished, quick_plan, settings  # noqa: F401
 
 
 @dataclass(frozen=True, kw_only=True)

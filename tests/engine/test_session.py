@@ -169,17 +169,22 @@ def test_bits_do_not_depend_on_a_shared_prefix(tiny_model: Any, num_threads: int
     check_bits_of_a_prefix(tiny_model("llama-wide", "bf16"))
 
 
-def test_planted_last_piece_of_one_row(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "LEAST_ROWS", 0)
-    expect_red(lambda: check_bits_of_a_prefix(tiny_model("llama-wide", "bf16")))
-
-
-def test_long_prompts_leave_no_small_piece() -> None:
+def check_pieces_are_large() -> None:
+    """Pieces cover each prompt; small ones, whose bits are others, only where it is small."""
     for length in (1, 15, 512, 513, 527, 528, 1025):
         pieces = [p for some in session_module._passes([length], 512) for p in some]
         assert [begin for _, begin, _ in pieces] == [0, *(end for *_, end in pieces[:-1])]
         assert pieces[-1][2] == length
         assert all(min(length, 16) <= end - begin <= 512 for _, begin, end in pieces)
+
+
+def test_long_prompts_leave_no_small_piece() -> None:
+    check_pieces_are_large()
+
+
+def test_planted_last_piece_of_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "LEAST_ROWS", 0)
+    expect_red(check_pieces_are_large)
 
 
 def test_both_kinds_of_session_fit_the_contract(tiny_model: Any) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fixtures.improving import finished, settings  # noqa: F401
+from fixtures.improving import finished, quick_plan, settings  # noqa: F401
 
 from burnish.contracts.record import Record
 

@@ -9,6 +9,7 @@ from burnish.base.errors import SettingError
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task
 from burnish.data.tasks import make_task
+from burnish.recipes import controls
 from burnish.recipes.answering import greedy_asks
 from burnish.recipes.controls import demonstrations, few_shot_asks, num_votes, vote_accuracy
 
@@ -65,7 +66,7 @@ def test_vote_by_hand(make_record: Make) -> None:
     assert (found.value, found.n) == (pytest.approx(2 / 3), 3)
 
 
-def test_votes_that_could_not_be_scored(make_record: Make) -> None:
+def check_unscored_votes(make_record: Make) -> None:
     one, two = tasks_of(2, "g")
     records = [
         make_record("unscored", task=one.id, extracted="3"),
@@ -77,6 +78,16 @@ def test_votes_that_could_not_be_scored(make_record: Make) -> None:
     assert (found.value, found.n) == (1.0, 1)
     with pytest.raises(SettingError):
         vote_accuracy([two], records[3:])
+
+
+def test_votes_that_could_not_be_scored(make_record: Make) -> None:
+    check_unscored_votes(make_record)
+
+
+def test_planted_unscored_votes_count(make_record: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "scored_records", lambda records: records)
+    with pytest.raises(AssertionError):
+        check_unscored_votes(make_record)
 
 
 def test_demonstrations_are_training_tasks_of_the_same_group() -> None:
