@@ -205,39 +205,3 @@ def test_planted_unrounded_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dense, "rounded", lambda length_tokens: length_tokens)
     with pytest.raises(AssertionError):
         check_batch_invariance()
-
-
-def read_in_pieces(parts: tuple[Tensor, ...], pieces: Sequence[int]) -> Tensor:
-    """Attention of one sequence whose rows are read piece by piece, in bf16."""
-    cache = DenseCache(
-        num_layers=1, num_kv_heads=3, head_dim=64, num_slots=1,
-        capacity_tokens=sum(pieces), dtype=torch.bfloat16,
-    )  # fmt: skip
-    rope, out = Rope(rope_config(64)), []
-    for rows in zip(*(part.split(list(pieces)) for part in parts), strict=True):
-        attend = ExtendAttend(cache, [0], [len(rows[0])], rope, (None,))
-        out.append(attend(0, *rows))
-        cache.lengths[0] += len(rows[0])
-    return torch.cat(out)
-
-
-def check_pieces(least_rows: int) -> None:
-    """A last piece of so many rows has the bits that it has in the whole sequence."""
-    for length in (300, 513, 530, 1030):
-        source = torch.Generator().manual_seed(length)
-        sizes = ((length, n, 64) for n in (9, 3, 3))
-        parts = tuple(torch.randn(size, generator=source).bfloat16() for size in sizes)
-        whole = read_in_pieces(parts, [length])
-        assert torch.equal(read_in_pieces(parts, [length - least_rows, least_rows]), whole), length
-
-
-@pytest.mark.parametrize("least_rows", [1, 2, 3, 16, 17, 100])
-def test_bf16_pieces_have_the_bits_of_the_whole(least_rows: int, num_threads: int) -> None:
-    check_pieces(least_rows)
-
-
-def test_planted_pieces_of_a_few_rows() -> None:
-    """The kernel sums the rows of a small piece in another order; measured, see `LEAST_ROWS`."""
-    with pytest.raises(AssertionError):
-        for least_rows in (1, 2, 3):
-            check_pieces(least_rows)

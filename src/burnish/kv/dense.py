@@ -17,11 +17,8 @@ def rounded(length_tokens: int) -> int:
     """Next multiple of the block.
 
     Attention over a rounded length with the tail masked gives the same bits whatever the tail
-    (CPU, bf16), so a sequence alone and in a longer batch agree exactly. The same holds for the
-    number of queries: the kernel takes them in blocks, and sums a last block of one to three
-    rows in another order, so a row's bits would depend on where its prompt was cut.
+    (CPU, bf16), so a sequence alone and in a longer batch agree exactly.
     Source: ours, measured. Oracle: tests/kv/test_dense.py::test_bf16_is_batch_invariant
-    Oracle: tests/kv/test_dense.py::test_bf16_pieces_have_the_bits_of_the_whole
     """
     return -(-length_tokens // BLOCK_TOKENS) * BLOCK_TOKENS
 
@@ -132,10 +129,7 @@ class ExtendAttend:
         end = rounded(start + count)
         keys, values = self._cache.cells[layer, :, slot : slot + 1, :, :end]
         group = heads // keys.shape[1]
-        spare = rounded(count) - count  # rows that repeat the last position, and are dropped
-        query = F.pad(query, (0, 0, 0, 0, 0, spare))
-        at = torch.arange(start, start + count + spare, device=query.device)
-        at = at.clamp(max=start + count - 1)
+        at = torch.arange(start, start + count, device=query.device)
         distance = at[:, None] - torch.arange(end, device=query.device)[None, :]
         mask = distance >= 0
         window = self._windows[layer]
@@ -147,7 +141,7 @@ class ExtendAttend:
             repeat_kv(values, group),
             attn_mask=mask,
         )
-        return out[0, :, :count].transpose(0, 1)
+        return out[0].transpose(0, 1)
 
 
 class StepAttend:
