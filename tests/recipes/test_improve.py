@@ -58,7 +58,7 @@ def test_the_result(finished: Path, settings: Any) -> None:
     assert 0 < gain["low"] < gain["value"] < gain["high"] and gain["n"] == 24
     assert result["before"]["accuracy"]["value"] < 0.75 < result["after"]["accuracy"]["value"]
     assert 0 <= result["minutes"] < 5
-    assert result["cost"]["metered_now"]["trained_on"] > 0
+    assert result["cost"]["metered"]["trained_on"] > 0
 
 
 def test_controls_stand_beside_the_gain(finished: Path) -> None:
@@ -157,6 +157,7 @@ def test_a_repeated_run_loads_no_model(
     before = read_json(finished / "result.json")
     again = improve(settings, runs=finished.parent)
     assert again["run"] == str(finished)
+    assert again["cost"]["metered"] == before["cost"]["metered"]
     assert numbers_of(json.loads(json.dumps(again))) == numbers_of(before)
     kinds = Counter(event["kind"] for event in load_run(finished).events()[-40:])
     assert kinds["stage_reused"] >= 12 and not list(finished.glob(".publishing-*"))

@@ -174,10 +174,8 @@ class _Work:
     ) -> list[Record]:
         """A stage that answers; its inputs are the model, the tasks and the sampling."""
 
-        def make(stage: Stage) -> dict[str, Any]:
-            records = answer(
-                stage, actor, asks, batch_size=self.settings.batch_size, meter=self.meter
-            )
+        def make(stage: Stage, meter: Meter) -> dict[str, Any]:
+            records = answer(stage, actor, asks, batch_size=self.settings.batch_size, meter=meter)
             return {"num_answers": len(records), "tokens": sum(r.tokens for r in records)}
 
         done = self._stage(
@@ -195,7 +193,7 @@ class _Work:
         settings = self.settings.train
         done = self._stage(
             f"teach-{number}",
-            lambda stage: teach(stage, base, selected, settings, self.meter),
+            lambda stage, meter: teach(stage, base, selected, settings, meter),
             model=base.key,
             records=[(record.prompt, record.answer) for record in selected],
             settings=asdict(settings),
@@ -209,7 +207,7 @@ class _Work:
         settings = self.settings
         files = [getattr(parse_source(spec), "path", None) for spec in settings.tasks]
 
-        def make(stage: Stage) -> dict[str, Any]:
+        def make(stage: Stage, meter: Meter) -> dict[str, Any]:
             pools = [load_tasks(spec, seed=settings.seed) for spec in settings.tasks]
             pool = [task for tasks in pools for task in tasks]
             sizes = asdict(settings.split)
@@ -235,10 +233,17 @@ class _Work:
         return Splits(**read), done.key
 
     def _stage(
-        self, name: str, make: Callable[[Stage], dict[str, Any]], **inputs: Any
+        self, name: str, make: Callable[[Stage, Meter], dict[str, Any]], **inputs: Any
     ) -> StageResult:
-        done = self.run.stage(name, make, **inputs)
+        """A stage of the run; its output keeps what it was metered at, for when it is reused."""
+
+        def metered(stage: Stage) -> dict[str, Any]:
+            meter = Meter(name)
+            return make(stage, meter) | {"metered": meter.to_dict()}
+
+        done = self.run.stage(name, metered, **inputs)
         self.seconds[name] = done.seconds
+        self.meter.merge(Meter.from_dict(done.output["metered"]))
         if done.reused:
             say(f"{name}: done before, not run again")
         return done

@@ -75,7 +75,7 @@ class Spent:
             "plan": self.plan.to_dict(),
             "actual_minutes": round(sum(self.seconds.values()) / 60, 2),
             "stage_seconds": dict(self.seconds),
-            "metered_now": self.meter.totals(),
+            "metered": self.meter.totals(),
         }
 
 
