@@ -11,6 +11,7 @@ from torch import Tensor
 from burnish.contracts.session import Session
 from burnish.engine import session as session_module
 from burnish.engine.session import DecoderSession, open_session
+from burnish.kernels import ops
 from burnish.kv.dense import DenseCache, ExtendAttend, StepAttend
 from burnish.kv.rope import Rope
 from burnish.models.load import Model
@@ -118,6 +119,7 @@ def test_planted_chunks_do_not_see_earlier_ones(
         return exact(self, layer, slot, start, query)
 
     exact = ExtendAttend._sequence
+    monkeypatch.setattr(ops, "usable", lambda *tensors: False)  # planted in the plain path
     monkeypatch.setattr(ExtendAttend, "_sequence", forgetful)
     model, reference = tiny_model("llama"), tiny_reference("llama")
     check_prefill(model, reference, chunk_rows=64)  # one chunk a prompt: nothing to forget

@@ -9,9 +9,28 @@ import torch
 from fixtures.brute import attention, rope_config
 from torch import Tensor
 
+from burnish.kernels import ops
 from burnish.kv import dense
 from burnish.kv.dense import DenseCache, ExtendAttend, Snapshot, StepAttend, rounded
 from burnish.kv.rope import Rope
+
+
+@pytest.fixture(autouse=True, params=["compiled", "plain"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways through the cache: the compiled kernels, and torch alone."""
+    if request.param == "plain":
+        monkeypatch.setattr(ops, "usable", lambda *tensors: False)
+    elif not ops.usable(torch.zeros(1)):
+        pytest.skip("needs a C compiler for burnish's kernels")
+    return request.param
+
+
+@pytest.fixture
+def plain(path: str) -> None:
+    """Only the plain path: what is planted lies there."""
+    if path != "plain":
+        pytest.skip("planted in the plain path")
+
 
 WINDOWS = (None, 5)
 HEADS, KV_HEADS, SIZE, SLOTS = 6, 2, 10, 4
@@ -136,7 +155,9 @@ def test_planted_move_that_forgets_the_length(monkeypatch: pytest.MonkeyPatch) -
     check_fails_for_some_seed()
 
 
-def test_planted_step_that_does_not_see_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_step_that_does_not_see_itself(
+    plain: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def strict(distance: Tensor, window: int | None, dtype: torch.dtype) -> Tensor:
         return exact(torch.where(distance == 0, -1, distance), window, dtype)
 
@@ -201,7 +222,7 @@ def test_bf16_is_batch_invariant(num_threads: int) -> None:
     check_batch_invariance()
 
 
-def test_planted_unrounded_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_unrounded_lengths(plain: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dense, "rounded", lambda length_tokens: length_tokens)
     with pytest.raises(AssertionError):
         check_batch_invariance()

@@ -14,9 +14,10 @@ from burnish.kv import shared
 from burnish.kv.rope import Rope
 from burnish.kv.shared import SharedAttend
 from burnish.models.config import decoder_config
-from burnish.models.decoder import Decoder, product
+from burnish.models.decoder import Decoder
+from burnish.models.products import product
 
-CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+CLOSE = {"atol": 3e-5, "rtol": 1e-5}  # sums in another order; what is promised is 1e-4
 
 
 def check_logits(decoder: Decoder, reference: Any) -> None:

@@ -129,15 +129,15 @@ def test_models_that_generate_no_text_are_refused(tmp_path: Path) -> None:
 
 def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    assert choose_precision("fp32", cpu) == torch.float32
-    assert choose_precision("bf16", cpu) == torch.bfloat16
-    assert choose_precision("auto", torch.device("cuda")) == torch.bfloat16
-    with pytest.raises(SettingError, match="must be auto, fp32 or bf16"):
+    assert choose_precision("fp32", cpu) == (torch.float32, None)
+    assert choose_precision("bf16", cpu) == (torch.bfloat16, None)
+    assert choose_precision("auto", torch.device("cuda")) == (torch.bfloat16, None)
+    with pytest.raises(SettingError, match="must be auto, fp32, bf16, int8 or int4"):
         choose_precision("fp16", cpu)
     for times, wanted in [((1.0, 0.8), torch.bfloat16), ((1.0, 0.9), torch.float32)]:
         probed = dict(zip(("fp32", "bf16"), times, strict=True))
         monkeypatch.setattr(precision_module, "probe", lambda probed=probed: probed)
-        assert choose_precision("auto", cpu) == wanted
+        assert choose_precision("auto", cpu) == (wanted, None)
 
 
 def test_probe_times_both_formats() -> None:

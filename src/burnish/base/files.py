@@ -17,6 +17,16 @@ FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 WRITE_ERRORS = {*FULL_ERRORS, errno.EIO, errno.EFBIG, errno.EROFS}  # these name no file
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept.
+
+    `$BURNISH_CACHE`, else `$XDG_CACHE_HOME/burnish`, else `~/.cache/burnish`.
+    """
+    if chosen := os.environ.get("BURNISH_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "burnish"
+
+
 @contextlib.contextmanager
 def atomic_write(path: Path | str, mode: str = "w") -> Generator[IO[Any], None, None]:
     """Open a file that appears under its name only when the block ends well.

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16; auto probes this machine.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32, bf16, int8 or int4; auto probes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the run folders.")]
 Config = Annotated[Path | None, typer.Option(help="Settings file (.yaml, .toml or .json).")]

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from burnish.kernels import ops
+from burnish.kv.placed import PlacedAttend
 from burnish.kv.rope import Rope, Windows, repeat_kv, rotate
 
 BLOCK_TOKENS = 16  # a kernel's vector width: lengths are rounded up to it, see `rounded`
@@ -104,6 +106,8 @@ class ExtendAttend:
         self._starts = [cache.lengths[slot] for slot in slots]
         spans = zip(self._starts, counts, strict=True)
         self.positions = torch.cat([torch.arange(s, s + n, device=device) for s, n in spans])
+        owners = [slot for slot, n in zip(slots, counts, strict=True) for _ in range(n)]
+        self._placed = _placed(cache, owners, self.positions, rope, windows)
         self._rotation = rope.at(self.positions, cache.cells.dtype)
 
     def __call__(
@@ -114,6 +118,8 @@ class ExtendAttend:
         value: Float[Tensor, "N K D"],
     ) -> Float[Tensor, "N H D"]:
         """Attention output of every row; writes keys and values into the cache."""
+        if self._placed is not None and ops.usable(query):
+            return self._placed(layer, query, key, value)
         query, key = rotate(query, self._rotation), rotate(key, self._rotation)
         out = torch.empty_like(query)
         begin = 0
@@ -155,6 +161,9 @@ class StepAttend:
         self._cache, self._windows, self._num = cache, windows, num_rows
         cells = cache.cells
         lengths = torch.tensor(cache.lengths[:num_rows], device=cells.device)
+        self._placed = _placed(cache, range(num_rows), lengths, rope, windows)
+        if self._placed is not None:
+            return
         self._longest = rounded(max(cache.lengths[:num_rows]) + 1)
         self._rotation = rope.at(lengths, cells.dtype)
         heads = torch.arange(num_rows * cells.shape[3], device=cells.device)
@@ -171,6 +180,8 @@ class StepAttend:
         value: Float[Tensor, "B K D"],
     ) -> Float[Tensor, "B H D"]:
         """Attention output of every row; writes keys and values into the cache."""
+        if self._placed is not None:
+            return self._placed(layer, query, key, value)
         query, key = rotate(query, self._rotation), rotate(key, self._rotation)
         keys, values = self._cache.cells[layer]
         keys.view(-1, keys.shape[-1]).index_copy_(0, self._rows, key.flatten(0, 1))
@@ -188,3 +199,12 @@ class StepAttend:
         seen = distance >= 0 if window is None else (distance >= 0) & (distance < window)
         mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
         return mask.masked_fill_(~seen, float("-inf"))[:, None, None, :]
+
+
+def _placed(
+    cache: DenseCache, slots: Sequence[int], positions: Tensor, rope: Rope, windows: Windows
+) -> PlacedAttend | None:
+    """The compiled attention, where it can be had for this cache."""
+    if not ops.usable(cache.cells):
+        return None
+    return PlacedAttend(cache.cells, slots, positions, rope, windows)

@@ -1,6 +1,5 @@
 """Where fetched and converted models are kept, and the embedded one."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from burnish.base.errors import BurnishError, ModelError, StorageError
+from burnish.base.files import cache_folder
 from burnish.base.progress import say
 from burnish.base.records import file_hash
 
@@ -41,17 +41,13 @@ EMBEDDED: Mapping[str, Embedded] = MappingProxyType(
 )
 
 
-def cache_folder() -> Path:
-    """`$BURNISH_CACHE`, else `$XDG_CACHE_HOME/burnish`, else `~/.cache/burnish`."""
-    if chosen := os.environ.get("BURNISH_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "burnish"
+FORM = 2  # of converted folders: raised when `convert_gguf` writes something new
 
 
 def embedded_folder(name: str) -> Path:
     """Where an embedded model stands once it has been fetched and converted."""
     model = EMBEDDED[name]
-    return cache_folder() / "models" / f"{name}-{model.sha256[:8]}"
+    return cache_folder() / "models" / f"{name}-{model.sha256[:8]}-{FORM}"
 
 
 def get_embedded(name: str) -> Path:
@@ -86,7 +82,7 @@ def converted_gguf(source: Path) -> Path:
     """The Hugging Face folder converted from a GGUF file, kept by the file's content."""
     from burnish.models.gguf import convert_gguf
 
-    folder = cache_folder() / "models" / f"gguf-{file_hash(source)[:16]}"
+    folder = cache_folder() / "models" / f"gguf-{file_hash(source)[:16]}-{FORM}"
     return build_once(folder, lambda target: convert_gguf(source, target))
 
 

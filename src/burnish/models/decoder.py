@@ -6,6 +6,7 @@ adapters fit. The decoder sees rows, never sequences: positions, cache and mask 
 """
 
 import itertools
+import os
 from typing import Any
 
 import torch
@@ -14,28 +15,32 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from burnish.base.errors import ModelError
 from burnish.contracts.attention import Attend
+from burnish.kernels import ops
 from burnish.models.config import DecoderConfig
+from burnish.models.products import Plain, Product, Quantised, make_product, product
 
-
-def product(rows: Float[Tensor, "N d"], weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A matrix product whose rows do not depend on how many there are, in bf16 on a CPU.
-
-    The kernel gives the same bits for a row among any number of rows from two on; a single row
-    takes another path, so it is computed twice (and that is not slower: weights are read once).
-    Source: ours, measured. Oracle: tests/models/test_decoder.py::test_bf16_rows_are_invariant
-    """
-    if len(rows) == 1 and rows.dtype == torch.bfloat16 and rows.device.type == "cpu":
-        return F.linear(rows.expand(2, -1), weight, bias)[:1]
-    return F.linear(rows, weight, bias)
+PACKING_MEMORY_PARTS = 4  # weights are packed where they fit this often into the memory
 
 
 class Linear(nn.Linear):
-    """A linear layer over rows."""
+    """A linear layer over rows; `fast`, if set, multiplies where no gradient is wanted."""
+
+    fast: Product | None = None
 
     def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N e"]:
         """The rows' images under the weight, plus the bias."""
+        if self.fast is not None and not _wants_grad(rows):
+            return self.fast(rows)
         return product(rows, self.weight, self.bias)
+
+    def narrowed(self, outputs: Int[Tensor, " M"]) -> Product:
+        """The product onto some outputs only, for inference."""
+        if isinstance(self.fast, Quantised):
+            return self.fast.of(outputs)
+        bias = None if self.bias is None else self.bias[outputs]
+        return make_product(self.weight[outputs], bias)
 
 
 class RMSNorm(nn.Module):
@@ -52,6 +57,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, rows: Float[Tensor, "*N d"]) -> Float[Tensor, "*N d"]:
         """Rows of unit root mean square, times the weight."""
+        if ops.usable(rows, self.weight):
+            return ops.rms_norm(rows, self.weight, self.eps)
         # under autocast rows may be bf16 and the weight fp32; else the cast does nothing
         return F.rms_norm(rows, rows.shape[-1:], self.weight.to(rows.dtype), self.eps)
 
@@ -70,11 +77,11 @@ class Attention(nn.Module):
         self.o_proj = Linear(queries, config.d_model, bias=config.out_bias)
         self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
         self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
-        self.fused: Fused | None = None
+        self.fused: Product | None = None
 
     def forward(self, rows: Float[Tensor, "N d"], attend: Attend) -> Float[Tensor, "N d"]:
         """What each row takes from the rows that `attend` lets it see; not yet added."""
-        if self.fused is not None:
+        if self.fused is not None and not _wants_grad(rows):
             parts = self.fused(rows).split(self.sizes, dim=-1)
         else:
             parts = (self.q_proj(rows), self.k_proj(rows), self.v_proj(rows))
@@ -96,14 +103,16 @@ class MLP(nn.Module):
         self.gate_proj = Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
         self.up_proj = Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
         self.down_proj = Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
-        self.fused: Fused | None = None
+        self.fused: Product | None = None
 
     def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N d"]:
         """What the feed-forward makes of each row; not yet added to the stream."""
-        if self.fused is not None:
-            gate, up = self.fused(rows).chunk(2, dim=-1)
-        else:
-            gate, up = self.gate_proj(rows), self.up_proj(rows)
+        if self.fused is None or _wants_grad(rows):
+            return self.down_proj(F.silu(self.gate_proj(rows)) * self.up_proj(rows))
+        both = self.fused(rows)
+        if ops.usable(both):
+            return self.down_proj(ops.silu_mul(both))
+        gate, up = both.chunk(2, dim=-1)
         return self.down_proj(F.silu(gate) * up)
 
 
@@ -147,6 +156,8 @@ class Decoder(nn.Module):
         self.model = Stack(shape)
         self.lm_head = Linear(shape.d_model, shape.vocab_size, bias=False)
         self.checkpointing = False
+        self.bits: int | None = None  # set by `models.quantise`: of a weight in the products
+        self.register_state_dict_pre_hook(self._refuse_if_quantised)
         self.tie_weights()
 
     def tie_weights(self) -> None:
@@ -183,41 +194,61 @@ class Decoder(nn.Module):
         return self.lm_head(rows)
 
     def fuse(self) -> None:
-        """Lay query, key, value (and gate, up) weights side by side, for one product each.
+        """Make ready for inference: query, key, value (and gate, up) become one product each.
 
-        The single projections become views of the fused storage, so memory does not grow and a
-        checkpoint still saves under its own names. Call `unfuse` before training.
+        The single projections become views of the fused storage, and a checkpoint still saves
+        under its own names. Products are packed where that doubles no large memory. Call `unfuse`
+        before the weights change.
         """
+        self._refuse_if_quantised()
+        make = make_product if self._may_pack() else Plain
         for layer in self.model.layers:
             attention, mlp = layer.self_attn, layer.mlp
-            attention.fused = Fused.of(attention.q_proj, attention.k_proj, attention.v_proj)
-            mlp.fused = Fused.of(mlp.gate_proj, mlp.up_proj)
+            attention.fused = make(*_join(attention.q_proj, attention.k_proj, attention.v_proj))
+            mlp.fused = make(*_join(mlp.gate_proj, mlp.up_proj))
+            for linear in (attention.o_proj, mlp.down_proj):
+                linear.fast = make(linear.weight, linear.bias)
+        self.lm_head.fast = make(self.lm_head.weight, None)
 
     def unfuse(self) -> None:
-        """Forget the fused products: single projections are used, and may be replaced (LoRA)."""
+        """Forget what `fuse` made: single projections are used, and may be replaced (LoRA).
+
+        Raises ModelError for a quantised model, which has no whole weights.
+        """
+        self._refuse_if_quantised()
         for layer in self.model.layers:
-            layer.self_attn.fused = layer.mlp.fused = None
+            attention, mlp = layer.self_attn, layer.mlp
+            attention.fused = mlp.fused = attention.o_proj.fast = mlp.down_proj.fast = None
+        self.lm_head.fast = None
+
+    def _refuse_if_quantised(self, *_: Any) -> None:
+        if self.bits is not None:
+            raise ModelError(
+                "precision",
+                f"int{self.bits}",
+                "must be fp32 or bf16 for training and saving",
+                remedy="Load the model with --precision bf16",
+            )
+
+    def _may_pack(self) -> bool:
+        """Packed weights are a second copy: only where it is a small part of the memory."""
+        num_bytes = sum(p.numel() * p.element_size() for p in self.parameters())
+        memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return num_bytes * PACKING_MEMORY_PARTS < memory_bytes
 
 
-class Fused:
-    """Several linear layers with the same input as one matrix product."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self.weight, self.bias = weight, bias
-
-    @classmethod
-    def of(cls, *linears: nn.Linear) -> "Fused":
-        """Move the weights of `linears` into one tensor and leave views in their place."""
-        weight = _join([linear.weight for linear in linears])
-        biases = [linear.bias for linear in linears if linear.bias is not None]
-        return cls(weight, _join(biases) if biases else None)
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        """Outputs of all layers side by side along the last dimension."""
-        return product(rows, self.weight, self.bias)
+def _wants_grad(rows: Tensor) -> bool:
+    return torch.is_grad_enabled() and rows.requires_grad
 
 
-def _join(parameters: list[nn.Parameter]) -> Tensor:
+def _join(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    """Move the weights of `linears` into one tensor and leave views in their place."""
+    weight = _joined([linear.weight for linear in linears])
+    biases = [linear.bias for linear in linears if linear.bias is not None]
+    return weight, _joined(biases) if biases else None
+
+
+def _joined(parameters: list[nn.Parameter]) -> Tensor:
     whole = torch.cat([parameter.data for parameter in parameters])
     for parameter, view in zip(parameters, whole.split([len(p) for p in parameters]), strict=True):
         parameter.data = view

@@ -7,8 +7,12 @@ tensors are dequantised once and written as safetensors under Hugging Face's nam
 from pathlib import Path
 from typing import Any
 
-from burnish.base.errors import ModelError
+import numpy as np
 
+from burnish.base.errors import ModelError
+from burnish.models.quantise import BLOCKS_FILE
+
+BLOCK_BITS = {"Q8_0": 8, "Q4_1": 4}  # formats of `kernels.quantised`, by GGUF's names
 ARCHITECTURES = ("llama", "qwen2", "qwen3")  # Mistral's GGUF files say `llama`
 
 _NAMES = {
@@ -32,8 +36,9 @@ _NAMES = {
 def convert_gguf(source: Path, folder: Path) -> None:
     """Write `folder` as a Hugging Face model with the weights and tokenizer of a GGUF file.
 
-    Weights are dequantised to fp32, so nothing that the file holds is rounded away. Raises
-    ModelError for architectures that `decoder.py` does not claim.
+    Weights are dequantised to fp32, so nothing that the file holds is rounded away; blocks that
+    our kernels multiply with are kept beside them as they are. Raises ModelError for
+    architectures that `decoder.py` does not claim.
     Source: ours. Oracle: tests/models/test_gguf.py::test_conversion_equals_transformers
     """
     import gguf
@@ -47,19 +52,31 @@ def convert_gguf(source: Path, folder: Path) -> None:
         ) from error
     fields = {name: field.contents() for name, field in reader.fields.items()}
     config = _config(fields, {tensor.name for tensor in reader.tensors}, source)
-    tensors = {}
+    tensors, blocks = {}, {}
     for tensor in reader.tensors:
         name = _rename(tensor.name, source)
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype("float32")
-        if fields["general.architecture"] == "llama" and ".q_proj." in name + ".":
-            values = _unpermute(values, config.num_attention_heads)
-        elif fields["general.architecture"] == "llama" and ".k_proj." in name + ".":
-            values = _unpermute(values, config.num_key_value_heads)
-        tensors[name] = values
+        heads = _interleaved_heads(name, fields["general.architecture"], config)
+        tensors[name] = _unpermute(values, heads) if heads else values
+        if bits := BLOCK_BITS.get(tensor.tensor_type.name):
+            data = np.asarray(tensor.data)
+            blocks[f"{name}/{bits}"] = _unpermute(data, heads) if heads else data
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    if blocks:
+        save_file(blocks, folder / BLOCKS_FILE)
     config.save_pretrained(folder)
     _tokenizer(fields, source).save_pretrained(folder)
     _generation_config(config).save_pretrained(folder)
+
+
+def _interleaved_heads(name: str, architecture: str, config: Any) -> int | None:
+    """How many heads the rows of a matrix were interleaved in, if they were."""
+    heads = {
+        ".q_proj.weight": config.num_attention_heads,
+        ".k_proj.weight": config.num_key_value_heads,
+    }
+    found = (num for suffix, num in heads.items() if name.endswith(suffix))
+    return next(found, None) if architecture == "llama" else None
 
 
 def _rename(name: str, source: Path) -> str:

@@ -13,6 +13,7 @@ from burnish.models.cache import EMBEDDED, converted_gguf, get_embedded
 from burnish.models.config import decoder_config
 from burnish.models.decoder import Decoder
 from burnish.models.precision import choose_precision
+from burnish.models.quantise import quantise_decoder, read_blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +43,18 @@ def load_model(spec: str, *, precision: str = "auto", device: str = "auto") -> M
     """
     folder = resolve_folder(spec)
     place = choose_device(device)
-    dtype = choose_precision(precision, place)
+    dtype, bits = choose_precision(precision, place)
     config = read_config(folder)
     shape = decoder_config(config)
     if shape is None:
+        _refuse_bits(bits, config)
         network: Decoder | Adapter = Adapter(_load_transformers(folder, dtype)).to(place)
     else:
         network = load_decoder(folder, config, dtype, place)
+        if bits is None:
+            network.fuse()
+        else:
+            quantise_decoder(network, bits, read_blocks(folder))
     return Model(
         spec=spec,
         folder=folder,
@@ -95,7 +101,7 @@ def resolve_folder(spec: str) -> Path:
 
 
 def load_decoder(folder: Path, config: Any, dtype: torch.dtype, device: torch.device) -> Decoder:
-    """Our decoder with the weights of a Hugging Face folder, ready for inference (fused)."""
+    """Our decoder with the weights of a Hugging Face folder; not fused yet."""
     shape = decoder_config(config)
     assert shape is not None
     with torch.device("meta"):
@@ -113,8 +119,17 @@ def load_decoder(folder: Path, config: Any, dtype: torch.dtype, device: torch.de
             remedy="Check that both come from the same model",
         )
     decoder.tie_weights()
-    decoder.fuse()
     return decoder.requires_grad_(False)
+
+
+def _refuse_bits(bits: int | None, config: Any) -> None:
+    if bits is not None:
+        raise ModelError(
+            "model type",
+            config.model_type,
+            "runs through transformers, which does not know our quantised weights",
+            remedy="Use --precision bf16 or fp32",
+        )
 
 
 def _read_weights(folder: Path, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:

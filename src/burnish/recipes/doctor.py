@@ -15,13 +15,14 @@ def examine() -> dict[str, Any]:
     """Facts about this machine, each a short text or number."""
     import torch
 
+    from burnish.kernels.build import build
     from burnish.models.cache import EMBEDDED, cache_folder, embedded_folder
     from burnish.models.load import choose_device
     from burnish.models.precision import choose_precision, probe
 
     device = choose_device("auto")
     times = probe()
-    dtype = choose_precision("auto", device)
+    dtype, _ = choose_precision("auto", device)
     ratio = times["fp32"] / times["bf16"]
     place = next(p for p in (cache_folder(), *cache_folder().parents) if p.exists())
     facts: dict[str, Any] = {f"host {name}": value for name, value in host().items()}
@@ -29,6 +30,7 @@ def examine() -> dict[str, Any]:
         "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
         "torch threads": torch.get_num_threads(),
         "precision": f"{str(dtype).removeprefix('torch.')} (bf16 is {ratio:.1f}x fp32 here)",
+        "kernels": build().reason,
         "offline": "yes" if os.environ.get("HF_HUB_OFFLINE") == "1" else "no",
         "cache": str(cache_folder()),
         "free disk": f"{shutil.disk_usage(place).free / 1e9:.0f} GB",

@@ -14,6 +14,7 @@ from burnish.contracts.record import Record
 from burnish.data.chat import render_example
 from burnish.models.adapters import Adapter
 from burnish.models.load import Model, load_model
+from burnish.models.precision import trainable_precision
 from burnish.models.save import save_model
 from burnish.recipes.actor import Actor
 from burnish.train import lora
@@ -47,7 +48,8 @@ def teach(
         )
     for left in stage.path.glob(".saving-*"):  # by an attempt that was killed while it saved
         shutil.rmtree(left)
-    model = load_model(actor.spec, precision=actor.precision, device=actor.device)
+    precision = trainable_precision(actor.precision)
+    model = load_model(actor.spec, precision=precision, device=actor.device)
     actor.release()
     examples = to_examples(model, records)
     longest = max(examples, key=len)
