@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 #define LANES 16
 #define INLINE static inline __attribute__((always_inline))
@@ -290,24 +293,42 @@ typedef struct {
 } block4;                   /* Q4_1 */
 
 typedef int8_t bytes __attribute__((vector_size(16)));
+typedef int16_t shorts __attribute__((vector_size(32)));
 typedef uint8_t ubytes __attribute__((vector_size(16)));
+
+/* in small steps: compilers do a conversion of bytes to floats at once number by number */
+INLINE lanes floats_of(const int8_t *from) {
+  bytes values;
+  memcpy(&values, from, sizeof values);
+#ifdef __AVX512F__
+  return (lanes)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)values));
+#endif
+  shorts wide = __builtin_convertvector(values, shorts);
+  return __builtin_convertvector(__builtin_convertvector(wide, counts), lanes);
+}
+
+INLINE words words_of(const uint8_t *from) {
+  ubytes values;
+  memcpy(&values, from, sizeof values);
+#ifdef __AVX512F__
+  return (words)_mm512_cvtepu8_epi32((__m128i)values);
+#endif
+  return __builtin_convertvector(__builtin_convertvector(values, halves), words);
+}
 
 INLINE void weights_of(const char *row, int64_t group, int bits, lanes out[2]) {
   if (bits == 8) {
     const block8 *block = (const block8 *)row + group;
-    for (int i = 0; i < 2; i++) {
-      bytes part;
-      memcpy(&part, block->values + LANES * i, sizeof part);
-      out[i] = __builtin_convertvector(part, lanes) * (float)block->scale;
-    }
+    float scale = (float)block->scale;
+    for (int i = 0; i < 2; i++) out[i] = floats_of(block->values + LANES * i) * scale;
   } else {
     const block4 *block = (const block4 *)row + group;
-    ubytes pairs;
-    memcpy(&pairs, block->pairs, sizeof pairs);
-    lanes low = __builtin_convertvector(pairs & 15, lanes);
-    lanes high = __builtin_convertvector(pairs >> 4, lanes);
-    out[0] = low * (float)block->scale + (float)block->least;
-    out[1] = high * (float)block->scale + (float)block->least;
+    float scale = (float)block->scale, least = (float)block->least;
+    const lanes steps = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    lanes grid = steps * scale + least; /* the block's sixteen numbers; a nibble picks one */
+    words pairs = words_of(block->pairs);
+    out[0] = __builtin_shuffle(grid, (counts)pairs); /* the index is taken modulo 16 */
+    out[1] = __builtin_shuffle(grid, (counts)(pairs >> 4));
   }
 }
 
