@@ -316,6 +316,17 @@ def test_a_killed_process_leaves_no_lock(tmp_path):
     open_run("kill", settings={"n": 12}, seed=1, root=tmp_path / "runs").close()
 
 
+def test_a_run_that_could_not_begin_leaves_no_lock(begin, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("burnish.base.runs.write_json", full)
+        with pytest.raises(OSError, match="No space"):
+            begin()
+    begin().close()
+
+
 def test_a_folder_left_by_a_kill_before_run_json_is_used(begin):
     run = begin()
     run.close()

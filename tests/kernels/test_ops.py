@@ -57,6 +57,37 @@ def test_planted_norm_without_its_tail() -> None:
         check_norm(headless)
 
 
+def test_sum_and_norm_equal_two_steps(num_threads: int) -> None:
+    for dtype in DTYPES:
+        for size in SIZES:
+            rows, more = normal(5, size, dtype=dtype), normal(5, size, seed=4, dtype=dtype)
+            weight = normal(size, seed=1, dtype=dtype)
+            total, out = ops.add_rms_norm(rows, more, weight, 1e-5)
+            assert torch.equal(total, rows + more)
+            assert torch.equal(out, ops.rms_norm(rows + more, weight, 1e-5))
+
+
+def check_largest(largest: Callable[[Tensor], Tensor]) -> None:
+    for dtype in DTYPES:
+        for size in (1, 5, 16, 33, 1000):
+            rows = normal(7, size, dtype=dtype)
+            rows[1] = -4.0
+            rows[2] = float("-inf")
+            rows[3, size // 2 :] = 9.0  # equals: the first counts
+            rows[4, -1] = float("inf")
+            wanted = rows.double().numpy().argmax(-1)
+            assert largest(rows).tolist() == wanted.tolist(), (dtype, size)
+
+
+def test_largest_equals_numpy(num_threads: int) -> None:
+    check_largest(ops.largest)
+
+
+def test_planted_last_of_equals() -> None:
+    with pytest.raises(AssertionError):
+        check_largest(lambda rows: rows.shape[1] - 1 - ops.largest(rows.flip(1).contiguous()))
+
+
 def check_gate(gate: Callable[[Tensor], Tensor]) -> None:
     for dtype in DTYPES:
         for size in SIZES:

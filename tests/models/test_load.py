@@ -148,4 +148,6 @@ def test_probe_times_both_formats() -> None:
 
 def test_device() -> None:
     assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(SettingError, match="device is not known to torch, got 'foo'"):
+        choose_device("foo")
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -104,6 +104,10 @@ def test_extensions_are_sent_only_when_used(server: Server) -> None:
         (200, b"<html>"),
         (200, b"{}"),
         (200, b'{"choices": []}'),
+        (200, b"[]"),
+        (200, b'{"choices": [{"finish_reason": "stop"}]}'),
+        (200, b'{"choices": [{"text": "a"}], "usage": {"completion_tokens": "many"}}'),
+        (200, b'{"choices": ["a"]}'),
     ],
 )
 def test_server_errors(status: int, body: bytes, server: Server) -> None:

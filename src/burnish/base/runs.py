@@ -126,10 +126,14 @@ def open_run(
         found, lock = _new_folder(first, exact=folder is not None)
     path = found / RUN_FILE
     resumed, code = path.exists(), provenance.code_hash()
-    if not resumed:
-        request = {"key": key, "what": what, "settings": settings, "seed": seed}
-        write_json(path, {**request, "command": list(command), **_circumstances(code)})
-    run = Run(found, read_json(path), lock, resumed=resumed)
+    try:
+        if not resumed:
+            request = {"key": key, "what": what, "settings": settings, "seed": seed}
+            write_json(path, {**request, "command": list(command), **_circumstances(code)})
+        run = Run(found, read_json(path), lock, resumed=resumed)
+    except BaseException:  # a full disk, Ctrl-C: the folder must not stay locked
+        lock.close()
+        raise
     run.event("run_resumed" if resumed else "run_started", command=list(command), pid=os.getpid())
     if run.info["code_hash"] != code:
         run.event("code_changed", code_hash=code)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from burnish.contracts.generation import Sampling
+from burnish.kernels import ops
 
 NEGLIGIBLE_NATS = 30.0  # exp(-30) of 49,152 tokens together: under 5e-9, below float32's rounding
 
@@ -48,20 +49,24 @@ def next_tokens(
 
     Source: ours. Oracle: tests/engine/test_sample.py::test_frequencies_equal_probabilities
     """
-    logits = logits.float()
     if seen is not None:
-        logits = _penalised(logits, settings, seen)
-    chosen = logits.argmax(dim=-1)
+        logits = _penalised(logits.float(), settings, seen)
+    chosen = _largest(logits)
     drawn = [row for row, sampling in enumerate(settings) if sampling.temperature > 0]
     if drawn:
         rows = torch.tensor(drawn, device=logits.device)
         some = [settings[row] for row in drawn]
         chosen[rows] = _draw(
-            filtered(logits[rows], some),
+            filtered(logits[rows].float(), some),
             [sampling.seed for sampling in some],
             [positions[row] for row in drawn],
         )
     return chosen.tolist()
+
+
+def _largest(logits: Float[Tensor, "B V"]) -> Int[Tensor, " B"]:
+    """The most likely token of each row; of equals the first, whatever the batch."""
+    return ops.largest(logits) if ops.usable(logits) else logits.argmax(dim=-1)
 
 
 def filtered(logits: Float[Tensor, "B V"], settings: Sequence[Sampling]) -> Float[Tensor, "B V"]:

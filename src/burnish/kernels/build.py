@@ -1,4 +1,4 @@
-"""Compile `kernels.c` once, keep it in the cache, and load it."""
+"""Compile the C files beside this one once, keep them in the cache, and load them."""
 
 import ctypes
 import functools
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from burnish.base.files import cache_folder
 
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCES = ("lanes.h", "rows.c", "attention.c", "quantised.c")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-std=gnu11")
 TIMEOUT_S = 120
 
@@ -55,9 +55,14 @@ def _key(compiler: str) -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     cpu = [line for line in lines if line.startswith(("flags", "Features", "model name"))][:2]
-    parts = [SOURCE.read_bytes(), version, *(x.encode() for x in (*FLAGS, *cpu))]
+    parts = [path.read_bytes() for path in _sources()]
+    parts += [version, *(x.encode() for x in (*FLAGS, *cpu))]
     parts.append(platform.machine().encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
+
+
+def _sources() -> list[Path]:
+    return [Path(__file__).with_name(name) for name in SOURCES]
 
 
 def _compile(compiler: str, target: Path) -> None:
@@ -65,7 +70,8 @@ def _compile(compiler: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".compiling-") as folder:
         made = Path(folder) / "kernels.so"
-        command = [compiler, *FLAGS, "-o", str(made), str(SOURCE), "-lm"]
+        files = [str(path) for path in _sources() if path.suffix == ".c"]
+        command = [compiler, *FLAGS, "-o", str(made), *files, "-lm"]
         subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
         os.replace(made, target)
 
@@ -78,6 +84,13 @@ def _load(path: Path) -> ctypes.CDLL:
         *(ctypes.c_float, small, small),
     ]
     library.burnish_rms_norm.restype = None
+    library.burnish_add_rms_norm.argtypes = [
+        *(pointer for _ in range(5)),
+        *(number, number, ctypes.c_float, small, small),
+    ]
+    library.burnish_add_rms_norm.restype = None
+    library.burnish_largest.argtypes = [pointer, pointer, number, number, small, small]
+    library.burnish_largest.restype = None
     library.burnish_silu_mul.argtypes = [pointer, pointer, number, number, small, small]
     library.burnish_silu_mul.restype = None
     library.burnish_attend.argtypes = [pointer]

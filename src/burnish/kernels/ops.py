@@ -48,6 +48,41 @@ def rms_norm(
     return out
 
 
+def add_rms_norm(
+    rows: Float[Tensor, "N d"], more: Float[Tensor, "N d"], weight: Float[Tensor, " d"], eps: float
+) -> tuple[Float[Tensor, "N d"], Float[Tensor, "N d"]]:
+    """`rows + more` (rounded to their type), and the norm of that sum; all contiguous.
+
+    Source: ours. Oracle: tests/kernels/test_ops.py::test_sum_and_norm_equal_two_steps
+    """
+    total, out = torch.empty_like(rows), torch.empty_like(rows)
+    _library().burnish_add_rms_norm(
+        rows.data_ptr(),
+        more.data_ptr(),
+        weight.data_ptr(),
+        total.data_ptr(),
+        out.data_ptr(),
+        *rows.shape,
+        eps,
+        WIDTHS[rows.dtype],
+        torch.get_num_threads(),
+    )
+    return total, out
+
+
+def largest(rows: Float[Tensor, "N V"]) -> Int[Tensor, " N"]:
+    """Index of the largest number of each row, the first of equals; rows are contiguous.
+
+    Source: ours. Oracle: tests/kernels/test_ops.py::test_largest_equals_numpy
+    """
+    out = torch.empty(rows.shape[0], dtype=torch.int64)
+    threads = torch.get_num_threads()
+    _library().burnish_largest(
+        rows.data_ptr(), out.data_ptr(), *rows.shape, WIDTHS[rows.dtype], threads
+    )
+    return out
+
+
 def silu_mul(both: Float[Tensor, "N two_f"]) -> Float[Tensor, "N f"]:
     """`silu(gate) * up` of rows that hold gate and up side by side; fp32 inside, rounded once.
 
@@ -129,7 +164,7 @@ def attend(
 
 
 class _Attention(ctypes.Structure):
-    """The struct `attention` of kernels.c."""
+    """The struct `attention` of attention.c."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("num_rows", "num_heads", "num_kv_heads")),

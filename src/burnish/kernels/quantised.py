@@ -102,7 +102,7 @@ def _or_one(scale: Tensor) -> Tensor:
 
 
 class _Call(ctypes.Structure):
-    """The struct `quantised` of kernels.c."""
+    """The struct `quantised` of quantised.c."""
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("rows", "weight", "bias", "out")),

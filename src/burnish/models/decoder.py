@@ -128,8 +128,15 @@ class Layer(nn.Module):
 
     def forward(self, rows: Float[Tensor, "N d"], attend: Attend) -> Float[Tensor, "N d"]:
         """The stream after this layer."""
-        rows = rows + self.self_attn(self.input_layernorm(rows), attend)
-        return rows + self.mlp(self.post_attention_layernorm(rows))
+        attended, norm = (
+            self.self_attn(self.input_layernorm(rows), attend),
+            self.post_attention_layernorm,
+        )
+        if ops.usable(rows, attended, norm.weight):
+            rows, normed = ops.add_rms_norm(rows, attended, norm.weight, norm.eps)
+            return rows + self.mlp(normed)
+        rows = rows + attended
+        return rows + self.mlp(norm(rows))
 
 
 class Stack(nn.Module):

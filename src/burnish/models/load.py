@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from burnish.base.errors import MissingFileError, ModelError, UnknownNameError
+from burnish.base.errors import MissingFileError, ModelError, SettingError, UnknownNameError
 from burnish.base.naming import suggest
 from burnish.models.adapters import Adapter
 from burnish.models.cache import EMBEDDED, converted_gguf, get_embedded
@@ -70,7 +70,11 @@ def load_model(spec: str, *, precision: str = "auto", device: str = "auto") -> M
 def choose_device(device: str) -> torch.device:
     """`auto` takes the first GPU that torch sees, else the CPU."""
     if device != "auto":
-        return torch.device(device)
+        try:
+            return torch.device(device)
+        except RuntimeError as error:
+            rule, remedy = "is not known to torch", "Use auto, cpu, cuda or cuda:0"
+            raise SettingError("device", device, rule, remedy=remedy) from error
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -1,7 +1,7 @@
 """A model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp or ours."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,14 +39,14 @@ class Remote:
     def complete(self, prompt: str, sampling: Sampling) -> Completion:
         """Continue a raw text. Raises RemoteError."""
         reply = self._post("completions", {"prompt": prompt}, sampling)
-        return self._completion(reply, reply["choices"][0].get("text", ""))
+        return self._completion(reply, lambda choice: choice["text"])
 
     def chat(self, messages: Sequence[Mapping[str, str]], sampling: Sampling) -> Completion:
         """Answer a conversation. Raises RemoteError."""
         reply = self._post("chat/completions", {"messages": list(messages)}, sampling)
-        return self._completion(reply, reply["choices"][0]["message"]["content"] or "")
+        return self._completion(reply, lambda choice: choice["message"]["content"] or "")
 
-    def _post(self, path: str, body: dict[str, Any], sampling: Sampling) -> dict[str, Any]:
+    def _post(self, path: str, body: dict[str, Any], sampling: Sampling) -> Any:
         import httpx
 
         body |= {"model": self.name, "max_tokens": sampling.max_new_tokens}
@@ -68,22 +68,25 @@ class Remote:
             raise RemoteError(
                 "server", address, f"must answer ({error})", remedy="Check its address and its log"
             ) from error
-        if not found.get("choices"):
-            raise RemoteError(
-                "server", address, "must answer with choices", remedy="Check that it serves text"
-            )
         return found
 
-    @staticmethod
-    def _completion(reply: Mapping[str, Any], text: str) -> Completion:
+    def _completion(self, reply: Any, text_of: Callable[[Any], str]) -> Completion:
         """The server tells how many tokens it wrote, not which: ids are unknown, hence -1."""
-        num_tokens = int((reply.get("usage") or {}).get("completion_tokens", 0))
         reasons: dict[str, Finish] = {"length": "length", "stop": "stop"}
-        finish = reasons.get(reply["choices"][0].get("finish_reason") or "", "stop")
-        return Completion(
-            id=str(reply.get("id", "")),
-            tokens=(-1,) * num_tokens,
-            text=text,
-            finish=finish,
-            num_passes=num_tokens,
-        )
+        try:
+            choice, usage = reply["choices"][0], reply.get("usage") or {}
+            num_tokens = int(usage.get("completion_tokens", 0))
+            return Completion(
+                id=str(reply.get("id", "")),
+                tokens=(-1,) * num_tokens,
+                text=text_of(choice),
+                finish=reasons.get(choice.get("finish_reason") or "", "stop"),
+                num_passes=num_tokens,
+            )
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+            raise RemoteError(
+                "server",
+                self.url,
+                f"must answer as OpenAI's interface says ({type(error).__name__}: {error})",
+                remedy="Check that it serves text",
+            ) from error

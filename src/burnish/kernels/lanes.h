@@ -1,0 +1,91 @@
+#pragma once
+
+/* What stands between the matrix products of a decode step, on a CPU.
+
+   Every function treats a row by itself and adds its numbers in an order that depends on nothing
+   but the row's own length: the bits of a row are the same whatever stands beside it, however a
+   prompt was cut, and wherever in the cache its keys lie.
+
+   Rows are bf16 (`bf16 != 0`) or fp32; all arithmetic is fp32, rounded once at the end. */
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+#define LANES 16
+#define ALONE 49152 /* numbers that one thread finishes before a second one has woken up */
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float lanes __attribute__((vector_size(64)));
+typedef uint32_t words __attribute__((vector_size(64)));
+typedef int32_t counts __attribute__((vector_size(64)));
+typedef uint16_t halves __attribute__((vector_size(32)));
+
+/* ---- sixteen numbers at a time; fewer at the end of a row, the rest zero ---- */
+
+INLINE lanes load(const void *from, int64_t at, int64_t left, int bf16) {
+  lanes out = {0};
+  if (bf16) {
+    halves half = {0};
+    memcpy(&half, (const uint16_t *)from + at, left < LANES ? 2 * left : 2 * LANES);
+    words wide = __builtin_convertvector(half, words) << 16;
+    memcpy(&out, &wide, sizeof out);
+  } else {
+    memcpy(&out, (const float *)from + at, left < LANES ? 4 * left : 4 * LANES);
+  }
+  return out;
+}
+
+INLINE void store(void *to, int64_t at, int64_t left, int bf16, lanes value) {
+  if (bf16) {
+    words bits;
+    memcpy(&bits, &value, sizeof bits);
+    words even = bits + 0x7fff + ((bits >> 16) & 1); /* to nearest, ties to even */
+    words quiet = (bits >> 16) | 0x40;               /* NaN stays NaN */
+    words is_nan = (words)((bits & 0x7fffffff) > 0x7f800000);
+    halves half = __builtin_convertvector((even >> 16 & ~is_nan) | (quiet & is_nan), halves);
+    memcpy((uint16_t *)to + at, &half, left < LANES ? 2 * left : 2 * LANES);
+  } else {
+    memcpy((float *)to + at, &value, left < LANES ? 4 * left : 4 * LANES);
+  }
+}
+
+INLINE float total(lanes value) { /* by halves, always in the same order */
+  float part[LANES];
+  memcpy(part, &value, sizeof part);
+  for (int width = LANES / 2; width; width /= 2)
+    for (int i = 0; i < width; i++) part[i] += part[i + width];
+  return part[0];
+}
+
+/* `mask` is what a comparison of lanes gives: all bits or none */
+INLINE lanes choose(counts mask, lanes yes, lanes no) {
+  counts a, b;
+  memcpy(&a, &yes, sizeof a);
+  memcpy(&b, &no, sizeof b);
+  a = (a & mask) | (b & ~mask);
+  memcpy(&yes, &a, sizeof a);
+  return yes;
+}
+
+/* e^x for x <= 0, relative error about 1e-7: Cephes' polynomial after reduction by ln 2 */
+INLINE lanes exponential(lanes x) {
+  const lanes magic = (lanes){0} + 12582912.0f;
+  x = choose(x < -87.0f, (lanes){0} - 87.0f, x);
+  lanes power = (x * 1.44269504088896341f + magic) - magic;
+  lanes rest = x - power * 0.693359375f - power * -2.12194440e-4f;
+  lanes series = rest * 1.9875691500e-4f + 1.3981999507e-3f;
+  series = series * rest + 8.3334519073e-3f;
+  series = series * rest + 4.1665795894e-2f;
+  series = series * rest + 1.6666665459e-1f;
+  series = series * rest + 5.0000001201e-1f;
+  series = series * rest * rest + rest + 1.0f;
+  counts bits = (__builtin_convertvector(power, counts) + 127) << 23;
+  lanes scale;
+  memcpy(&scale, &bits, sizeof scale);
+  return series * scale;
+}
