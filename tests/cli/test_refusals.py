@@ -181,7 +181,7 @@ def test_empty_prompt(prompt: str, burnish: Burnish, tiny_folder: Any) -> None:
         (("--temperature", "-1"), "temperature must not be negative"),
         (("--top-p", "0"), "top_p must lie in"),
         (("--stop", ""), "stop must not hold an empty string"),
-        (("--precision", "fp16"), "precision must be auto, fp32 or bf16"),
+        (("--precision", "fp16"), "precision must be auto, fp32, bf16, int8 or int4"),
     ],
 )
 def test_wrong_sampling(words: Any, says: str, burnish: Burnish, tiny_folder: Any) -> None:

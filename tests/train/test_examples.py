@@ -50,6 +50,14 @@ def test_planted_examples_drawn_with_replacement() -> None:
         check_plan(drawn, 40)
 
 
+@pytest.mark.parametrize("num_steps", [1, 3, 7, 8])
+def test_a_number_of_steps_instead_of_epochs(num_steps: int) -> None:
+    examples = make_examples(11)  # three steps an epoch
+    whole = plan_steps(examples, replace(SETTINGS, epochs=3))
+    steps = plan_steps(examples, replace(SETTINGS, epochs=1, num_steps=num_steps))
+    assert steps == whole[:num_steps]
+
+
 def test_order_is_a_function_of_the_seed() -> None:
     examples = make_examples(40)
     steps = plan_steps(examples, SETTINGS)

@@ -314,7 +314,7 @@ def test_what_is_told_and_counted(tiny_folder: Any, tmp_path: Path) -> None:
         [1e-2 / 2, *(5e-3 * (1 + math.cos(math.pi * i / 5)) for i in range(5))]
     )
     answers = sum(len(e.answer) for e in examples)
-    assert sum(named["answer_tokens"] for _, named in told) == fitted.num_tokens == 2 * answers
+    assert sum(named["num_terms"] for _, named in told) == fitted.num_tokens == 2 * answers
     assert meter.totals()["trained_on"] == 2 * (answers + sum(len(e.prompt) for e in examples))
 
 

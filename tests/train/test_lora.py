@@ -1,5 +1,6 @@
 """Adapters: what they add, what they leave alone."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -161,3 +162,39 @@ def test_saved_adapters_load_in_peft(tiny_folder: Any, tiny_model: Any, tmp_path
         torch.testing.assert_close(
             answer_logits(model.network, example)[0], found, atol=1e-4, rtol=1e-4
         )
+
+
+def check_off(turned_off: Any, source: Path) -> None:
+    """Inside the block the network is as it was; after it the adapters are on, and trained."""
+    model, examples = fresh(source), make_examples(4)
+    with torch.no_grad():
+        before = answer_logits(model.network, examples)[0]
+        attached(model)
+        trained = [name for name, p in model.network.named_parameters() if p.requires_grad]
+        adapted = answer_logits(model.network, examples)[0]
+        with turned_off(model.network):
+            inside = answer_logits(model.network, examples)[0]
+        after = answer_logits(model.network, examples)[0]
+    torch.testing.assert_close(inside, before, atol=1e-5, rtol=1e-5)
+    assert (adapted - before).abs().max() > 0.1
+    assert torch.equal(after, adapted)
+    assert [name for name, p in model.network.named_parameters() if p.requires_grad] == trained
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_adapters_off(family: str, tiny_folder: Any) -> None:
+    check_off(lora.adapters_off, tiny_folder(family))
+
+
+def test_planted_adapters_left_on(tiny_folder: Any) -> None:
+    with pytest.raises(AssertionError):
+        check_off(lambda network: contextlib.nullcontext(), tiny_folder())
+
+
+def test_adapters_are_on_again_after_an_error(tiny_folder: Any) -> None:
+    model = fresh(tiny_folder())
+    attached(model)
+    with pytest.raises(KeyboardInterrupt), lora.adapters_off(model.network):
+        raise KeyboardInterrupt
+    check_off(lora.adapters_off, tiny_folder())
+    assert any(p.requires_grad for p in model.network.parameters())

@@ -19,7 +19,7 @@ from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 from burnish.train import lora
 from burnish.train.checkpoint import load_checkpoint, save_checkpoint, seed_everything
-from burnish.train.examples import Example, Step, plan_steps
+from burnish.train.examples import Item, Step, plan_steps
 from burnish.train.objective import Objective, supervised
 from burnish.train.schedule import learning_rate
 from burnish.train.settings import TrainSettings
@@ -32,14 +32,14 @@ class Fitted:
     """What training left: the network in place, peft's wrapper if any, and the curve."""
 
     wrapped: Any
-    losses: list[float]  # mean nats per answer token, one a step
+    losses: list[float]  # mean over the step's terms; supervised: nats per answer token
     num_steps: int
-    num_tokens: int
+    num_tokens: int  # answer tokens learned from, all epochs
 
 
 def fit(
     model: Model,
-    examples: Sequence[Example],
+    examples: Sequence[Item],
     settings: TrainSettings,
     *,
     folder: Path,
@@ -50,7 +50,8 @@ def fit(
     """Train `model` in place; killed and called again on the same folder it goes on exactly.
 
     Frozen weights stay in the model's dtype; what is trained is kept in fp32. The gradient of a
-    step is the mean over all answer tokens of the step, however many passes it took.
+    step is the mean over all its terms (supervised: answer tokens; preferences: pairs), however
+    many passes it took.
     Raises InputError without examples and IncompleteError when the loss stops being finite.
     Source: ours. Oracle: tests/train/test_loop.py::test_resumed_equals_straight
     """
@@ -68,12 +69,12 @@ def fit(
         for index in range(len(losses), len(steps)):
             started = time.perf_counter()
             rate = learning_rate(settings, index, len(steps))
-            loss, norm, tokens = trainer.accumulate(steps[index], examples)
+            loss, norm, terms = trainer.accumulate(steps[index], examples)
             _check_finite(loss, norm, index)
             trainer.update(rate)
             losses.append(loss)
             meter.add("trained_on", _num_rows(steps[index], examples))
-            told = {"loss": loss, "grad_norm": norm, "learning_rate": rate, "answer_tokens": tokens}
+            told = {"loss": loss, "grad_norm": norm, "learning_rate": rate, "num_terms": terms}
             event("train_step", step=index, **told, seconds=time.perf_counter() - started)
             bar.advance(1)
             if (index + 1) % settings.save_every_steps == 0 or index + 1 == len(steps):
@@ -82,12 +83,16 @@ def fit(
         wrapped=trainer.wrapped,
         losses=losses,
         num_steps=len(steps),
-        num_tokens=sum(len(e.answer) for e in examples) * settings.epochs,
+        num_tokens=sum(_num_answer_tokens(step, examples) for step in steps),
     )
 
 
-def _num_rows(step: Step, examples: Sequence[Example]) -> int:
+def _num_rows(step: Step, examples: Sequence[Item]) -> int:
     return sum(len(examples[index]) for one in step for index in one)
+
+
+def _num_answer_tokens(step: Step, examples: Sequence[Item]) -> int:
+    return sum(examples[index].num_answer_tokens for one in step for index in one)
 
 
 def _check_finite(loss: float, norm: float, index: int) -> None:
@@ -125,22 +130,22 @@ class _Trainer:
         )
         self.optimizer = self.accelerator.prepare(optimizer)
 
-    def accumulate(self, step: Step, examples: Sequence[Example]) -> tuple[float, float, int]:
-        """The step's gradient, clipped; mean loss per answer token, gradient norm, answer tokens.
+    def accumulate(self, step: Step, examples: Sequence[Item]) -> tuple[float, float, int]:
+        """The step's gradient, clipped; mean loss per term, gradient norm, number of terms.
 
         With several processes each takes its share of the passes, and gradients are summed.
         """
-        num_tokens = sum(len(examples[index].answer) for one in step for index in one)
+        num_terms = sum(examples[index].num_terms for one in step for index in one)
         total = torch.zeros((), device=self._device)
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         for one in step[rank::world]:
             with self._precision():
                 loss = self.objective(self.network, [examples[index] for index in one])
-            self.accelerator.backward(loss / num_tokens)
+            self.accelerator.backward(loss / num_terms)
             total += loss.detach()
         self._sum_over_processes(total)
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
-        return float(total) / num_tokens, float(norm), num_tokens
+        return float(total) / num_terms, float(norm), num_terms
 
     def update(self, rate: float) -> None:
         """One step of the optimiser along the accumulated gradient."""

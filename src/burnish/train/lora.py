@@ -1,7 +1,8 @@
 """Low-rank adapters through peft: attach, and fold into full-precision weights."""
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,25 @@ def attach(network: Decoder | Adapter, settings: LoraSettings) -> Any:
     for parameter in _trainable(wrapped):
         parameter.data = parameter.data.float()
     return wrapped
+
+
+@contextlib.contextmanager
+def adapters_off(network: Decoder | Adapter) -> Generator[None, None, None]:
+    """Let a network with adapters compute as it did without them, inside the block.
+
+    Source: peft's `disable_adapter`, which asks for the wrapper; an objective has the network.
+    Oracle: tests/train/test_lora.py::test_adapters_off
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in network.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
 
 
 def deltas(wrapped: Any) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """What a step minimises. An objective is a plain function of a network and examples."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -11,7 +12,8 @@ from burnish.models.decoder import Decoder
 from burnish.train.examples import Example
 from burnish.train.forward import answer_logits
 
-Objective = Callable[[Decoder | Adapter, Sequence[Example]], Float[Tensor, ""]]
+# from the items of one pass to the sum of their terms; the loop divides by those of the step
+Objective = Callable[[Decoder | Adapter, Sequence[Any]], Float[Tensor, ""]]
 
 
 def supervised(network: Decoder | Adapter, examples: Sequence[Example]) -> Float[Tensor, ""]:

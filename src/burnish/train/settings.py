@@ -23,7 +23,8 @@ class TrainSettings:
     """One training run.
 
     A step takes `examples_per_step` examples, in as many passes as memory asks for:
-    `pass_tokens` bounds the rows of one forward pass and changes no number.
+    `pass_tokens` bounds the rows of one forward pass and changes no number. `num_steps`, where it
+    is not 0, counts instead of `epochs`.
     """
 
     method: Literal["lora", "full"] = "lora"
@@ -35,6 +36,7 @@ class TrainSettings:
     max_grad_norm: float = 1.0
     betas: tuple[float, float] = (0.9, 0.95)
     epochs: int = 2
+    num_steps: int = 0
     examples_per_step: int = 16
     pass_tokens: int = 2048
     gradient_checkpointing: bool = False
@@ -47,6 +49,9 @@ class TrainSettings:
                 raise SettingError(
                     name, getattr(self, name), "must be at least 1", remedy="Raise it"
                 )
+        if self.num_steps < 0:
+            rule, remedy = "must not be negative", "0 takes whole epochs"
+            raise SettingError("num_steps", self.num_steps, rule, remedy=remedy)
         if self.learning_rate <= 0:
             raise SettingError(
                 "learning_rate", self.learning_rate, "must be positive", remedy="1e-3 suits LoRA"

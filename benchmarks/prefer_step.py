@@ -1,0 +1,246 @@
+"""Claim: a DPO step on SmolLM2-135M is 2x as fast as TRL's, with a third of its peak memory.
+
+Eight PandaLM pairs a step, LoRA on the same layers from the same start, fp32, the same threads.
+Ours are split into passes of at most 512 rows, as the training loop does; TRL's are one batch.
+Each cell is a process of its own that loads one side, warms up, and times its steps; the sides
+take turns. Peak memory is the largest resident set of that process. Losses must agree.
+
+TRL runs twice: as it comes (`trl`, reference computed in each step; its gradient checkpointing is
+turned off, which makes it faster) and with precomputed reference log-probabilities
+(`trl-precomputed`, the fairer peer, since ours are cached). Finished cells are kept: a run that
+was cut off goes on.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from recording import RESULTS, median, save
+
+from burnish.base.log import RecordLog
+from burnish.base.rng import derive_seed, stream
+from burnish.models.load import load_model
+from burnish.prefer.losses import dpo
+from burnish.prefer.objective import PreferenceObjective
+from burnish.prefer.pairs import Pair
+from burnish.prefer.reading import read_pairs
+from burnish.prefer.reference import ReferenceCache, passes
+from burnish.train import lora
+from burnish.train.settings import LoraSettings
+
+DATA = Path("/work/shared/data/preference/pandalm-testset-v1.json")
+SIDES = ("burnish", "trl-precomputed", "trl")
+RATE, PAIRS = 1e-3, 8
+PASS_TOKENS = 512  # rows of one of our passes; a step takes several, and its gradient is the same
+LORA = LoraSettings(rank=16, alpha=32.0)
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+MAX_LENGTH = 512
+
+
+def batches(model: Any, num_steps: int) -> list[list[Pair]]:
+    """The same random pairs for every side."""
+    pairs = [p for p in read_pairs(DATA, model).pairs if len(p) <= MAX_LENGTH]
+    order = stream(0, "prefer-step").permutation(len(pairs)).tolist()
+    return [[pairs[i] for i in order[k * PAIRS : (k + 1) * PAIRS]] for k in range(num_steps)]
+
+
+def start_alike(network: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """The same first factors of the adapters on either side; the second ones are zero."""
+    for name, parameter in network.named_parameters():
+        if "lora_A" in name:
+            short = name.removeprefix("base_model.model.").removeprefix("module.")
+            source = torch.Generator().manual_seed(derive_seed(0, short) % 2**62)
+            parameter.data = torch.randn(parameter.shape, generator=source) / 24
+    return [p for p in network.parameters() if p.requires_grad]
+
+
+def timed(step: Callable[[int], float], num_steps: int) -> dict[str, Any]:
+    """Seconds and losses of every step; the first warms up and is not counted."""
+    losses, seconds = [], []
+    for index in range(num_steps):
+        started = time.perf_counter()
+        losses.append(step(index))
+        seconds.append(time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"seconds": seconds[1:], "losses": losses, "peak_bytes": peak}
+
+
+def resident_bytes() -> int:
+    """What this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def ours(num_steps: int) -> dict[str, Any]:
+    """Our objective with cached reference, and AdamW."""
+    model = load_model("smollm2-135m", precision="fp32", device="cpu")
+    model.network.unfuse()
+    steps = batches(model, num_steps)
+    with tempfile.TemporaryDirectory() as place:
+        cache = ReferenceCache(Path(place), model.network)
+        cache.fill(model.network, [pair for one in steps for pair in one])
+    lora.attach(model.network, LORA)
+    parameters = start_alike(model.network)
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.0)
+    objective = PreferenceObjective(dpo, cache)
+
+    def step(index: int) -> float:
+        total = 0.0
+        for some in passes(steps[index], PASS_TOKENS):
+            loss = objective(model.network, some) / PAIRS
+            loss.backward()
+            total += float(loss.detach())
+        optimizer.step()
+        optimizer.zero_grad()
+        return total
+
+    held = resident_bytes()
+    return timed(step, num_steps) | {"loaded_bytes": held}
+
+
+def theirs(num_steps: int, *, precomputed: bool) -> dict[str, Any]:
+    """TRL's own loss on its own batches, and AdamW."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import DPOConfig, DPOTrainer
+
+    model = load_model("smollm2-135m", precision="fp32", device="cpu")
+    steps, folder = batches(model, num_steps), model.folder
+    del model
+    config = DPOConfig(
+        output_dir=tempfile.mkdtemp(),
+        gradient_checkpointing=False,
+        beta=0.1,
+        max_length=None,
+        bf16=False,
+        use_cpu=True,
+        report_to=[],
+    )
+    adapters = LoraConfig(
+        r=LORA.rank, lora_alpha=LORA.alpha, lora_dropout=0.0, target_modules=TARGETS
+    )
+    trainer = DPOTrainer(
+        model=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
+        args=config,
+        train_dataset=Dataset.from_list([{"prompt": "a", "chosen": " b", "rejected": " c"}] * 2),
+        processing_class=AutoTokenizer.from_pretrained(folder),
+        peft_config=adapters,
+    )
+    batched = [trainer.data_collator([tokens_of(pair) for pair in one]) for one in steps]
+    trainer.precompute_ref_logps = precomputed
+    for batch in batched if precomputed else []:
+        chosen, rejected = trainer.compute_ref_log_probs(trainer.model, batch)
+        batch |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+    parameters = start_alike(trainer.model)
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.0)
+    trainer.model.train()
+
+    def step(index: int) -> float:
+        loss = trainer.compute_loss(trainer.model, batched[index])
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return float(loss.detach())
+
+    held = resident_bytes()
+    return timed(step, num_steps) | {"loaded_bytes": held}
+
+
+def tokens_of(pair: Pair) -> dict[str, list[int]]:
+    """A pair as TRL's collator takes it."""
+    return {
+        "prompt_ids": list(pair.prompt),
+        "chosen_ids": list(pair.chosen),
+        "rejected_ids": list(pair.rejected),
+    }
+
+
+def run_cell(side: str, num_steps: int) -> dict[str, Any]:
+    """One side in a process of its own."""
+    command = [sys.executable, __file__, "--cell", side, "--steps", str(num_steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{side} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def summarise(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Steps per second, peaks and their ratios; cells of the same round are paired."""
+    by_side = {side: [c for c in cells if c["side"] == side] for side in SIDES}
+    summary: dict[str, Any] = {}
+    for side, own in by_side.items():
+        rates = [1 / statistics.median(cell["seconds"]) for cell in own]
+        summary[side] = {
+            "steps_per_s": median(rates),
+            "peak_bytes": median([cell["peak_bytes"] for cell in own]),
+            "loaded_bytes": median([cell["loaded_bytes"] for cell in own]),
+            "losses": own[0]["losses"],
+        }
+    mine = by_side["burnish"]
+    for side in SIDES[1:]:
+        both = list(zip(mine, by_side[side], strict=True))
+        summary[f"against {side}"] = {
+            "speed_ratio": median(
+                [statistics.median(b["seconds"]) / statistics.median(a["seconds"]) for a, b in both]
+            ),
+            "memory_ratio": median([b["peak_bytes"] / a["peak_bytes"] for a, b in both]),
+            "above_loaded_ratio": median(
+                [
+                    (b["peak_bytes"] - b["loaded_bytes"]) / (a["peak_bytes"] - a["loaded_bytes"])
+                    for a, b in both
+                ]
+            ),
+            "largest_loss_difference": max(
+                abs(x - y) for a, b in both for x, y in zip(a["losses"], b["losses"], strict=True)
+            ),
+        }
+    return summary
+
+
+def main() -> None:
+    """Measure what is missing, then summarise."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--cell", choices=SIDES)
+    options = parser.parse_args()
+    if options.cell == "burnish":
+        print(json.dumps(ours(options.steps)))
+        return
+    if options.cell:
+        print(json.dumps(theirs(options.steps, precomputed=options.cell == "trl-precomputed")))
+        return
+    log = RecordLog(RESULTS / "prefer_step.cells.jsonl")
+    cells = log.read()
+    for number in range(options.rounds):
+        for side in SIDES:
+            if not any(c["side"] == side and c["round"] == number for c in cells):
+                cell = {"side": side, "round": number} | run_cell(side, options.steps)
+                log.append(cell)
+                cells.append(cell)
+                print(side, number, [round(s, 2) for s in cell["seconds"]], cell["peak_bytes"])
+    summary = summarise(cells)
+    for side in SIDES[1:]:
+        one = summary[f"against {side}"]
+        print(
+            f"{side}: {one['speed_ratio']['value']:.2f}x steps/s, "
+            f"{one['memory_ratio']['value']:.2f}x lower peak, "
+            f"loss difference {one['largest_loss_difference']:.2e}"
+        )
+    told = {"trl": version("trl"), "pairs_per_step": PAIRS, "threads": torch.get_num_threads()}
+    save("prefer_step", told | summary)
+
+
+if __name__ == "__main__":
+    main()

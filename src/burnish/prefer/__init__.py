@@ -1,0 +1,1 @@
+"""Preference alignment that does not learn to be long."""

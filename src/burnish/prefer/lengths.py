@@ -1,0 +1,64 @@
+"""How long a model's own answers are, and how many were cut at the cap."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from burnish.base.meter import Meter
+from burnish.base.rng import stream
+from burnish.base.stats import Estimate, bootstrap
+from burnish.contracts.generation import Completion, Request, Sampling
+from burnish.engine.generate import generate
+from burnish.models.load import Model
+from burnish.prefer.pairs import Pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Greedy answers to held-out prompts. A capped answer counts as long as the cap."""
+
+    length_tokens: Estimate
+    tokens: tuple[int, ...]
+    num_capped: int
+    cap_tokens: int
+    texts: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def write_answers(
+    model: Model, pairs: Sequence[Pair], *, max_new_tokens: int, meter: Meter | None = None
+) -> Written | None:
+    """Answer the distinct prompts of `pairs`; None for fewer than two, which have no interval.
+
+    Prompts that leave no room for `max_new_tokens` are left out.
+    Source: ours. Oracle: tests/prefer/test_lengths.py::test_lengths_and_caps_by_hand
+    """
+    prompts = dict.fromkeys(pair.prompt for pair in pairs)
+    sampling = Sampling(max_new_tokens=max_new_tokens)
+    requests = [
+        Request(id=f"prompt {number}", prompt=prompt, sampling=sampling)
+        for number, prompt in enumerate(prompts)
+        if len(prompt) + max_new_tokens <= model.max_position
+    ]
+    if len(requests) < 2:
+        return None
+    training = model.network.training
+    model.network.eval()
+    done = generate(model, requests, batch_size=32, meter=meter)
+    model.network.train(training)
+    return summarise(done, cap_tokens=max_new_tokens)
+
+
+def summarise(done: Sequence[Completion], *, cap_tokens: int) -> Written:
+    """Lengths of completions [tokens], without the end token."""
+    tokens = tuple(len(one.tokens) for one in done)
+    return Written(
+        length_tokens=bootstrap(tokens, rng=stream(0, "written")),
+        tokens=tokens,
+        num_capped=sum(one.finish == "length" for one in done),
+        cap_tokens=cap_tokens,
+        texts=tuple(one.text for one in done),
+    )

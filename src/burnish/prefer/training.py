@@ -1,0 +1,204 @@
+"""Align a model with pairs on the one training loop, and measure it before, meanwhile and after."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from burnish.base.files import cache_folder
+from burnish.base.log import RecordLog
+from burnish.base.meter import Meter
+from burnish.distrib.rank import is_main
+from burnish.models.adapters import Adapter
+from burnish.models.decoder import Decoder
+from burnish.models.load import Model
+from burnish.prefer.lengths import write_answers
+from burnish.prefer.measure import Scores, measure_margins, score_pairs
+from burnish.prefer.objective import PreferenceObjective
+from burnish.prefer.pairs import Pair
+from burnish.prefer.reading import PairSet, split_pairs
+from burnish.prefer.reference import FrozenCopy, Reference, ReferenceCache, adapter_off
+from burnish.prefer.settings import PreferSettings
+from burnish.train.examples import plan_steps
+from burnish.train.loop import Event, Fitted, fit
+from burnish.train.settings import TrainSettings
+
+STEPS, EVALUATIONS = "steps.jsonl", "evaluations.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aligned:
+    """What alignment left: the network in place, the curve of its steps, evaluations by step.
+
+    `steps` hold what the loop and the objective told, one mapping a step; `evaluations` what
+    was measured on the held-out pairs, the first before any step; `scores` are those of the end.
+    """
+
+    fitted: Fitted
+    steps: Sequence[Mapping[str, Any]]
+    evaluations: Sequence[Mapping[str, Any]]
+    scores: Scores
+    train: Sequence[Pair]
+    heldout: Sequence[Pair]
+    reference: Reference
+
+
+def align(
+    model: Model,
+    found: PairSet,
+    settings: PreferSettings,
+    *,
+    folder: Path,
+    event: Event,
+    meter: Meter,
+) -> Aligned:
+    """Train `model` in place; killed and called again on the same folder it goes on exactly.
+
+    The reference is the model as it is given. Its log-probabilities are kept in the cache of this
+    machine, so runs with other losses and settings find them. Raises what `fit`, `split_pairs` and
+    `ReferenceCache.fill` raise.
+    Source: ours. Oracle: tests/prefer/test_training.py::test_killed_and_resumed_equals_straight
+    """
+    train, heldout = split_pairs(
+        found.pairs, heldout_frac=settings.pairs.heldout_frac, seed=settings.train.seed
+    )
+    trains = _room_for(settings.train, train)
+    _make_alike(model.network)
+    cache = ReferenceCache(cache_folder() / "preferences", model.network)
+    live = _live_reference(settings, model)
+    seen = [] if live or not settings.loss.needs_reference else _seen(train, trains)
+    cache.fill(model.network, [*seen, *heldout], pass_tokens=trains.pass_tokens, meter=meter)
+    loss = settings.loss.build()
+    reference = (live or cache) if settings.loss.needs_reference else None
+    objective = PreferenceObjective(loss, reference, device=model.device)
+    examiner = _Examiner(model, heldout, settings, cache=cache, folder=folder, meter=meter)
+    examiner.evaluate(0)
+    watch = _Watch(objective, examiner, every=settings.evaluate.every_steps, event=event)
+    with RecordLog(folder / STEPS) as watch.log:
+        fitted = fit(
+            model, train, trains, folder=folder, event=watch, meter=meter, objective=objective
+        )
+    model.network.eval()
+    examiner.evaluate(fitted.num_steps)
+    return Aligned(
+        fitted=fitted,
+        steps=_last_of_each(RecordLog(folder / STEPS).peek()),
+        evaluations=_last_of_each(RecordLog(folder / EVALUATIONS).peek()),
+        scores=examiner.last or examiner.scores(),
+        train=train,
+        heldout=heldout,
+        reference=cache,
+    )
+
+
+def _room_for(settings: TrainSettings, pairs: Sequence[Pair]) -> TrainSettings:
+    longest = max(map(len, pairs))
+    return replace(settings, pass_tokens=max(settings.pass_tokens, longest))
+
+
+def _seen(pairs: Sequence[Pair], settings: TrainSettings) -> list[Pair]:
+    """The pairs that the steps will take: fewer than all, where a number of steps was asked for."""
+    steps = plan_steps(pairs, settings)
+    return [pairs[i] for i in sorted({i for step in steps for one in step for i in one})]
+
+
+def _make_alike(network: Decoder | Adapter) -> None:
+    """Let policy and reference differ by what is learned only: the same kernels, no dropout.
+
+    Dropout of adapters, which is asked for in the settings, is attached later, and stays.
+    """
+    if isinstance(network, Decoder):
+        network.unfuse()
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+
+
+def _live_reference(settings: PreferSettings, model: Model) -> Reference | None:
+    """What is computed anew in each pass; None: the cache."""
+    if settings.reference == "adapter-off":
+        return adapter_off
+    if settings.reference == "copy":
+        return FrozenCopy(model.network)
+    return None
+
+
+def _last_of_each(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a step: a killed run tells those after its checkpoint again, with equal numbers."""
+    by_step = {row["step"]: row for row in rows}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+class _Examiner:
+    """Measures the model on held-out pairs; what was measured at a step is not measured again."""
+
+    def __init__(
+        self,
+        model: Model,
+        heldout: Sequence[Pair],
+        settings: PreferSettings,
+        *,
+        cache: ReferenceCache,
+        folder: Path,
+        meter: Meter,
+    ) -> None:
+        self._model, self._heldout, self._settings = model, heldout, settings
+        self._cache, self._meter = cache, meter
+        self._log = RecordLog(folder / EVALUATIONS)
+        self._done = {row["step"] for row in self._log.read()}
+        self.last: Scores | None = None
+
+    def scores(self) -> Scores:
+        """Margins of the held-out pairs under the model as it is now."""
+        training = self._model.network.training
+        self._model.network.eval()
+        scores = score_pairs(
+            self._model.network,
+            self._heldout,
+            reference=self._cache,
+            loss=self._settings.loss.build(),
+            meter=self._meter,
+        )
+        self._model.network.train(training)
+        return scores
+
+    def evaluate(self, step: int) -> None:
+        """Margins and generated lengths after so many steps; appended to the evaluations."""
+        if step in self._done:
+            return
+        told = self._settings.evaluate
+        asked = self._heldout[: told.num_generated]
+        written = write_answers(
+            self._model, asked, max_new_tokens=told.max_new_tokens, meter=self._meter
+        )
+        row: dict[str, Any] = {"step": step, "generated": written and written.to_dict()}
+        if step:  # before the first, policy and reference are the same: every margin is zero
+            self.last = self.scores()
+            row["margins"] = measure_margins(self.last).to_dict()
+        if is_main():
+            self._log.append(row)
+        self._done.add(step)
+
+
+class _Watch:
+    """Listens to the loop: adds the objective's numbers to each step, evaluates at checkpoints."""
+
+    log: RecordLog
+
+    def __init__(
+        self, objective: PreferenceObjective, examiner: _Examiner, *, every: int, event: Event
+    ) -> None:
+        self._objective, self._examiner = objective, examiner
+        self._every, self._event = every, event
+
+    def __call__(self, kind: str, /, **fields: Any) -> None:
+        if kind == "train_step":
+            fields |= self._objective.drain()
+            told = {name: value for name, value in fields.items() if name != "seconds"}
+            if is_main():
+                self.log.append(told)
+            if self._every and (fields["step"] + 1) % self._every == 0:
+                self._examiner.evaluate(fields["step"] + 1)
+        self._event(kind, **fields)

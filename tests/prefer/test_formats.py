@@ -1,0 +1,107 @@
+"""Rows of several projects, and rows that nobody can use."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from burnish.prefer.formats import Conversation, RowError, UndecidedError, read_row
+
+GOOD, BAD = "Blue.", "I do not know."
+WANTED = Conversation(system=None, turns=(), question="Which colour?", chosen=GOOD, rejected=BAD)
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def says(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+ASKED = [user("Which colour?")]
+VOTES = {"annotator1": 2, "annotator2": 1, "annotator3": 2}
+SAME: list[dict[str, Any]] = [
+    {"prompt": "Which colour?", "chosen": GOOD, "rejected": BAD},
+    {"prompt": ASKED, "chosen": [says(GOOD)], "rejected": [says(BAD)], "score": 1},
+    {"prompt": ASKED, "chosen": GOOD, "rejected": [says(BAD)]},
+    {"chosen": [*ASKED, says(GOOD)], "rejected": [*ASKED, says(BAD)]},
+    {
+        "conversations": [{"from": "human", "value": "Which colour?"}],
+        "chosen": {"from": "gpt", "value": GOOD},
+        "rejected": {"from": "gpt", "value": BAD},
+    },
+    {"instruction": "Which colour?", "input": "", "response1": BAD, "response2": GOOD, **VOTES},
+]
+
+
+def check_formats(read: Callable[[Any, int], Conversation]) -> None:
+    assert [read(row, i) for i, row in enumerate(SAME)] == [WANTED] * len(SAME)
+
+
+def test_formats_give_one_conversation() -> None:
+    check_formats(read_row)
+
+
+def test_planted_votes_counted_for_the_other_side() -> None:
+    def turned(row: Any, number: int) -> Conversation:
+        votes = {f"annotator{i}": 3 - row[f"annotator{i}"] for i in (1, 2, 3) if "response1" in row}
+        return read_row({**row, **votes}, number)
+
+    with pytest.raises(AssertionError):
+        check_formats(turned)
+
+
+def test_earlier_turns_and_a_system_message() -> None:
+    opening = [{"role": "system", "content": "Be brief."}, user("Hi"), says("Hello"), *ASKED]
+    for row in (
+        {"prompt": opening, "chosen": GOOD, "rejected": BAD},
+        {"chosen": [*opening, says(GOOD)], "rejected": [*opening, says(BAD)]},
+    ):
+        found = read_row(row, 1)
+        assert (found.system, found.turns) == ("Be brief.", (("Hi", "Hello"),))
+        assert (found.question, found.chosen, found.rejected) == ("Which colour?", GOOD, BAD)
+
+
+def test_the_input_of_an_instruction_follows_it() -> None:
+    row = {"instruction": "Shorten.", "input": "A long text.", "response1": "A", "response2": "B"}
+    assert read_row(row | VOTES, 1).question == "Shorten.\n\nA long text."
+
+
+@pytest.mark.parametrize("votes", [(0, 0, 1), (0, 1, 2), (0, 0, 0)])
+def test_no_majority_is_no_fault(votes: tuple[int, ...]) -> None:
+    row = SAME[-1] | {f"annotator{i}": vote for i, vote in enumerate(votes, start=1)}
+    with pytest.raises(UndecidedError, match="row 7 has no answer that was preferred"):
+        read_row(row, 7)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says_what"),
+    [
+        ({"chosen": None}, "must have text or messages as 'chosen', got None"),
+        ({"chosen": float("nan")}, "must have text or messages as 'chosen', got nan"),
+        ({"chosen": True}, "must have text or messages as 'chosen', got True"),
+        ({"chosen": []}, "must have text or messages as 'chosen'"),
+        ({"chosen": ["Blue."]}, "must have messages as 'chosen'"),
+        ({"chosen": "  "}, "must not have an empty 'chosen'"),
+        ({"rejected": ""}, "must not have an empty 'rejected'"),
+        ({"rejected": GOOD}, "must have two different answers"),
+        ({"prompt": " "}, "must not have an empty 'prompt'"),
+        ({"prompt": 5}, "must have text or messages as 'prompt', got 5"),
+        ({"prompt": [says("Hi")]}, "prompt that alternates and ends with the user"),
+        ({"prompt": [*ASKED, *ASKED]}, "prompt that alternates and ends with the user"),
+        ({"prompt": [{"role": "critic", "content": "x"}]}, "messages of a known role"),
+        ({"prompt": [{"role": "user"}]}, "messages of a known role with a text"),
+        ({"chosen": [*ASKED, says(GOOD)]}, "one message of the assistant as 'chosen'"),
+    ],
+)
+def test_rows_that_cannot_be_used(changed: dict[str, Any], says_what: str) -> None:
+    with pytest.raises(RowError, match=f"row 3 .*{says_what}"):
+        read_row(SAME[0] | changed, 3)
+
+
+@pytest.mark.parametrize("missing", ["prompt", "chosen", "rejected"])
+def test_a_missing_field_is_named(missing: str) -> None:
+    row = {name: value for name, value in SAME[0].items() if name != missing}
+    with pytest.raises(RowError, match=f"must have a field '{missing}'"):
+        read_row(row, 1)

@@ -1,0 +1,116 @@
+"""The chunked head against log-softmax of whole logits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from burnish.prefer import head as head_module
+from burnish.prefer.head import token_logprobs
+
+Head = Callable[..., torch.Tensor]
+
+
+def eager(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    logprobs = torch.nn.functional.linear(hidden, weight).log_softmax(-1)
+    return logprobs[torch.arange(len(targets)), targets]
+
+
+def inputs(dtype: Any = torch.float32, *, rows: int = 17) -> list[torch.Tensor]:
+    source = torch.Generator().manual_seed(1)
+    hidden = torch.randn(rows, 13, generator=source, dtype=dtype)
+    weight = torch.randn(101, 13, generator=source, dtype=dtype)
+    upstream = torch.randn(rows, generator=source, dtype=dtype)
+    upstream[3] = 0.0  # a token that counts nothing
+    return [hidden, weight, torch.randint(0, 101, (rows,), generator=source), upstream]
+
+
+def check_head(head: Head, *, block_rows: int, atol: float = 1e-5) -> None:
+    """Values, and gradients for rows and weight, of any number of rows a block."""
+    hidden, weight, targets, upstream = inputs()
+    found, wanted = [], []
+    for place, function in ((found, head), (wanted, eager)):
+        rows, matrix = hidden.clone().requires_grad_(True), weight.clone().requires_grad_(True)
+        options = {"block_rows": block_rows} if function is head else {}
+        out = function(rows, matrix, targets, **options)
+        place += [out, *torch.autograd.grad(out, (rows, matrix), upstream)]
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=atol, rtol=1e-5)
+
+
+@pytest.mark.parametrize("block_rows", [1, 7, 17, 1000])
+def test_chunked_equals_eager(block_rows: int) -> None:
+    check_head(token_logprobs, block_rows=block_rows)
+
+
+def test_gradcheck() -> None:
+    hidden, weight, targets, _ = inputs(torch.float64, rows=5)
+    hidden, weight = hidden.requires_grad_(True), weight[:11].clone().requires_grad_(True)
+    targets = targets % 11
+    torch.autograd.gradcheck(
+        lambda h, w: token_logprobs(h, w, targets, block_rows=2), (hidden, weight)
+    )
+
+
+def test_frozen_sides_get_no_gradient() -> None:
+    hidden, weight, targets, upstream = inputs()
+    rows = hidden.requires_grad_(True)
+    token_logprobs(rows, weight, targets).backward(upstream)
+    assert rows.grad is not None
+    assert weight.grad is None
+
+
+def test_tied_weight_gets_both_gradients() -> None:
+    """The head's matrix is the embedding too: its gradient is the sum of both uses."""
+    hidden, weight, targets, upstream = inputs()
+    tokens = targets.flip(0)
+    found = []
+    for head in (lambda *given: token_logprobs(*given, block_rows=4), eager):
+        matrix = weight.clone().requires_grad_(True)
+        rows = torch.tanh(torch.nn.functional.embedding(tokens, matrix)) + hidden
+        head(rows, matrix, targets).backward(upstream)
+        found.append(matrix.grad)
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
+
+
+def test_never_more_than_a_block_of_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accounting: no product that is as wide as the vocabulary has more rows than a block."""
+    hidden, weight, targets, upstream = inputs()
+    sizes = []
+    exact = torch.nn.functional.linear
+
+    def watched(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(rows))
+        return exact(rows, matrix)
+
+    monkeypatch.setattr(head_module.F, "linear", watched)
+    rows = hidden.requires_grad_(True)
+    token_logprobs(rows, weight, targets, block_rows=5).backward(upstream)
+    assert sizes == [5, 5, 5, 2] * 2  # forward, and again in backward
+
+
+def test_autocast_computes_in_its_type() -> None:
+    hidden, weight, targets, upstream = inputs()
+    rows, matrix = hidden.requires_grad_(True), weight.requires_grad_(True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = token_logprobs(rows, matrix, targets, block_rows=5)
+    assert out.dtype == torch.float32
+    out.backward(upstream)
+    assert rows.grad.dtype == matrix.grad.dtype == torch.float32
+    torch.testing.assert_close(out, eager(hidden, weight, targets), atol=0.15, rtol=0.05)
+
+
+@pytest.mark.parametrize("bug", ["sign", "block", "target"])
+def test_planted_bugs_in_the_head(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(hidden: Any, weight: Any, targets: Any, *, block_rows: int) -> torch.Tensor:
+        if bug == "target":
+            return token_logprobs(hidden, weight, targets.roll(1), block_rows=block_rows)
+        if bug == "sign":
+            return -token_logprobs(hidden, -weight, targets, block_rows=block_rows)
+        kept = token_logprobs(hidden, weight, targets, block_rows=block_rows)
+        last = kept[block_rows:].detach()  # only the first block is learned from
+        return torch.cat([kept[:block_rows], last])
+
+    with pytest.raises(AssertionError):
+        check_head(broken, block_rows=7)
