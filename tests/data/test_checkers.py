@@ -132,6 +132,7 @@ EXAMPLES = {
     "number": task("7"),
     "exact": task("Paris", "exact"),
     "choice": task("B", "choice", choices=["A", "B"]),
+    "programs": task("", "programs", asserts="assert add(1, 2) == 3", language="python"),
 }
 
 

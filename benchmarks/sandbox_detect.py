@@ -1,0 +1,139 @@
+"""Claim: at five lines or more, at least 95% of the files in Pygments' source package are named.
+
+The files are the examples of our fifteen languages in Pygments' source distribution: nobody here
+wrote them, and none was in the training text. Ours, Magika and Pygments' `guess_lexer` read the
+same texts, whole and cut after k lines; an abstention counts as wrong.
+
+    pip download --no-deps --no-binary :all: Pygments -d /tmp/pygments
+    tar xzf /tmp/pygments/*.tar.gz -C /tmp/pygments
+    python -m venv /tmp/peers && /tmp/peers/bin/pip install magika pygments
+    python benchmarks/sandbox_detect.py /tmp/pygments/pygments-* --peers /tmp/peers/bin/python
+"""
+
+import argparse
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+from recording import save
+
+from burnish.base.stats import wilson
+from burnish.sandbox.detect import detect
+from burnish.sandbox.detect_train import calibration_error
+
+FOLDERS = {  # Pygments' names of our languages
+    "bash": ("bash", "sh"), "c": ("c",), "cpp": ("cpp", "c++"), "csharp": ("csharp", "c#"),
+    "go": ("go",), "java": ("java",), "javascript": ("js", "javascript"), "lua": ("lua",),
+    "perl": ("perl",), "php": ("php",), "python": ("python", "python2"),
+    "r": ("splus", "r"), "ruby": ("rb", "ruby"), "rust": ("rust",),
+    "typescript": ("ts", "typescript"),
+}  # fmt: skip
+LENGTHS = (1, 2, 5, 10, 20, None)
+PEERS = """
+import json, sys, time
+from magika import Magika
+from pygments.lexers import guess_lexer
+from pygments.util import ClassNotFound
+names = {"shell": "bash", "cs": "csharp"}
+magika, rows = Magika(), []
+for text in json.load(sys.stdin):
+    start = time.perf_counter()
+    label = magika.identify_bytes(text.encode()).output.label
+    middle = time.perf_counter()
+    try:
+        aliases = guess_lexer(text).aliases
+    except ClassNotFound:
+        aliases = []
+    rows.append([names.get(label, label), list(aliases), middle - start,
+                 time.perf_counter() - middle])
+json.dump(rows, sys.stdout)
+"""
+
+
+def examples(package: Path) -> list[tuple[str, str, str]]:
+    """Language, name and text of each example with at least five lines that are not empty."""
+    rows = []
+    for language, folders in FOLDERS.items():
+        for folder in folders:
+            for path in sorted((package / "tests" / "examplefiles" / folder).glob("*")):
+                if path.suffix == ".output" or not path.is_file():
+                    continue
+                text = path.read_bytes().decode("utf-8", "replace")
+                if sum(bool(line.strip()) for line in text.splitlines()) >= 5:
+                    rows.append((language, f"{folder}/{path.name}", text))
+    return rows
+
+
+def cut(text: str, length: int | None) -> str:
+    """The first `length` lines that are not empty, with those between."""
+    lines, kept = text.splitlines(), 0
+    for i, line in enumerate(lines):
+        kept += bool(line.strip())
+        if kept == length:
+            return "\n".join(lines[: i + 1])
+    return text
+
+
+def share(right: list[bool]) -> dict[str, float]:
+    """The fraction that is right, with Wilson's interval."""
+    return wilson(sum(right), len(right)).to_dict()
+
+
+def measure(rows: list[tuple[str, str, str]], length: int | None, peers: str) -> dict:
+    """One length: the accuracy of all three, and seconds a file."""
+    texts = [cut(text, length) for _, _, text in rows]
+    truth = [language for language, _, _ in rows]
+    start = time.perf_counter()
+    ours = [detect(text) for text in texts]
+    seconds = (time.perf_counter() - start) / len(texts)
+    named = [found.language for found in ours]
+    best = [found.candidates[0][0] for found in ours]
+    right = [a == b for a, b in zip(named, truth, strict=True)]
+    found = {"ours": share(right) | {"seconds": seconds, "abstained": named.count(None)}}
+    found["ours"]["best guess"] = share([a == b for a, b in zip(best, truth, strict=True)])
+    sure = np.array([f.candidates[0][1] for f in ours])
+    hit = np.array([a == b for a, b in zip(best, truth, strict=True)])
+    found["ours"]["calibration_error_frac"] = calibration_error(sure, hit)
+    found["ours"]["wrong"] = [
+        [rows[i][1], named[i], round(ours[i].confidence, 3)]
+        for i in range(len(rows))
+        if not right[i]
+    ]
+    if peers:
+        done = subprocess.run(
+            [peers, "-c", PEERS],
+            input=json.dumps(texts),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        others = json.loads(done.stdout)
+        found["magika"] = share([o[0] == t for o, t in zip(others, truth, strict=True)])
+        aliases = [bool(set(o[1]) & {t, *FOLDERS[t]}) for o, t in zip(others, truth, strict=True)]
+        found["pygments"] = share(aliases)
+        found["magika"]["seconds"] = float(np.mean([o[2] for o in others]))
+        found["pygments"]["seconds"] = float(np.mean([o[3] for o in others]))
+    return found
+
+
+def main() -> None:
+    """Measure every length, print a table, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("package", type=Path)
+    parser.add_argument("--peers", default="", help="a Python that has magika and pygments")
+    arguments = parser.parse_args()
+    rows = examples(arguments.package)
+    detect("warm = 1\n")
+    results = {}
+    for length in LENGTHS:
+        name = "whole" if length is None else f"{length} lines"
+        results[name] = measure(rows, length, arguments.peers)
+        accuracies = {who: round(one["value"], 3) for who, one in results[name].items()}
+        print(name, len(rows), accuracies)
+    save("sandbox_detect", {"num_files": len(rows), "lengths": results})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""`burnish sandbox`: run and judge code in isolation, and say what this machine can enforce."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from burnish.cli import sandbox_analysis
+from burnish.cli.options import AsJson, print_json
+
+
+def _make_app() -> typer.Typer:
+    """The group, with the commands of `sandbox_analysis` in it."""
+    made = typer.Typer(
+        help="Run, judge and explain code in many languages, isolated without Docker.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    made.add_typer(sandbox_analysis.app)
+    return made
+
+
+app = _make_app()
+
+Lang = Annotated[
+    str, typer.Option("--lang", help="Language, e.g. python or cpp:standard=c++20; else guessed.")
+]
+Isolation = Annotated[
+    str, typer.Option(help="auto, strict, namespaces, bubblewrap, sandlock or none.")
+]
+Limited = Annotated[
+    list[str], typer.Option("--limit", help="A limit, e.g. cpu_s=2; may be repeated.")
+]
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="Source file.")],
+    lang: Lang = "",
+    stdin: Annotated[Path | None, typer.Option(help="File that the program reads.")] = None,
+    limit: Limited = [],  # noqa: B006
+    isolation: Isolation = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Run FILE once, and print what came of it. Exit 1 unless the program ended well."""
+    from burnish.sandbox.commands import run_file
+
+    result = run_file(file, language=lang, stdin=stdin, limits=limit, isolation=isolation)
+    if as_json:
+        print_json(result)
+    else:
+        sys.stdout.write(result["stdout"])
+        sys.stderr.write(result["stderr"])
+        keys = ("language", "status", "exit_code", "cpu_s", "wall_s", "memory_bytes")
+        facts = ", ".join(f"{key} {result[key]}" for key in keys)
+        print(f"{facts}; {result['reason'] or 'no limit was reached'}", file=sys.stderr)
+        print("next: burnish sandbox judge PROBLEM.json, or --json for all", file=sys.stderr)
+    raise typer.Exit(0 if result["status"] == "accepted" else 1)
+
+
+@app.command()
+def judge(
+    problem: Annotated[Path, typer.Argument(help="JSON: code, language, tests or asserts.")],
+    workers: Annotated[int, typer.Option(min=1, help="Tests that run side by side.")] = 1,
+    isolation: Isolation = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Judge the code of PROBLEM by its tests. Exit 1 unless it is accepted."""
+    from burnish.report.text import table_as_text
+    from burnish.sandbox.commands import judge_file
+
+    result = judge_file(problem, num_workers=workers, isolation=isolation)
+    if as_json:
+        print_json(result)
+    else:
+        columns = ["test", "status", "cpu_s", "reason"]
+        rows = [
+            [str(i), t["status"], f"{t['cpu_s']:.3f}", t["reason"][:80]]
+            for i, t in enumerate(result["tests"], start=1)
+        ]
+        print(table_as_text(columns, rows))
+        passed = f"{result['passed']} of {result['total']} tests"
+        print(f"verdict {result['verdict']}, {passed}, reward {result['reward']}")
+        print("next: --json shows output and limits of each test")
+    raise typer.Exit(0 if result["verdict"] == "accepted" else 1)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """What this machine enforces, by which mechanism, and which languages it runs."""
+    from burnish.report.text import table_as_text
+    from burnish.sandbox.commands import examine
+
+    found: dict[str, Any] = examine()
+    if as_json:
+        print_json(found)
+    else:
+        limits = [[k, v] for k, v in found["attestation"].items()]
+        print(table_as_text(["limit", "enforced by"], limits))
+        ways = [[k, v or "works"] for k, v in found["backends"].items()]
+        print(table_as_text(["isolation", "state"], ways))
+        print(table_as_text(["language", "tool chain"], list(found["languages"].items())))
+        print("next: burnish sandbox run FILE")
+    raise typer.Exit(0 if found["strict"] else 1)

@@ -1,0 +1,1 @@
+"""What can be known of a program: structure, smells, bugs, coverage, cost of its lines."""

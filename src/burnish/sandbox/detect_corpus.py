@@ -1,0 +1,119 @@
+"""The training text of language detection: windows of files whose extension says what they are."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from burnish.sandbox.detect_features import OTHER
+
+EXTENSIONS = {
+    "bash": (".sh", ".bash"), "c": (".c",), "cpp": (".cpp", ".cc", ".cxx", ".hpp", ".C"),
+    "csharp": (".cs",), "go": (".go",), "java": (".java",), "javascript": (".js", ".mjs", ".cjs"),
+    "lua": (".lua", ".nse"), "perl": (".pl", ".pm", ".t"), "php": (".php",), "python": (".py",),
+    "r": (".R", ".r"), "ruby": (".rb", ".rake"), "rust": (".rs",), "typescript": (".ts",),
+    OTHER: (
+        ".md", ".rst", ".txt", ".json", ".html", ".htm", ".css", ".xml", ".yml", ".yaml", ".toml",
+        ".m4", ".tcl", ".el", ".f90", ".f", ".adb", ".ads", ".d", ".m", ".sql", ".hs", ".ml", ".S",
+        ".s", ".tex", ".ini", ".cfg", ".cmake", ".am", ".texi", ".scala", ".kt", ".swift", ".awk",
+        ".def", ".po", ".csv", ".diff", ".patch", ".mk", ".mod", ".scm", ".clj", ".vim", ".pas",
+    ),
+}  # fmt: skip
+MAX_BYTES, MAX_LINE = 200_000, 200  # longer lines on average: generated or minified
+WINDOW_LINES = (1, 2, 3, 5, 8, 12, 20, 40, 80)
+WHOLE_LINES = 300  # files up to this length are also taken whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A window of a file. `group` is its folder: a split never parts the files of one folder.
+
+    `whole` says that it is a file from its first line to its last, as programs are. Of the other
+    windows, half begin and end between top-level definitions, and half anywhere.
+    """
+
+    code: str
+    language: str
+    group: str
+    whole: bool
+
+
+def corpus_files(roots: Sequence[Path], limit: int, seed: int) -> dict[str, list[Path]]:
+    """At most `limit` files a language, as evenly as possible from all folders."""
+    by_suffix = {suffix: name for name, suffixes in EXTENSIONS.items() for suffix in suffixes}
+    folders: dict[str, dict[str, list[Path]]] = {name: {} for name in EXTENSIONS}
+    for root in roots:
+        for folder, _, names in os.walk(root):
+            for name in names:
+                language = by_suffix.get(os.path.splitext(name)[1])
+                if language and not name.endswith((".min.js", ".d.ts")):
+                    folders[language].setdefault(folder, []).append(Path(folder, name))
+    rng, chosen = np.random.default_rng(seed), {}
+    for language, by_folder in folders.items():
+        queues = [list(rng.permutation(sorted(map(str, paths)))) for paths in by_folder.values()]
+        picked = _round_robin([queues[i] for i in rng.permutation(len(queues))], limit)
+        chosen[language] = [Path(path) for path in picked]
+    return chosen
+
+
+def samples_of(files: dict[str, list[Path]], *, windows: int, seed: int) -> Iterator[Sample]:
+    """Windows of random length at random places; each content once."""
+    rng, seen = np.random.default_rng(seed), set()
+    for language, paths in files.items():
+        for path in paths:
+            code = _readable(path)
+            digest = hashlib.sha256(code.encode()).digest()
+            if not code or digest in seen:
+                continue
+            seen.add(digest)
+            lines, group = code.splitlines(), str(path.parent)
+            for number in range(windows):
+                whole = number % 2 == 0
+                entire = number == 0 and len(lines) <= WHOLE_LINES
+                part = lines if entire else _window(lines, rng, whole=whole)
+                text = "\n".join(part)
+                if len(text.split()) >= 2:
+                    yield Sample(code=text, language=language, group=group, whole=entire)
+
+
+def _window(lines: list[str], rng: np.random.Generator, *, whole: bool) -> list[str]:
+    size = int(rng.choice(WINDOW_LINES))
+    start = int(rng.integers(0, max(len(lines) - size, 0) + 1))
+    end = min(start + size, len(lines))
+    if whole:
+        while start > 0 and not _is_border(lines, start):
+            start -= 1
+        while end < len(lines) and not _is_border(lines, end):
+            end += 1
+    return lines[start : min(end, start + WHOLE_LINES)]
+
+
+def _is_border(lines: list[str], i: int) -> bool:
+    """Whether a new top-level definition seems to begin at line `i`."""
+    return not lines[i - 1].strip() and bool(lines[i].strip()) and not lines[i][0].isspace()
+
+
+def is_held_out(sample: Sample, *, frac: float = 0.2) -> bool:
+    """Whether a sample belongs to the part that calibrates and reports, not to the training."""
+    return hashlib.sha256(sample.group.encode()).digest()[0] < 256 * frac
+
+
+def _round_robin(queues: list[list[str]], limit: int) -> list[str]:
+    picked: list[str] = []
+    while queues and len(picked) < limit:
+        picked += [queue.pop() for queue in queues]
+        queues = [queue for queue in queues if queue]
+    return picked[:limit]
+
+
+def _readable(path: Path) -> str:
+    try:
+        if not 20 <= path.stat().st_size <= MAX_BYTES:
+            return ""
+        code = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""  # not a text in UTF-8: no sample
+    return code if len(code) <= MAX_LINE * max(code.count("\n"), 1) else ""

@@ -1,0 +1,70 @@
+"""The statistical model of languages: a logistic regression over hashed tokens, and its file."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from burnish.base.errors import MissingFileError
+from burnish.base.files import atomic_write
+from burnish.sandbox.detect_features import NUM_BUCKETS, bucket_features
+
+MODEL_FILE = Path(__file__).with_name("detect.npz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModel:
+    """Weights of classes x buckets in eighths of a byte's range, biases, and the fusion.
+
+    `fusion` are the coefficients of what joins the model's score with the parse: temperature at
+    one line and per doubling of the lines, one for any syntax error, one for the fraction of the
+    text in errors, and one each for the classes whose parse says nothing (`r`, `other`).
+    Source: ours.
+    """
+
+    classes: tuple[str, ...]
+    weights: np.ndarray  # int8, classes x buckets
+    scale: float
+    bias: np.ndarray
+    fusion: np.ndarray
+
+    def scores_nats(self, code: str) -> np.ndarray:
+        """Unnormalised log-probabilities of the classes, from the tokens alone."""
+        buckets = bucket_features(code)
+        total = self.weights[:, buckets].sum(axis=1, dtype=np.int64) * self.scale
+        return total / np.sqrt(max(len(buckets), 1)) + self.bias
+
+    def save(self, path: Path) -> None:
+        """Write the model as one compressed file."""
+        with atomic_write(path, "wb") as file:
+            np.savez_compressed(
+                file, classes=np.array(self.classes), weights=self.weights,
+                scale=np.array(self.scale), bias=self.bias, fusion=self.fusion,
+            )  # fmt: skip
+
+
+def quantise(
+    classes: tuple[str, ...], weights: np.ndarray, bias: np.ndarray, fusion: np.ndarray
+) -> LanguageModel:
+    """A model with weights of one byte each. Raises: ValueError, for weights of another width."""
+    if weights.shape != (len(classes), NUM_BUCKETS):
+        raise ValueError(f"weights must be {(len(classes), NUM_BUCKETS)}, are {weights.shape}")
+    scale = float(np.abs(weights).max()) / 127 or 1.0
+    return LanguageModel(
+        classes=classes, weights=np.round(weights / scale).astype(np.int8), scale=scale,
+        bias=bias.astype(np.float32), fusion=fusion.astype(np.float64),
+    )  # fmt: skip
+
+
+@functools.cache
+def load_language_model(path: Path = MODEL_FILE) -> LanguageModel:
+    """Read the model that ships with burnish. Raises: MissingFileError."""
+    if not path.is_file():
+        remedy = "Install burnish again, or train it: python -m burnish.sandbox.detect_train"
+        raise MissingFileError("language model", str(path), "does not exist", remedy=remedy)
+    with np.load(path) as arrays:
+        return LanguageModel(
+            classes=tuple(arrays["classes"].tolist()), weights=arrays["weights"],
+            scale=float(arrays["scale"]), bias=arrays["bias"], fusion=arrays["fusion"],
+        )  # fmt: skip

@@ -1,0 +1,49 @@
+"""Bash, as bash runs it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from burnish.sandbox.job import Limits
+from burnish.sandbox.languages import languages
+from burnish.sandbox.languages.language import (
+    Language,
+    MissingToolChain,
+    ToolChain,
+    find_program,
+    outside_usr,
+    program_version,
+)
+
+
+@languages.register("bash")
+@dataclass(frozen=True, kw_only=True)
+class Bash(Language):
+    """Bash; other shells' scripts run too where bash understands them."""
+
+    title: ClassVar[str] = "Bash"
+    file_name: ClassVar[str] = "main.sh"
+    extensions: ClassVar[tuple[str, ...]] = (".sh", ".bash")
+    aliases: ClassVar[tuple[str, ...]] = ("shell", "sh", "zsh")
+    package: ClassVar[str] = "bash (apt-get install bash)"
+    shebangs: ClassVar[tuple[str, ...]] = ("bash", "sh", "dash", "ksh", "zsh")
+    grammar: ClassVar[str] = "tree_sitter_bash:language"
+    memory_errors: ClassVar[tuple[str, ...]] = (
+        "bash: xrealloc: cannot allocate",
+        "bash: xmalloc: cannot allocate",
+        "fork: Cannot allocate memory",
+    )
+
+    def find(self) -> ToolChain | MissingToolChain:
+        """The system's bash."""
+        program = find_program("bash")
+        if program is None or not (version := program_version(program)):
+            return self._missing("bash")
+        return ToolChain(programs={"run": program}, version=version, read_only=outside_usr(program))
+
+    def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
+        """Parse, and run nothing."""
+        return (str(chain.programs["run"]), "-n", source)
+
+    def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """No start-up files."""
+        return (str(chain.programs["run"]), "--norc", "--noprofile", source)

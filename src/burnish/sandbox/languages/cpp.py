@@ -1,0 +1,48 @@
+"""C++, compiled by the system's compiler."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from burnish.sandbox.job import Limits
+from burnish.sandbox.languages import languages
+from burnish.sandbox.languages.language import (
+    Language,
+    MissingToolChain,
+    ToolChain,
+    find_program,
+    program_version,
+)
+
+
+@languages.register("cpp")
+@dataclass(frozen=True, kw_only=True)
+class Cpp(Language):
+    """C++ with the flags that judges use."""
+
+    title: ClassVar[str] = "C++"
+    file_name: ClassVar[str] = "main.cpp"
+    extensions: ClassVar[tuple[str, ...]] = (".cpp", ".cc", ".cxx", ".hpp")
+    aliases: ClassVar[tuple[str, ...]] = ("c++", "cplusplus")
+    package: ClassVar[str] = "g++ (apt-get install g++)"
+    shebangs: ClassVar[tuple[str, ...]] = ()
+    grammar: ClassVar[str] = "tree_sitter_cpp:language"
+    memory_errors: ClassVar[tuple[str, ...]] = ("std::bad_alloc",)
+
+    standard: str = "c++17"
+    optimise: str = "-O2"
+
+    def find(self) -> ToolChain | MissingToolChain:
+        """The system's compiler."""
+        program = find_program("g++", "c++", "clang++")
+        if program is None or not (version := program_version(program)):
+            return self._missing("g++")
+        return ToolChain(programs={"compile": program}, version=version)
+
+    def compile_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
+        """Warnings are left to the analysis."""
+        compiler, flags = str(chain.programs["compile"]), (f"-std={self.standard}", self.optimise)
+        return (compiler, *flags, "-o", "main", source)
+
+    def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """Run the program that the compiler left."""
+        return ("/program/main",)

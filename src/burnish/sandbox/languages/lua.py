@@ -1,0 +1,46 @@
+"""Lua, as lua runs it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from burnish.sandbox.job import Limits
+from burnish.sandbox.languages import languages
+from burnish.sandbox.languages.language import (
+    Language,
+    MissingToolChain,
+    ToolChain,
+    find_program,
+    outside_usr,
+    program_version,
+)
+
+
+@languages.register("lua")
+@dataclass(frozen=True, kw_only=True)
+class Lua(Language):
+    """Lua 5.4, or the newest that is installed."""
+
+    title: ClassVar[str] = "Lua"
+    file_name: ClassVar[str] = "main.lua"
+    extensions: ClassVar[tuple[str, ...]] = (".lua",)
+    aliases: ClassVar[tuple[str, ...]] = ("lua5.4",)
+    package: ClassVar[str] = "lua5.4 (apt-get install lua5.4)"
+    shebangs: ClassVar[tuple[str, ...]] = ("lua",)
+    grammar: ClassVar[str] = "tree_sitter_lua:language"
+    memory_errors: ClassVar[tuple[str, ...]] = ("not enough memory",)
+
+    def find(self) -> ToolChain | MissingToolChain:
+        """The newest of the system's interpreters."""
+        program = find_program("lua5.4", "lua", "lua5.3")
+        if program is None or not (version := program_version(program, "-v")):
+            return self._missing("lua5.4")
+        return ToolChain(programs={"run": program}, version=version, read_only=outside_usr(program))
+
+    def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
+        """Parse, and run nothing."""
+        check = "local f, e = loadfile('" + source + "') if not f then error(e) end"
+        return (str(chain.programs["run"]), "-E", "-e", check)
+
+    def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """Environment variables of Lua are ignored."""
+        return (str(chain.programs["run"]), "-E", source)

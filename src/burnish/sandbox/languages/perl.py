@@ -1,0 +1,45 @@
+"""Perl, as perl runs it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from burnish.sandbox.job import Limits
+from burnish.sandbox.languages import languages
+from burnish.sandbox.languages.language import (
+    Language,
+    MissingToolChain,
+    ToolChain,
+    find_program,
+    outside_usr,
+    program_version,
+)
+
+
+@languages.register("perl")
+@dataclass(frozen=True, kw_only=True)
+class Perl(Language):
+    """Perl 5."""
+
+    title: ClassVar[str] = "Perl"
+    file_name: ClassVar[str] = "main.pl"
+    extensions: ClassVar[tuple[str, ...]] = (".pl", ".pm", ".t")
+    aliases: ClassVar[tuple[str, ...]] = ("perl5",)
+    package: ClassVar[str] = "perl (apt-get install perl)"
+    shebangs: ClassVar[tuple[str, ...]] = ("perl",)
+    grammar: ClassVar[str] = "tree_sitter_perl:language"
+    memory_errors: ClassVar[tuple[str, ...]] = ("Out of memory!", "Out of memory in perl")
+
+    def find(self) -> ToolChain | MissingToolChain:
+        """The system's interpreter."""
+        program = find_program("perl")
+        if program is None or not (version := program_version(program, "-e", "print $^V")):
+            return self._missing("perl")
+        return ToolChain(programs={"run": program}, version=version, read_only=outside_usr(program))
+
+    def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
+        """Parse, and run nothing."""
+        return (str(chain.programs["run"]), "-c", source)
+
+    def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """The working folder is not searched for modules."""
+        return (str(chain.programs["run"]), source)

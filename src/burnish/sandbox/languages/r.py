@@ -1,0 +1,54 @@
+"""R, as Rscript runs it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from burnish.sandbox.job import Limits
+from burnish.sandbox.languages import languages
+from burnish.sandbox.languages.language import (
+    Language,
+    MissingToolChain,
+    ToolChain,
+    find_program,
+    outside_usr,
+    program_version,
+)
+
+SETTINGS = Path("/etc/R")  # where Debian keeps what R looks for in its own `etc`
+
+
+@languages.register("r")
+@dataclass(frozen=True, kw_only=True)
+class R(Language):
+    """R with its base packages."""
+
+    title: ClassVar[str] = "R"
+    file_name: ClassVar[str] = "main.R"
+    extensions: ClassVar[tuple[str, ...]] = (".r",)
+    aliases: ClassVar[tuple[str, ...]] = ("rscript", "rlang")
+    package: ClassVar[str] = "r-base-core (apt-get install r-base-core)"
+    shebangs: ClassVar[tuple[str, ...]] = ("Rscript",)
+    grammar: ClassVar[str] = ""
+    memory_errors: ClassVar[tuple[str, ...]] = (
+        "cannot allocate vector of size",
+        "cannot allocate memory",
+        "vector memory exhausted",
+    )
+
+    def find(self) -> ToolChain | MissingToolChain:
+        """The system's interpreter."""
+        program = find_program("Rscript")
+        if program is None or not (version := program_version(program)):
+            return self._missing("Rscript")
+        settings = (SETTINGS,) if SETTINGS.is_dir() else ()
+        outside = (*outside_usr(program), *settings)
+        return ToolChain(programs={"run": program}, version=version, read_only=outside)
+
+    def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
+        """Parse, and run nothing."""
+        return (str(chain.programs["run"]), "--vanilla", "-e", f"invisible(parse('{source}'))")
+
+    def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """Neither start-up files nor a saved workspace."""
+        return (str(chain.programs["run"]), "--vanilla", source)

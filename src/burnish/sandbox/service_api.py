@@ -1,0 +1,172 @@
+"""What each address of the service does: JSON in, JSON out, no HTTP."""
+
+import base64
+import binascii
+import dataclasses
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from burnish.base.errors import InputError
+from burnish.sandbox.analysis.analyze import analyze
+from burnish.sandbox.analysis.sarif import to_sarif
+from burnish.sandbox.classify import reason_of
+from burnish.sandbox.detect import detect
+from burnish.sandbox.job import MIB, Job, Limit, Limits, Outcome
+from burnish.sandbox.judge import judge
+from burnish.sandbox.languages import find_language
+from burnish.sandbox.languages.language import MissingToolChain
+from burnish.sandbox.problem import read_limits, read_problem
+from burnish.sandbox.program import Program, job_of, prepare
+from burnish.sandbox.run import run_job
+
+KILLED = 137  # the shell's exit code of a process that was killed
+
+
+def run_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> dict[str, Any]:
+    """SandboxFusion's `/run_code`: the same fields in, the same fields out.
+
+    `run_timeout` bounds processor time and the time that passes, the latter without what the load
+    of the machine adds; compilers have their language's own limits.
+    Raises: InputError, for a field; UnknownNameError, for the language.
+    Source: bytedance/SandboxFusion's published schema (also what verl sends).
+    Departure: `memory_limit_MB` counts the whole process tree, and output is not cut at the size
+    of a pipe.
+    Oracle: tests/sandbox/test_service.py::test_run_code_has_the_published_schema
+    """
+    code, language = _text(body, "code"), find_language(_text(body, "language"))
+    limits = _limits(body, deadline_s)
+    files = {name: _decoded(name, text) for name, text in (body.get("files") or {}).items()}
+    started = time.monotonic()
+    program = prepare(code, language, isolation=isolation)
+    compile_s = time.monotonic() - started
+    if isinstance(program, MissingToolChain):
+        return _answer("SandboxError", message=program.reason)
+    if isinstance(program, Outcome):
+        status = "SandboxError" if program.failure else "Failed"
+        return _answer(status, message=program.failure, compile_result=_result(program))
+    done = {"status": "Finished", "execution_time": compile_s, "return_code": 0}
+    compiled = {**done, "stdout": "", "stderr": ""} if program.folder else None
+    outcome, fetched = _run(program, body, files, limits, isolation)
+    status = "SandboxError" if outcome.failure else "Success" if outcome.ok else "Failed"
+    return _answer(
+        status,
+        message="" if outcome.ok else reason_of(outcome),
+        compile_result=compiled,
+        run_result=_result(outcome),
+        files=fetched,
+    )
+
+
+def judge_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> dict[str, Any]:
+    """`/judge`: a problem as `burnish sandbox judge` reads it; the same keys come back."""
+    problem = read_problem(body, name="body")
+    wall_s = min(problem.limits.wall_s, deadline_s)
+    problem = dataclasses.replace(
+        problem, limits=dataclasses.replace(problem.limits, wall_s=wall_s)
+    )
+    return judge(problem, isolation=isolation).to_dict()
+
+
+def analyze_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> dict[str, Any]:
+    """`/analyze`: `code`, and if wanted `language`, `stdins`, `run`, `limits` and `sarif`."""
+    code, language = _text(body, "code"), body.get("language")
+    if not language:
+        found = detect(code)
+        if found.language is None:
+            remedy = "Name it in the field 'language'"
+            raise InputError("language", found.candidates[0], "is not clear", remedy=remedy)
+        language = found.language
+    stdins = body.get("stdins", [])
+    if not isinstance(stdins, list) or not all(isinstance(text, str) for text in stdins):
+        raise InputError("stdins", stdins, "must be a list of texts", remedy="Write [...]")
+    limits = read_limits(body.get("limits", {}), base=Limits(wall_s=min(20.0, deadline_s)))
+    run = bool(body.get("run", True))
+    analysis = analyze(code, language, stdins=stdins, limits=limits, isolation=isolation, run=run)
+    sarif = {"sarif": to_sarif(analysis)} if body.get("sarif") else {}
+    return analysis.to_dict() | sarif
+
+
+def detect_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> dict[str, Any]:
+    """`/detect`: the language of `code`, or null."""
+    found = detect(_text(body, "code"), body.get("path"))
+    candidates = [{"language": name, "confidence": p} for name, p in found.candidates[:5]]
+    return {
+        "language": found.language, "confidence": found.confidence, "candidates": candidates
+    }  # fmt: skip
+
+
+def _run(
+    program: Program, body: Mapping[str, Any], files: Mapping[str, bytes], limits: Limits,
+    isolation: str,
+) -> tuple[Outcome, dict[str, str]]:  # fmt: skip
+    stdin = (body.get("stdin") or "").encode("utf-8", "replace")
+    job: Job = job_of(program, stdin=stdin, limits=limits)
+    job = dataclasses.replace(job, files={**files, **job.files})
+    wanted = body.get("fetch_files") or []
+    if not wanted:
+        return run_job(job, isolation=isolation), {}
+    with tempfile.TemporaryDirectory(prefix="burnish-fetch-") as folder:
+        outcome = run_job(dataclasses.replace(job, keep=Path(folder)), isolation=isolation)
+        paths = {name: _inside(Path(folder), name) for name in wanted}
+        fetched = {
+            name: base64.b64encode(path.read_bytes()).decode()
+            for name, path in paths.items()
+            if path.is_file() and not path.is_symlink()
+        }
+    return outcome, fetched
+
+
+def _inside(folder: Path, name: Any) -> Path:
+    path = (folder / str(name).removeprefix("./")).resolve()
+    if not isinstance(name, str) or not path.is_relative_to(folder.resolve()):
+        rule, remedy = "must stay inside the work folder", "Use a relative path"
+        raise InputError("fetch_files", name, rule, remedy=remedy)
+    return path
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    late = outcome.limit in {Limit.CPU, Limit.WALL}
+    code = outcome.exit_code if outcome.signal is None else -outcome.signal
+    if outcome.limit is Limit.MEMORY:
+        code = KILLED
+    return {
+        "status": "TimeLimitExceeded" if late else "Error" if outcome.failure else "Finished",
+        "execution_time": outcome.wall_s,
+        "return_code": None if late else code,
+        "stdout": outcome.stdout.decode("utf-8", "replace"),
+        "stderr": outcome.stderr.decode("utf-8", "replace"),
+    }
+
+
+def _answer(status: str, **fields: Any) -> dict[str, Any]:
+    empty = {"message": "", "compile_result": None, "run_result": None}
+    return {"status": status, **empty, "executor_pod_name": None, "files": {}, **fields}
+
+
+def _limits(body: Mapping[str, Any], deadline_s: float) -> Limits:
+    run_s, memory = body.get("run_timeout", 10), body.get("memory_limit_MB", -1)
+    for name, value in (("run_timeout", run_s), ("memory_limit_MB", memory)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+            raise InputError(name, value, "must be a number", remedy="Leave it out for 10 seconds")
+    limits = Limits(cpu_s=run_s, wall_s=min(run_s, deadline_s))
+    if memory and memory > 0:
+        limits = dataclasses.replace(limits, memory_bytes=int(memory * MIB))
+    return limits
+
+
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise InputError(name, value, "must be a text", remedy=f"Give {name!r} in the body")
+    return value
+
+
+def _decoded(name: str, text: Any) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        rule, remedy = "must be base64", "Encode the file's content"
+        raise InputError(f"files[{name!r}]", str(text)[:40], rule, remedy=remedy) from None

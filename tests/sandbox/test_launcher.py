@@ -1,0 +1,244 @@
+"""The launcher: compiled once, replaced where nothing compiles, and leaving nothing behind."""
+
+import dataclasses
+import gc
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from fixtures.machine import still_running
+
+from burnish.sandbox import launcher, waiting
+from burnish.sandbox.cgroups import ROOT, group_parents, is_unified, left_behind, sweep
+from burnish.sandbox.errors import IsolationError
+from burnish.sandbox.job import Job, Limits
+from burnish.sandbox.launcher import SOURCE, compiled_launcher, launcher_command
+from burnish.sandbox.probe import probe
+from burnish.sandbox.run import choose_backend, run_job
+from burnish.sandbox.waiting import WAITING
+
+PLAIN = (sys.executable, "-I", "-S", str(SOURCE / "plain.py"))
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_compiled_under_the_hash_of_its_source(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "cache_folder", lambda: tmp_path)
+    path = compiled_launcher()
+    assert path is not None
+    assert os.access(path, os.X_OK)
+    before = path.stat().st_mtime_ns
+    assert compiled_launcher() == path
+    assert path.stat().st_mtime_ns == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    path.chmod(0o777)  # anyone could have written it: made anew
+    assert compiled_launcher() == path
+    assert path.stat().st_mtime_ns != before
+
+
+def test_no_compiler_no_launcher(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "cache_folder", lambda: tmp_path)
+    monkeypatch.setenv("CC", "/no/such/compiler")
+    assert compiled_launcher() is None
+    monkeypatch.setenv("CC", "/bin/false")
+    assert compiled_launcher() is None
+
+
+@pytest.fixture
+def plain(monkeypatch, sandbox_cache):
+    """The machine without a compiler."""
+    launcher_command()
+    monkeypatch.setattr("burnish.sandbox.launch.launcher_command", lambda: PLAIN)
+
+
+ROWS = [
+    ("cat; echo e >&2; exit 5", {}, (5, None, None)),
+    ("kill -SEGV $$", {}, (None, 11, None)),
+    ("while :; do :; done", {"cpu_s": 0.3}, (None, 9, "cpu_s")),
+    ("sleep 30", {"wall_s": 0.3}, (None, 9, "wall_s")),
+    ("yes", {"output_bytes": 1000}, (None, 9, "output_bytes")),
+    ("head -c 300000 /dev/zero", {}, (0, None, None)),
+    ("setsid sleep 4323 > /dev/null & (setsid sleep 4323 &) ; exit 0", {}, (0, None, None)),
+]
+
+
+@pytest.mark.parametrize(("script", "limits", "expected"), ROWS)
+@pytest.mark.parametrize("which", ["compiled", "plain"])
+def test_both_launchers_agree(which, script, limits, expected, request):
+    if which == "plain":
+        request.getfixturevalue("plain")
+    limits = Limits(**{"cpu_s": 5, "wall_s": 5, **limits})
+    job = Job(argv=("/bin/bash", "-c", script), stdin=b"in", limits=limits)
+    done = run_job(job, isolation="none")
+    assert (done.exit_code, done.signal, done.limit) == expected
+    assert not done.failure
+    if script.startswith("cat"):
+        assert (done.stdout, done.stderr) == (b"in", b"e\n")
+    if script.startswith("head"):
+        assert len(done.stdout) == 300000
+    assert not still_running("sleep 4323")
+
+
+WALLS = {
+    "cat a/b; cat; exit 4": (b"hi\nin", 4),
+    "id -u; grep -c 'Cap.*:.*[1-9a-f]' /proc/self/status; readlink /proc/1/fd/1": (b"1000\n0\n", 1),
+    "ls /root /home /work/main 2>/dev/null; cat /etc/shadow || echo x > /usr/x": (b"", 1),
+    "exec 5<>/dev/udp/1.1.1.1/53 && echo x >&5": (b"", 1),
+    "ps 2>/dev/null | grep -c pytest; head -c 99M /dev/zero > f": (b"0\n", 1),
+    "setsid sleep 4326 & disown; echo left": (b"left\n", 0),
+}
+
+
+@pytest.mark.parametrize("script", WALLS)
+def test_the_plain_launcher_isolates(plain, namespaces, monkeypatch, script):
+    bare = dataclasses.replace(probe(), compiled=False, groups=(), seccomp=False, landlock=0)
+    monkeypatch.setattr("burnish.sandbox.run.probe", lambda: bare)
+    limits = Limits(disk_bytes=4 << 20, file_bytes=64 << 20)
+    job = Job(argv=("/bin/bash", "-c", script), files={"a/b": b"hi\n"}, stdin=b"in", limits=limits)
+    done = run_job(job, isolation="namespaces")
+    assert (done.stdout, done.exit_code) == WALLS[script], (done.stderr, done.failure)
+    assert done.attestation.mechanisms["system_calls"] == "not enforced"
+    assert done.attestation.mechanisms["network"] == "network namespace"
+    assert not still_running("sleep 4326")
+    choose_backend.cache_clear()
+    with pytest.raises(IsolationError):
+        run_job(job, isolation="strict")
+    choose_backend.cache_clear()
+
+
+def test_the_plain_launcher_keeps_files_and_names_what_cannot_start(plain, tmp_path, monkeypatch):
+    bare = dataclasses.replace(probe(), compiled=False, groups=())
+    monkeypatch.setattr("burnish.sandbox.run.probe", lambda: bare)
+    script = "mkdir d; echo 1 > d/f; ln -s /etc l; echo told >&3"
+    job = Job(argv=("/bin/bash", "-c", script), keep=tmp_path, report=True)
+    done = run_job(job, isolation="namespaces")
+    assert (done.report, done.exit_code) == (b"told\n", 0)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["d", "f"]
+    failed = run_job(Job(argv=("/no/such",)), isolation="namespaces")
+    assert "/no/such could not be started" in failed.failure
+
+
+def test_a_killed_launcher_takes_its_job_along(namespaces):
+    job = Job(argv=("/bin/bash", "-c", "setsid sleep 4324 & sleep 4324"), limits=Limits(wall_s=60))
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(run_job, job)
+        while not still_running("sleep 4324"):
+            assert not future.done(), future.result()
+            time.sleep(0.01)
+        ended = [
+            int(child)
+            for task in Path("/proc/self/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+        for child in ended:
+            os.kill(child, signal.SIGKILL)
+        done = future.result()
+    assert done.failure == "the launcher died"
+    assert (done.exit_code, done.signal) == (None, None)
+    for _ in range(200):  # the kernel ends the rest
+        if not still_running("sleep 4324"):
+            break
+        time.sleep(0.01)
+    assert not still_running("sleep 4324")
+    names = {f"burnish-{number}" for number in ended}
+    for _ in range(200):
+        sweep()
+        if not (left := names & {path.name for path in left_behind()}):
+            break
+        time.sleep(0.01)
+    assert not left
+
+
+def state():
+    """Descriptors, children, mounts, and what stands under our name, once all launchers left."""
+    WAITING.dismiss()
+    gc.collect()
+    ours = {str(os.getpid()), *OWN}
+    groups = [p for c in ("", "memory") for p in (ROOT / c).glob("burnish-*")]
+    groups = [p for p in groups if p.name.removeprefix("burnish-") in ours]
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    mounts = len(Path("/proc/self/mounts").read_text().splitlines())
+    temporary = len(list(Path(tempfile.gettempdir()).glob("burnish-*")))
+    return len(os.listdir("/proc/self/fd")), len(children), mounts, len(groups), temporary
+
+
+OWN = set()  # the processes of all launchers that these tests started
+
+
+@pytest.fixture
+def counted(monkeypatch, tmp_path):
+    """Know every launcher, and keep the work folders apart from those of others."""
+    start = waiting._start
+
+    def noted(groups):
+        launcher = start(groups)
+        OWN.add(str(launcher.pid))
+        return launcher
+
+    monkeypatch.setattr(waiting, "_start", noted)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    WAITING.dismiss()
+
+
+def check_leaks(repeats, job=None, isolation="auto"):
+    job = job or Job(argv=("/usr/bin/true",), files={"a": b"1"})
+    run_job(job, isolation=isolation)
+    before = state()
+    for _ in range(repeats):
+        run_job(job, isolation=isolation)
+    for _ in range(50):  # groups of others that died just now are gone soon
+        if state() == before:
+            break
+        time.sleep(0.05)
+    assert state() == before
+
+
+def test_nothing_leaks(namespaces, own_tmp):
+    check_leaks(100)
+    check_leaks(10, Job(argv=("/bin/bash", "-c", "sleep 9 & yes"), limits=Limits(output_bytes=99)))
+    check_leaks(3, isolation="none")
+
+
+@pytest.mark.slow
+def test_ten_thousand_jobs_leak_nothing(namespaces, own_tmp):
+    check_leaks(10_000)
+
+
+def test_planted_leak(namespaces, counted):
+    kept = []
+    job = Job(argv=("/usr/bin/true",))
+    with pytest.raises(AssertionError):
+        before = state()
+        kept.append(os.open(os.devnull, os.O_RDONLY))
+        run_job(job)
+        assert state() == before
+    os.close(kept[0])
+
+
+def test_groups_of_the_dead_are_swept(tmp_path):
+    for name in ("memory", ""):
+        (tmp_path / name / "burnish-999999999").mkdir(parents=True)
+    (tmp_path / "memory" / f"burnish-{os.getpid()}").mkdir()
+    (tmp_path / "memory" / "other").mkdir()
+    assert len(left_behind(tmp_path)) == 2
+    assert sweep(tmp_path) == 2
+    assert sorted(p.name for p in (tmp_path / "memory").iterdir()) == [
+        f"burnish-{os.getpid()}", "other"]  # fmt: skip
+
+
+def test_groups_of_both_versions_are_found(tmp_path):
+    assert group_parents(tmp_path) == ()
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "cgroup.procs").touch()
+    assert group_parents(tmp_path) == (str(tmp_path / "memory"),)
+    assert not is_unified(group_parents(tmp_path))
+    (tmp_path / "cgroup.controllers").write_text("cpu memory pids")
+    (tmp_path / "cgroup.subtree_control").write_text("cpu")
+    assert group_parents(tmp_path) == ()
+    (tmp_path / "cgroup.subtree_control").write_text("memory pids")
+    assert is_unified(group_parents(tmp_path))

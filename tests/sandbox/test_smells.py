@@ -1,0 +1,80 @@
+"""Planted smells, hazards and bugs; what is not there is not found."""
+
+# ruff: noqa: E501 - programs stand on one line
+
+import pytest
+from fixtures.programs import DIALECTS, write
+
+from burnish.sandbox.analysis.analyze import analyze
+from burnish.sandbox.analysis.basic import basic_information
+from burnish.sandbox.analysis.hazards import dangerous_calls
+from burnish.sandbox.analysis.smells import uniform_smells
+
+DEEP = [("if", [("loop", 2, [("if", [("loop", 2, [("if", [1], [])])], [])])], [])]
+WIDE = [("if", [1], []) for _ in range(12)]
+
+
+def rules(code, language):
+    basic = basic_information(code, language)
+    return {finding.rule for finding in uniform_smells(code, language, basic)}
+
+
+@pytest.mark.parametrize("language", DIALECTS)
+def test_planted_smells_are_found_in_every_language(language):
+    assert rules(write([1, 2], language).code, language) == set()
+    assert "deep-nesting" in rules(write(DEEP, language).code, language)
+    assert "high-complexity" in rules(write(WIDE, language).code, language)
+    assert "long-line" in rules(write([1], language).code + " " * 130 + "\n", language)
+
+
+def test_else_if_chains_do_not_nest():
+    chain = " else ".join(f"if (a == {i}) {{ a = {i + 1}; }}" for i in range(8))
+    assert "deep-nesting" not in rules(f"int f(int a) {{ {chain} return a; }}\n", "c")
+
+
+HAZARDS = [
+    ("c", "int main(void) { char a[3]; gets(a); }", "CWE-120"),
+    ("cpp", '#include <cstdlib>\nint main() { std::system("ls"); }', "CWE-78"),
+    ("java", 'class A { void f() throws Exception { Runtime.getRuntime().exec("ls"); } }', "CWE-78"),
+    ("javascript", "const f = (x) => eval(x);", "CWE-95"),
+    ("typescript", "const f = (x: string): any => eval(x);", "CWE-95"),
+    ("go", 'package main\nimport "os/exec"\nfunc main() { exec.Command("ls") }', "CWE-78"),
+    ("csharp", 'class A { void F() { System.Diagnostics.Process.Start("ls"); } }', "CWE-78"),
+    ("php", "<?php unserialize($_GET['x']);", "CWE-502"),
+    ("ruby", "eval(gets)", "CWE-95"),
+    ("perl", 'system("ls $x");', "CWE-78"),
+    ("lua", "os.execute('ls')", "CWE-78"),
+    ("bash", 'eval "$1"', "CWE-95"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "code", "cwe"), HAZARDS)
+def test_planted_hazards_are_found(language, code, cwe):
+    assert [f.cwe for f in dangerous_calls(code, language)] == [cwe]
+
+
+def test_no_hazard_where_a_name_is_only_mentioned():
+    assert list(dangerous_calls("int eval_all(int gets) { return gets; }", "c")) == []
+
+
+BUGS = {
+    "python": ("import subprocess\n\n\ndef f(x):\n    subprocess.call(x, shell=True)\n", "CWE-78"),
+    "c": ("#include <stdlib.h>\nint main(void) {\n  char *p = malloc(3);\n  free(p);\n  p[0] = 1;\n  return 0;\n}\n", "CWE-416"),
+    "bash": ("rm -rf $1/*\n", ""),
+    "go": ('package main\n\nimport "fmt"\n\nfunc main() {\n\tfmt.Printf("%d", "x")\n}\n', ""),
+}  # fmt: skip
+TOOLS = {"python": "bandit", "c": "gcc-analyzer", "bash": "shellcheck", "go": "go vet"}
+
+
+@pytest.mark.parametrize("language", BUGS)
+def test_tools_of_others_are_read(language, sandbox_cache):
+    code, cwe = BUGS[language]
+    analysis = analyze(code, language, run=False)
+    fared = analysis.tools[TOOLS[language]]
+    if fared[:1].isalpha():
+        assert fared in [note.partition(": ")[2] for note in analysis.notes]
+        pytest.skip(fared)
+    found = [f for f in (*analysis.bugs, *analysis.smells) if f.tool == TOOLS[language]]
+    assert found
+    assert cwe in {f.cwe for f in found}
+    assert all(1 <= f.line <= code.count("\n") for f in found)
