@@ -28,7 +28,7 @@ from burnish.base.runs import load_run
 from burnish.recipes.improve import improve
 from burnish.recipes.settings import SampleSettings
 
-GATES = {"better", "not longer"}
+GATES = {"better", "not longer", "not more forgetful"}
 
 
 def rows_of(run: Path, stage: str) -> list[dict[str, Any]]:
@@ -384,3 +384,30 @@ def test_a_round_that_does_not_help_is_not_kept(settings: Any, tmp_path: Path) -
     assert result["chosen_round"] == 0 and result["model"] == settings.model
     assert not (tmp_path / "last" / "model").exists()
     assert result["gain"]["value"] == 0 and result["gates"][0]["outcome"] == "undetermined"
+
+
+# ---- other stages ----
+
+
+def test_preferences_are_a_stage(settings: Any, tmp_path: Path) -> None:
+    from burnish.recipes.settings import PreferStageSettings
+
+    chosen = PreferStageSettings(loss="ld-dpo", learning_rate=1e-3, examples_per_step=4)
+    result = improve(replace(settings, rounds=1, prefer=chosen), runs=tmp_path)
+    stages = Path(result["run"]) / "stages"
+    taught, aligned = (stages / f"{name}-1" / "model" / "model.safetensors"
+                       for name in ("teach", "prefer"))  # fmt: skip
+    assert taught.read_bytes() != aligned.read_bytes()
+    told = read_json(stages / "prefer-1" / "done.json")["output"]
+    assert told["num_pairs"] >= 3 and told["loss"]["name"] == "ld-dpo"
+    if result["chosen_round"] == 1:
+        assert weights_of(Path(result["run"])) == aligned.read_bytes()
+
+
+def test_a_wrong_loss_is_told_before_anything_runs(settings: Any, tmp_path: Path) -> None:
+    from burnish.base.errors import UnknownNameError
+    from burnish.recipes.settings import PreferStageSettings
+
+    with pytest.raises(UnknownNameError, match="ld-dpo"):
+        improve(replace(settings, prefer=PreferStageSettings(loss="ld-dpoo")), runs=tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from burnish.recipes.actor import Actor
 from burnish.recipes.answering import ANSWERS, Ask, answer, greedy_asks, sampled_asks
 from burnish.recipes.outcome import Evidence, Round, Spent, make_result
 from burnish.recipes.planning import plan_improve
+from burnish.recipes.preferring import prefer, stage_settings
+from burnish.recipes.remembering import remember
 from burnish.recipes.selecting import select_right
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.teaching import teach
@@ -56,6 +58,8 @@ def improve(
     Oracle: tests/recipes/test_improve.py::test_killed_and_resumed_equals_straight
     """
     started = time.monotonic()
+    if settings.prefer.loss:
+        stage_settings(settings.prefer, seed=settings.seed)  # a wrong one is told now
     plan = plan_improve(settings, runs)
     say(plan.sentence())
     with open_run(
@@ -116,6 +120,9 @@ class _Work:
         chosen = self.models[best.number]
         actor = base if chosen is None else self._actor(str(chosen))
         after = self._answers("measure-after", actor, greedy, tasks_key)
+        memory = None
+        if settings.memory.trials:
+            memory = (self._memory("memory-before", base), self._memory("memory-after", actor))
         return Evidence(
             heldout=splits.heldout,
             before=before,
@@ -125,6 +132,7 @@ class _Work:
             num_votes=votes,
             rounds=rounds,
             chosen=best.number,
+            memory=memory,
         )
 
     def _rounds(self, base: Actor, splits: Splits, tasks_key: str) -> list[Round]:
@@ -139,6 +147,8 @@ class _Work:
             pool += sampled
             selected = select_right(pool, settings.select)
             taught = self._teach(number, base, selected)
+            if settings.prefer.loss:
+                self._prefer(number, pool)
             actor = self._actor(str(self.models[-1]))
             dev = self._answers(f"dev-{number}", actor, dev_asks, tasks_key)
             rounds.append(
@@ -189,6 +199,23 @@ class _Work:
         rows = {row["id"]: Record(**row) for row in RecordLog(done.path / ANSWERS).peek()}
         return [rows[ask.name] for ask in asks]
 
+    def _memory(self, name: str, actor: Actor) -> Mapping[str, Any]:
+        """A stage that measures what the actor's model remembers."""
+        settings = self.settings
+
+        def make(stage: Stage, meter: Meter) -> dict[str, Any]:
+            return remember(stage, actor, settings.memory, meter, seed=settings.seed)
+
+        done = self._stage(
+            name,
+            make,
+            model=actor.key,
+            memory=asdict(settings.memory),
+            seed=settings.seed,
+            precision=settings.precision,
+        )
+        return done.output["curve"]
+
     def _teach(self, number: int, base: Actor, selected: Sequence[Record]) -> StageResult:
         settings = self.settings.train
         done = self._stage(
@@ -201,6 +228,19 @@ class _Work:
         )
         self.models.append(done.path / "model")
         return done
+
+    def _prefer(self, number: int, pool: Sequence[Record]) -> None:
+        """Align the model just taught with right over wrong answers of the same task."""
+        settings = stage_settings(self.settings.prefer, seed=self.settings.seed)
+        taught = self._actor(str(self.models[-1]))
+        done = self._stage(
+            f"prefer-{number}",
+            lambda stage, meter: prefer(stage, taught, pool, settings, meter),
+            model=taught.key,
+            records=[(record.task_id, record.verdict, record.answer) for record in pool],
+            settings=to_dict(settings),
+        )
+        self.models[-1] = done.path / "model"
 
     def _tasks(self) -> tuple[Splits, str]:
         """Load and split the tasks; the splits are artefacts of the run."""

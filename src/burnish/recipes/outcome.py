@@ -15,6 +15,7 @@ from burnish.recipes import controls, gates
 from burnish.recipes.measuring import Gain, Measured, measure_answers, measure_gain
 from burnish.recipes.pages import make_page
 from burnish.recipes.planning import Plan
+from burnish.recipes.remembering import memory_change, not_more_forgetful
 from burnish.recipes.settings import ImproveSettings
 
 
@@ -46,6 +47,7 @@ class Evidence:
     num_votes: int
     rounds: Sequence[Round]
     chosen: int
+    memory: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None  # curves; None: unmeasured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,16 +89,20 @@ def find(evidence: Evidence, settings: ImproveSettings) -> Findings:
 
     gain = measure_gain(evidence.before, evidence.after, stream(settings.seed, "gain"))
     margins = settings.measure
+    tested = [
+        gates.better(gain.accuracy, margin=margins.margin_accuracy),
+        gates.not_longer(gain.length_frac, margin=margins.margin_length_frac),
+    ]
+    if evidence.memory is not None:
+        change = memory_change(*evidence.memory, seed=settings.seed)
+        tested.append(not_more_forgetful(change, margin=settings.memory.margin))
     return Findings(
         before=measured("before", evidence.before),
         after=measured("after", evidence.after),
         gain=gain,
         few_shot=measured("few-shot", evidence.few_shot),
         vote_accuracy=controls.vote_accuracy(evidence.heldout, evidence.vote),
-        gates=(
-            gates.better(gain.accuracy, margin=margins.margin_accuracy),
-            gates.not_longer(gain.length_frac, margin=margins.margin_length_frac),
-        ),
+        gates=tuple(tested),
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from burnish.base.stats import Estimate
 from burnish.contracts.page import Block, Chart, Page, Sample, Samples, Series, Table, Text
 from burnish.contracts.task import Verdict
+from burnish.recipes.remembering import memory_chart
 from burnish.recipes.settings import ImproveSettings
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def make_page(
         _controls_table(found, evidence, result),
         _rounds_table(evidence),
         *_loss_charts(evidence),
+        *_memory_chart(evidence),
         _samples(evidence),
         _cost_table(result),
         Text(
@@ -210,6 +212,10 @@ def _loss_charts(evidence: "Evidence") -> list[Block]:
             y_label="loss (nats per answer token)",
         )
     ]
+
+
+def _memory_chart(evidence: "Evidence") -> list[Block]:
+    return [] if evidence.memory is None else [memory_chart(*evidence.memory)]
 
 
 def _samples(evidence: "Evidence") -> Samples:

@@ -1,10 +1,12 @@
 """What `burnish improve` can be told, and the presets: functions that return full settings."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from burnish.base.errors import SettingError, UnknownNameError
 from burnish.base.registry import suggest
 from burnish.contracts.generation import Sampling
+from burnish.recall.settings import MemorySettings
 from burnish.train.settings import LoraSettings, TrainSettings
 
 
@@ -75,8 +77,28 @@ class MeasureSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreferStageSettings:
+    """Preference alignment as a stage; `loss` is one of `burnish prefer`'s, "" leaves it out.
+
+    `beta` and `alpha`: None is the loss's own default.
+    """
+
+    loss: str = ""
+    beta: float | None = None
+    alpha: float | None = None
+    method: Literal["lora", "full"] = "full"
+    learning_rate: float = 5e-6
+    epochs: int = 1
+    examples_per_step: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImproveSettings:
-    """Everything that decides the outcome of `burnish improve`."""
+    """Everything that decides the outcome of `burnish improve`.
+
+    `prefer.loss`, where it is set, aligns each round's model with right over wrong answers to the
+    same task, after it was taught.
+    """
 
     model: str = "smollm2-135m"
     tasks: tuple[str, ...] = ()
@@ -86,6 +108,8 @@ class ImproveSettings:
     select: SelectSettings = field(default_factory=SelectSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     measure: MeasureSettings = field(default_factory=MeasureSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
+    prefer: PreferStageSettings = field(default_factory=PreferStageSettings)
     batch_size: int = 48
     precision: str = "auto"
     device: str = "auto"
@@ -164,6 +188,8 @@ __all__ = [
     "ImproveSettings",
     "LoraSettings",
     "MeasureSettings",
+    "MemorySettings",
+    "PreferStageSettings",
     "SampleSettings",
     "SelectSettings",
     "SplitSettings",

@@ -1,0 +1,30 @@
+"""The right reader for a model."""
+
+from burnish.base.errors import ModelError
+from burnish.kv.policies import kv_policies
+from burnish.models.adapters import Adapter
+from burnish.models.load import Model
+from burnish.models.remote import Remote
+from burnish.recall.adapter_reader import adapter_reader
+from burnish.recall.decoder_reader import DecoderReader
+from burnish.recall.reader import Reader
+from burnish.recall.remote_reader import RemoteReader
+
+
+def open_reader(model: Model | Remote, *, kv: str = "full", chunk_rows: int = 512) -> Reader:
+    """A reader of `model` whose keys and values are kept by the policy that `kv` describes.
+
+    Raises ModelError for a policy on a model that is not our decoder, and what
+    `kv_policies.parse` raises.
+    """
+    policy = kv_policies.parse(kv)
+    if isinstance(model, Model) and not isinstance(model.network, Adapter):
+        return DecoderReader(model, policy, chunk_rows=chunk_rows)
+    if kv_policies.name_of(policy) != "full":
+        raise ModelError(
+            "KV policy", kv, "needs a model that our decoder runs",
+            remedy="Take a model of the Llama, Mistral or Qwen family, or leave --kv out",
+        )  # fmt: skip
+    if isinstance(model, Remote):
+        return RemoteReader(model)
+    return adapter_reader(model.network, chunk_rows=chunk_rows)

@@ -1,0 +1,72 @@
+"""A small corpus, and the command line in this process."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from burnish.recall.settings import RecallSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a command left: exit status, stdout, stderr."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one object on stdout."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def burnish(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Run a command through `main`, as the shell does."""
+    from burnish.cli.main import main
+
+    def run(*words: Any) -> Done:
+        monkeypatch.setattr(sys, "argv", ["burnish", *map(str, words)])
+        capfd.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        found = capfd.readouterr()
+        return Done(status=status, out=found.out, err=found.err)
+
+    return run
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Path:
+    """Four files of random words."""
+    rng = np.random.default_rng(6)
+    folder = tmp_path / "books"
+    folder.mkdir()
+    letters = list("abcdefghijklmnopqrstuvwxyz    ")
+    for number in range(4):
+        (folder / f"{number}.txt").write_text("".join(rng.choice(letters, 1500)))
+    return folder
+
+
+@pytest.fixture
+def small(tiny_folder: Any, books: Path) -> Callable[..., RecallSettings]:
+    """Settings of a curve that takes a moment."""
+
+    def settings(family: str = "llama", **changes: Any) -> RecallSettings:
+        fields = {"model": str(tiny_folder(family)), "corpus": str(books), "lengths": "20,40,64"}
+        fields |= {"trials": 3, "cue_tokens": 4, "scored_tokens": 8, "least_tokens": 20}
+        return RecallSettings(**(fields | {"precision": "fp32", "device": "cpu"} | changes))
+
+    return settings
