@@ -27,9 +27,10 @@ setup: $(DEV)
 demo: $(RUNTIME)
 	$(BIN)/burnish improve --preset laptop
 
-# With CI=true, as .ci/run sets it, the tests on real weights run too.
+# One process a core, one thread each. With CI=true, as .ci/run sets it, the tests on real weights
+# and the slow ones run too, one after another with all threads.
 test: lint
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 ifeq ($(CI),true)
 	$(BIN)/python -m pytest -q -m "(weights or slow) and not gpu and not peer"
 endif

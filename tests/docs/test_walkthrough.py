@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,8 @@ def walked(root, blocks_of, tmp_path):
 
 def run(folder, *words):
     """Run a module of Python on the copied project."""
-    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    shapes = Path(__file__).parents[1]  # the checker that pytest's options name
+    environment = os.environ | {"PYTHONPATH": f"{folder / 'src'}{os.pathsep}{shapes}"}
     return subprocess.run(
         [sys.executable, "-m", *words], cwd=folder, env=environment, capture_output=True, text=True
     )
@@ -43,7 +45,7 @@ def test_the_new_method_joins_and_passes(walked):
 
 
 def test_planted_bug_in_the_new_method(walked):
-    path = next(p for p in walked.rglob("unordered.py"))
+    path = walked / "src/burnish/data/checkers/unordered.py"
     text = path.read_text()
     assert "sorted(" in text
     path.write_text(text.replace("sorted(", "list("))

@@ -7,7 +7,18 @@ import typer
 
 import burnish
 from burnish.base.errors import BurnishError
-from burnish.cli import doctor, improve, models, report, text, verify
+from burnish.cli import (
+    doctor,
+    draft,
+    improve,
+    models,
+    prefer,
+    recall,
+    report,
+    sandbox,
+    text,
+    verify,
+)
 
 INTERRUPTED = 130
 
@@ -26,6 +37,10 @@ def make_app() -> typer.Typer:
         app.add_typer(module.app)
     app.add_typer(models.app, name="models")
     app.add_typer(report.app, name="report")
+    app.add_typer(sandbox.app, name="sandbox")
+    app.add_typer(draft.app, name="draft")
+    app.add_typer(recall.app, name="recall")
+    app.add_typer(prefer.app, name="prefer")
 
     @app.callback()
     def burnish_options(

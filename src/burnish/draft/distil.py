@@ -1,0 +1,108 @@
+"""Self-distillation data: what the model itself answers, token by token, kept as it comes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.base.errors import InputError
+from burnish.base.meter import Meter
+from burnish.base.progress import track
+from burnish.base.records import RecordLog, content_hash, read_records
+from burnish.base.rng import derive_seed
+from burnish.contracts.generation import Completion, Request, Sampling
+from burnish.data.chat import render_prompt
+from burnish.engine.generate import generate
+from burnish.models.load import Model
+
+PROMPT_FIELDS = ("prompt", "question", "instruction", "text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """One prompt under the chat template and the model's own answer, both as tokens.
+
+    `answer` ends with the end token where the model ended it, for a drafter learns that too.
+    """
+
+    id: str
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+
+
+def read_prompts(path: Path | str) -> list[str]:
+    """Prompts of a JSONL, JSON or Parquet file: Spec-Bench's first turns, or a text field.
+
+    Raises InputError for a row without one.
+    """
+    prompts = []
+    for number, row in enumerate(read_records(path), start=1):
+        turns = row.get("turns")
+        found = turns[0] if isinstance(turns, list) and turns else _text_field(row)
+        if not isinstance(found, str) or not found.strip():
+            rule = "must hold a prompt"
+            remedy = f"Name it turns (a list) or {', '.join(PROMPT_FIELDS)}"
+            raise InputError(f"{path}:{number}", sorted(row), rule, remedy=remedy)
+        prompts.append(found)
+    if not prompts:
+        raise InputError("prompts", str(path), "must not be empty", remedy="Give it a line")
+    return prompts
+
+
+def answer_prompts(
+    model: Model,
+    prompts: Sequence[str],
+    log_path: Path,
+    *,
+    max_new_tokens: int = 128,
+    temperature: float = 0.7,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> list[Text]:
+    """Let the model answer; what `log_path` holds already is not answered again.
+
+    Every second answer is greedy and the others are sampled, so that the drafter knows both. Noise
+    depends on seed and prompt only: going on after a kill gives the same texts.
+    Source: Medusa, arXiv 2401.10774, section 2.3.2 (self-distillation); the mixture is ours.
+    Oracle: tests/draft/test_distil.py::test_resumed_equals_straight
+    """
+    requests = {}
+    for index, prompt in enumerate(dict.fromkeys(prompts)):
+        sampling = Sampling(
+            max_new_tokens=max_new_tokens,
+            temperature=temperature if index % 2 else 0.0,
+            seed=derive_seed(seed, "distil", prompt),
+        )
+        tokens = tuple(render_prompt(model.tokenizer, prompt))
+        if len(tokens) + max_new_tokens <= model.max_position:
+            name = content_hash(prompt)[:16]
+            requests[name] = Request(id=name, prompt=tokens, sampling=sampling)
+    with RecordLog(log_path) as log, track(len(requests), "answers", "text") as bar:
+        done = {row["id"]: _text(row) for row in log.read()}
+        bar.advance(len(done))
+
+        def keep(completion: Completion) -> None:
+            end = [min(model.eos_ids)] if completion.finish == "eos" else []
+            prompt = requests[completion.id].prompt
+            row = {"id": completion.id, "prompt": prompt, "answer": [*completion.tokens, *end]}
+            log.append(row)
+            done[completion.id] = _text(row)
+            bar.advance()
+
+        missing = [request for name, request in requests.items() if name not in done]
+        missing.sort(key=lambda request: len(request.prompt))  # a batch attends over its longest
+        generate(model, missing, batch_size=batch_size, on_done=keep, meter=Meter())
+    return [done[name] for name in requests]
+
+
+def read_texts(path: Path) -> list[Text]:
+    """Texts that `answer_prompts` wrote."""
+    return [_text(row) for row in read_records(path)]
+
+
+def _text(row: Mapping[str, Any]) -> Text:
+    return Text(id=row["id"], prompt=tuple(row["prompt"]), answer=tuple(row["answer"]))
+
+
+def _text_field(row: Mapping[str, Any]) -> Any:
+    return next((row[name] for name in PROMPT_FIELDS if name in row), None)

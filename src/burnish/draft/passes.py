@@ -1,0 +1,163 @@
+"""Passes over drafts: nodes through all layers, pseudo states from their entry layers on."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from burnish.contracts.attention import Attend
+from burnish.contracts.drafter import Draft, Riders
+from burnish.draft.attend import tree_attend
+from burnish.draft.layout import Layout, make_group_layout, make_layout, path_to, shapes_of
+from burnish.kv.dense import DenseCache
+from burnish.kv.rope import Rope
+from burnish.models.decoder import Decoder
+
+MOST_LAYOUTS = 512  # kept; a layout is a few kilobytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """What one pass over drafts gave; rows are nodes, text by text.
+
+    `streams[t]` is the stream of the nodes before layer t, for the entry layers of a second pass.
+    `pseudo` `[N, k, d]` are last hidden states of each node's pseudo states.
+    """
+
+    begins: list[int]  # first row of each text
+    final: Float[Tensor, "N d"]
+    logits: Float[Tensor, "N V"]
+    pseudo: Tensor | None
+    streams: dict[int, Tensor]
+
+
+class Passes:
+    """The decoder over the slots of a dense cache."""
+
+    def __init__(self, decoder: Decoder, cache: DenseCache, riders: Riders | None) -> None:
+        self._decoder, self._cache, self._riders = decoder, cache, riders
+        self._device = cache.cells.device
+        self._rope, self._layouts = Rope(decoder.config), dict[tuple, Layout]()
+
+    @torch.inference_mode()
+    def verify(self, drafts: Sequence[Draft]) -> Passed:
+        """Run every node of every draft, with its pseudo states where they ride along.
+
+        The cache's lengths stay: `commit` says which nodes were right.
+        Source: FIRP, arXiv 2410.20488 (reconstruction); trees: SpecInfer, arXiv 2305.09781.
+        Oracle: tests/draft/test_passes.py::test_paths_equal_separate_runs
+        """
+        shapes, riders = shapes_of(drafts), self._riders
+        one = riders is not None and riders.passes == "one"
+        kept = set(riders.entries) if riders and not one else set()
+        cuts = sorted(set(riders.entries)) if riders else []
+        num_layers = self._decoder.shape.num_layers
+        ids = [token for draft in drafts for token in draft.tokens]
+        rows = self._decoder.model.embed_tokens(torch.tensor(ids, device=self._device))
+        streams: dict[int, Tensor] = {}
+        num_active = 0
+        for first, last in itertools.pairwise([0, *cuts, num_layers]):
+            if first in kept:
+                streams[first] = rows
+            if one and riders and first in cuts:
+                rows, num_active = enter(riders, rows, len(ids), num_active, first)
+            attend = self._attend((shapes, num_active), len(drafts))
+            rows = through(self._decoder, rows, attend, first, last)
+        pseudo = rows[len(ids) :].view(num_active, len(ids), -1).transpose(0, 1) if one else None
+        return Passed(
+            begins=[0, *itertools.accumulate(len(draft.tokens) for draft in drafts)][:-1],
+            final=rows[: len(ids)],
+            logits=self._decoder.head(rows[: len(ids)]),
+            pseudo=pseudo,
+            streams=streams,
+        )
+
+    @torch.inference_mode()
+    def guess(self, streams: dict[int, Tensor], next_tokens: Sequence[int]) -> Tensor:
+        """The second of two passes: last hidden states `[B, k, d]` of pseudo states.
+
+        `streams` are those of the last token in the cache of every text, `next_tokens` what
+        follows it. Nothing stays in the cache.
+        Source: ours. Oracle: tests/draft/test_passes.py::test_two_passes_equal_one
+        """
+        riders = self._riders
+        assert riders is not None
+        num_texts = len(next_tokens)
+        after = self._decoder.model.embed_tokens(torch.tensor(next_tokens, device=self._device))
+        cuts = [*sorted(set(riders.entries)), self._decoder.shape.num_layers]
+        rows = streams[cuts[0]].new_empty(0, after.shape[-1])
+        num_active = 0
+        for first, last in itertools.pairwise(cuts):
+            both = torch.cat((streams[first], rows))
+            both, num_active = enter(riders, both, num_texts, num_active, first, after)
+            rows = both[num_texts:]
+            attend = self._attend((num_texts, num_active), num_texts)
+            rows = through(self._decoder, rows, attend, first, last)
+        return rows.view(num_active, num_texts, -1).transpose(0, 1)
+
+    def commit(self, slot: int, draft: Draft, path: Sequence[int]) -> None:
+        """Keep the nodes of a path from the root on behind the text; forget all others.
+
+        Source: ours. Oracle: tests/draft/test_passes.py::test_cache_equals_a_prefill
+        """
+        assert list(path) == path_to(draft.parents, path[-1])
+        start = self._cache.lengths[slot]
+        moved = [(node, depth) for depth, node in enumerate(path) if node != depth]
+        if moved:
+            own = self._cache.cells[:, :, slot]
+            first, end = start + moved[0][1], start + len(path)
+            own[..., first:end, :] = own[..., [start + node for node, _ in moved], :]
+        self._cache.lengths[slot] = start + len(path)
+
+    def _attend(self, key: tuple, num_texts: int) -> Attend:
+        """Attention for rows of this shape: drafts, or pseudo states behind the texts alone."""
+        layout = self._layouts.get(key)
+        if layout is None:
+            cross = self._riders is None or self._riders.cross
+            make = make_layout if isinstance(key[0], tuple) else make_group_layout
+            if len(self._layouts) >= MOST_LAYOUTS:
+                self._layouts.clear()
+            layout = self._layouts[key] = make(*key, cross=cross).to(self._device)
+        windows = self._decoder.shape.windows
+        return tree_attend(
+            self._cache, layout, self._cache.lengths[:num_texts], self._rope, windows
+        )
+
+
+def through(
+    decoder: Decoder, rows: Float[Tensor, "N d"], attend: Attend, first: int, last: int
+) -> Float[Tensor, "N d"]:
+    """Run rows of the stream through layers `first` up to, not including, `last`."""
+    unused = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+    return decoder.hidden(unused, attend, first_layer=first, last_layer=last, rows=rows)
+
+
+def enter(
+    riders: Riders,
+    rows: Float[Tensor, "N d"],
+    num_anchors: int,
+    num_active: int,
+    layer: int,
+    after: Float[Tensor, "B d"] | None = None,
+) -> tuple[Float[Tensor, "R d"], int]:
+    """Append the pseudo states that enter before a layer; the new rows and how many are active.
+
+    Source: FIRP, arXiv 2410.20488, abstract: "trainable linear projection" (reconstruction).
+    Oracle: tests/draft/test_passes.py::test_injected_states_give_the_real_logits
+    """
+    states = [rows]
+    source = rows[:num_anchors]
+    while num_active < riders.num_offsets and riders.entries[num_active] == layer:
+        if riders.source == "previous" and num_active:
+            source = torch.cat(states)[-num_anchors:]
+        features = (
+            source if after is None or not riders.knows_next else torch.cat((source, after), -1)
+        )
+        bias = None if riders.bias is None else riders.bias[num_active]
+        states.append(F.linear(features, riders.weight[num_active], bias))
+        num_active += 1
+    return torch.cat(states), num_active

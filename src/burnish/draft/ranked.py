@@ -1,0 +1,81 @@
+"""From guessed last states to drafts: the proposer that FIRP and Medusa share."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from burnish.contracts.drafter import Anchor, Draft, Riders
+from burnish.draft.candidates import MATCH, draft_of, lookup, merged
+from burnish.draft.maps import Maps
+from burnish.draft.tree import Tree, grow_tree
+from burnish.draft.vocabulary import head_rows
+from burnish.models.decoder import Decoder
+from burnish.models.load import Model
+from burnish.models.precision import choose_precision
+
+States = Callable[[Sequence[Anchor]], Tensor]  # [B, k, d] guessed last states
+
+
+class RankedProposer:
+    """Fills a tree's shape with the likeliest tokens at each offset; may merge a lookup chain.
+
+    Source: Medusa, arXiv 2401.10774, section 2.1.2 (Cartesian tree).
+    Oracle: tests/draft/test_drafters.py::test_drafts_hold_the_likeliest_tokens
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        maps: Maps,
+        tree: Tree,
+        states: States,
+        *,
+        riders: Riders | None,
+        ngram: int,
+    ) -> None:
+        assert isinstance(model.network, Decoder)
+        self.riders, self._tree, self._states, self._ngram = riders, tree, states, ngram
+        self._vocabulary = maps.vocabulary.long().to(model.device)
+        rows = head_rows(model.network, self._vocabulary, model.dtype)
+        self._head = rows.T.contiguous().to(draft_dtype(model))
+        self._num_ranks = max(tree.ranks) + 1 if tree.num_nodes > 1 else 0
+        self.num_nodes = tree.num_nodes + ngram
+
+    def propose(self, anchors: Sequence[Anchor]) -> list[Draft]:
+        """A draft for each text; texts without states yet get a root, and the lookup chain."""
+        drafts = [Draft(tokens=(anchor.tokens[-1],)) for anchor in anchors]
+        ready = [i for i, anchor in enumerate(anchors) if anchor.final is not None]
+        if ready and self._num_ranks:
+            candidates = self._candidates([anchors[i] for i in ready])
+            for i, table in zip(ready, candidates, strict=True):
+                drafts[i] = draft_of(anchors[i].tokens[-1], self._tree, table)
+        if not self._ngram:
+            return drafts
+        chains = [lookup(a.tokens, self._ngram, **MATCH) for a in anchors]
+        return [merged(draft, chain) for draft, chain in zip(drafts, chains, strict=True)]
+
+    @torch.inference_mode()
+    def _candidates(self, anchors: Sequence[Anchor]) -> list[list[list[int]]]:
+        """Tokens `[text][offset][rank]`."""
+        logits = self._states(anchors).to(self._head.dtype) @ self._head
+        best = logits.topk(self._num_ranks, dim=-1).indices
+        return self._vocabulary[best].tolist()
+
+
+def draft_dtype(model: Model) -> torch.dtype:
+    """What drafts are read off in: the model's own type, or what is fast beside quantised weights.
+
+    A near-tie that it decides otherwise costs a draft token, never a token of the text.
+    """
+    assert isinstance(model.network, Decoder)
+    if model.network.bits is None:
+        return model.dtype
+    return choose_precision("auto", model.device)[0]
+
+
+def shape_for(maps: Maps, num_nodes: int, num_offsets: int) -> Tree:
+    """The tree that the maps' measured acceptance asks for; a chain where nothing was measured."""
+    num = min(num_offsets or maps.num_offsets, maps.num_offsets)
+    table = [[0.5, 0.1]] * num if maps.ranks is None else maps.ranks.acceptance()[:num]
+    return grow_tree(table, num_nodes)
