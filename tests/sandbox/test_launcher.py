@@ -198,14 +198,14 @@ def check_leaks(repeats, job=None, isolation="auto"):
     assert state() == before
 
 
-def test_nothing_leaks(namespaces, own_tmp):
+def test_nothing_leaks(namespaces, counted):
     check_leaks(100)
     check_leaks(10, Job(argv=("/bin/bash", "-c", "sleep 9 & yes"), limits=Limits(output_bytes=99)))
     check_leaks(3, isolation="none")
 
 
 @pytest.mark.slow
-def test_ten_thousand_jobs_leak_nothing(namespaces, own_tmp):
+def test_ten_thousand_jobs_leak_nothing(namespaces, counted):
     check_leaks(10_000)
 
 

@@ -89,3 +89,14 @@ def test_not_more_wait_than_allowed(monkeypatch):
     assert len(mine._ready[()]) == 2
     mine.dismiss()
     assert mine._ready == {}
+
+
+def test_a_job_has_only_its_own_arguments():
+    """A launcher that served a job with many arguments and variables forgets them."""
+    many = tuple(f"a{i}" for i in range(40))
+    script = 'echo "$# $(env | grep -c ^OLD)"'
+    env = {f"OLD{i}": "x" for i in range(40)}
+    for _ in range(4):
+        run_job(Job(argv=("/bin/bash", "-c", script, "bash", *many), env=env))
+        done = run_job(Job(argv=("/bin/bash", "-c", script, "bash", "one")))
+        assert done.ok and done.stdout.split() == [b"1", b"0"]

@@ -8,7 +8,7 @@ from burnish.contracts.page import Block, Chart, Page, Series, Table, Text
 
 Result = Mapping[str, Any]
 STATES = {
-    "fine": "copies without a mistake",
+    "fine": "copies nearly every token (the setting fine_share, 0.99)",
     "coarse": "copies better than it predicts unrelated text",
     "amnesia": "no better than on unrelated text",
     "collapse": "broken here: it predicts badly without having to remember",

@@ -88,4 +88,5 @@ void read_spec(int fd) {
         take(kind, at + 5, size);
         at += 5 + size;
     }
+    spec.argv[spec.num_argv] = spec.env[spec.num_env] = NULL; /* an earlier job may have had more */
 }
