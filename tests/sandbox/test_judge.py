@@ -58,7 +58,7 @@ def judged(name, code, isolation="auto"):
 
 @pytest.mark.parametrize(
     "name",
-    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in sorted(FRAMES)],
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.scheduled) for n in sorted(FRAMES)],
 )
 def test_planted_verdicts(name, outside):
     if isinstance(chain := find_chain(find_language(name)), MissingToolChain):
