@@ -1,6 +1,7 @@
 """Specs: the grammar, its inverse, and what is said of wrong ones."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -220,6 +221,16 @@ def test_siblings_and_plugins_are_found_on_first_use(planted):
     assert "planted_package.sibling" not in sys.modules  # not at import
     assert planted_package.methods.names() == ["outside", "sibling"]
     assert planted_package.methods.parse("sibling:size=3").size == 3
+
+
+def test_a_second_thread_waits_for_all_methods(planted):
+    slow = (planted / "sibling.py").read_text()
+    (planted / "sibling.py").write_text(f"import time\ntime.sleep(0.2)\n{slow}")
+    import planted_package
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: planted_package.methods.names(), range(4)))
+    assert found == 4 * [["outside", "sibling"]]
 
 
 def test_a_broken_sibling_is_not_hidden(planted):

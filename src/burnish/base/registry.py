@@ -15,6 +15,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import pkgutil
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar, cast
 
@@ -45,7 +46,8 @@ class Registry(Generic[Method]):
         self.kind = kind
         self.package = package
         self._methods: dict[str, type[Method]] = {}
-        self._scanned = False
+        self._scanned = self._scanning = False
+        self._lock = threading.RLock()  # a second thread waits until all methods are there
 
     def register(self, name: str) -> Callable[[AnyClass], AnyClass]:
         """Register the decorated dataclass. Raises: SettingError, if it cannot be a method."""
@@ -126,16 +128,19 @@ class Registry(Generic[Method]):
     def _scan(self) -> None:
         if self._scanned:
             return
-        self._scanned = True  # before importing: a sibling may ask for names while it loads
-        try:
-            package = importlib.import_module(self.package)
-            for module in pkgutil.iter_modules(package.__path__, f"{self.package}."):
-                importlib.import_module(module.name)
-            for entry_point in importlib.metadata.entry_points(group=PLUGIN_GROUP):
-                entry_point.load()
-        except BaseException:
-            self._scanned = False
-            raise
+        with self._lock:
+            if self._scanned or self._scanning:  # a sibling may ask for names while it loads
+                return
+            self._scanning = True
+            try:
+                package = importlib.import_module(self.package)
+                for module in pkgutil.iter_modules(package.__path__, f"{self.package}."):
+                    importlib.import_module(module.name)
+                for entry_point in importlib.metadata.entry_points(group=PLUGIN_GROUP):
+                    entry_point.load()
+                self._scanned = True
+            finally:
+                self._scanning = False
 
     def _check_method(self, name: str, cls: type) -> None:
         parameters = getattr(cls, "__dataclass_params__", None)  # None: not a dataclass
