@@ -49,7 +49,7 @@ def test_both_runs_are_shown():
     page = compare_results(A, B, labels=("first", "second"))
     says, metrics, settings = page.blocks
     assert page.verdict == "first and second side by side: 1 metric in both, 3 settings changed."
-    assert page.good is None
+    assert page.good == "measured"
     assert says.rows[:2] == [
         ["Verdict", "Rose.", "Did not rise."],
         ["Gate: better", "pass", "fail"],

@@ -185,7 +185,13 @@ def test_the_verdict_is_first_in_the_body(page):
 
 
 @pytest.mark.parametrize(
-    ("good", "words"), [(True, "✓ gain shown"), (False, "✗ harm shown"), (None, "? undecided")]
+    ("good", "words"),
+    [
+        (True, "✓ gain shown"),
+        (False, "✗ harm shown"),
+        (None, "? undecided"),
+        ("measured", "measured"),
+    ],
 )
 def test_the_verdict_is_told_in_words_too(page, good, words):
     assert words in Reader(render(replace(page, good=good))).texts

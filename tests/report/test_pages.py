@@ -55,6 +55,18 @@ CHARTS = st.builds(
 )
 BLOCKS = [
     CHARTS,
+    st.builds(
+        lambda rows, title: Chart(
+            title=title,
+            kind="heat",
+            series=[Series(name=name, x=["8", "16"], y=y) for name, *y in rows],
+            x_label="distance",
+            y_label="position",
+            x_scale="log",
+        ),
+        st.lists(st.tuples(TEXT, NUMBER, st.none() | NUMBER), max_size=3),
+        TEXT,
+    ),
     tables(),
     st.builds(Samples, title=TEXT, samples=SAMPLES, caption=TEXT, block=st.just("samples")),
     st.builds(Text, title=TEXT, text=TEXT, block=st.just("text")),
@@ -72,7 +84,7 @@ PAGES = st.builds(
     Page,
     title=TEXT,
     verdict=TEXT,
-    good=st.sampled_from([True, False, None]),
+    good=st.sampled_from([True, False, None, "measured"]),
     headline=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=2),
     gates=st.lists(GATE, max_size=2),
     blocks=st.lists(st.one_of(BLOCKS), max_size=4),
@@ -139,6 +151,7 @@ def _broken(path, value):
         (["blocks", 0, "block"], "pie", "page.blocks[0] must have `block`"),
         (["blocks", 0], 3, "page.blocks[0]"),
         (["blocks", 0, "kind"], "pie", "page.blocks[0].kind"),
+        (["blocks", 0, "x_scale"], "cube", "page.blocks[0].x_scale"),
         (["blocks", 0, "series", 1, "y"], [1.0], "page.blocks[0].series[1].y must have 4"),
         (["blocks", 0, "series", 1, "y", 2], "1", "page.blocks[0].series[1].y[2]"),
         (["blocks", 0, "series", 1, "low"], None, "page.blocks[0].series[1] must have both"),
@@ -166,3 +179,10 @@ def test_check_page_looks_at_pages_made_in_python():
     )
     with pytest.raises(InputError, match="must have 2 values"):
         check_page(Page(title="", verdict="", good=None, blocks=[chart]))
+
+
+def test_rows_of_a_heat_map_share_their_columns():
+    rows = [Series(name=n, x=x, y=[0.5, None]) for n, x in (("a", ["1", "2"]), ("b", ["1", "3"]))]
+    chart = Chart(title="t", kind="heat", series=rows, x_label="x", y_label="y")
+    with pytest.raises(InputError, match="same for all rows of a heat map"):
+        check_page(Page(title="t", verdict="v", good="measured", blocks=[chart]))

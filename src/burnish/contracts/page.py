@@ -11,21 +11,25 @@ class Series:
 
     name: str
     x: Sequence[float | str]
-    y: Sequence[float]
+    y: Sequence[float | None]  # None: a gap
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A plot, always shown with the table of its numbers behind it."""
+    """A plot, always shown with the table of its numbers behind it.
+
+    A heat map has one series a row: its name is the row's, `x` the columns, `y` the colours.
+    """
 
     title: str
-    kind: Literal["line", "bar", "points"]
+    kind: Literal["line", "bar", "points", "heat"]
     series: Sequence[Series]
     x_label: str
     y_label: str
     caption: str = ""
+    x_scale: Literal["linear", "log"] = "linear"
     block: Literal["chart"] = "chart"
 
 
@@ -85,7 +89,8 @@ class Page:
 
     title: str
     verdict: str
-    good: bool | None  # colours the verdict: True gain shown, False harm, None undecided
+    good: bool | Literal["measured"] | None  # colours the verdict: True gain shown, False harm,
+    # None undecided; "measured" where nothing was to be decided
     headline: Sequence[tuple[str, str, str]] = ()
     gates: Sequence[Mapping[str, Any]] = ()
     blocks: Sequence[Block] = ()

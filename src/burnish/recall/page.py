@@ -20,14 +20,14 @@ def make_page(result: Result, info: Mapping[str, Any]) -> Page:
     """Verdict, tiles, both curves with their states, position and distance, points, provenance."""
     blocks: list[Block] = [
         curve_chart([("", result)]),
-        _heat_table(result),
+        heat_map(result),
         points_table(result),
         _caveats(result),
     ]
     return Page(
         title=f"burnish recall: {result['model']}",
         verdict=verdict(result),
-        good=None,
+        good="measured",
         headline=_tiles(result),
         blocks=blocks,
         command=" ".join(info.get("command") or ["burnish", "recall", "curve", result["model"]]),
@@ -79,6 +79,7 @@ def curve_chart(results: Sequence[tuple[str, Result]]) -> Chart:
         series=series,
         x_label="distance to the source (tokens)",
         y_label="share of tokens predicted right",
+        x_scale="log",
         caption=(
             "copy: the text came before. lm: an unrelated text came before. Their gap is memory. "
             "Bands are 95% intervals over trials; shaded: the state of each length."
@@ -106,22 +107,28 @@ def _shades(result: Result) -> list[Series]:
     return found
 
 
-def _heat_table(result: Result) -> Table:
+def heat_map(result: Result) -> Chart:
     """Copy accuracy: a row a bin of positions, a column a distance."""
     lengths = [point["length"] for point in result["points"]]
     cells = {(cell["first"], cell["length"]): cell["copy"] for cell in result["heat"]}
     bins = sorted({(cell["first"], cell["last"]) for cell in result["heat"]})
     rows = [
-        [f"{first} to {last}", *(cells.get((first, length)) for length in lengths)]
+        Series(
+            name=f"{first} to {last}",
+            x=[str(length) for length in lengths],
+            y=[cells.get((first, length)) for length in lengths],
+        )
         for first, last in bins
     ]
-    return Table(
+    return Chart(
         title="Copy accuracy by position and distance",
-        columns=["position", *(str(length) for length in lengths)],
-        rows=rows,
+        kind="heat",
+        series=rows,
+        x_label="distance (tokens)",
+        y_label="position (tokens)",
         caption=(
-            "Columns are distances. What falls down a column is a limit of positions; what falls "
-            "along a row is forgetting. Probe mode has one or two positions a distance."
+            "What fades upwards in a column is a limit of positions; what fades along a row is "
+            "forgetting. Probe mode has one or two positions a distance."
         ),
     )
 

@@ -31,7 +31,7 @@ def compare_results(
         title=f"{labels[0]} and {labels[1]}",
         verdict=f"{labels[0]} and {labels[1]} side by side: {_counted(both, 'metric')} in both, "
         f"{_counted(len(changed), 'setting')} changed.",
-        good=None,
+        good="measured",
         blocks=[
             Table(title="What each run says", columns=["", *labels], rows=_verdicts(a, b)),
             Table(

@@ -41,8 +41,9 @@ def check_page(page: Page) -> None:
     """Raise InputError where a page cannot be drawn: a wrong type, or lengths that differ."""
     for name in ("title", "verdict", "command"):
         _text(getattr(page, name), f"page.{name}")
-    if page.good not in (True, False, None):
-        raise InputError("page.good", page.good, "must be true, false or null", remedy=_RERUN)
+    if page.good not in (True, False, None, "measured"):
+        rule = "must be true, false, null or measured"
+        raise InputError("page.good", page.good, rule, remedy=_RERUN)
     if not isinstance(page.provenance, Mapping):
         raise InputError("page.provenance", page.provenance, "must be a mapping", remedy=_RERUN)
     _each(_tile, page.headline, "page.headline")
@@ -132,13 +133,15 @@ def _check_block(block: Block, where: str) -> None:
     _text(block.title, f"{where}.title")
     match block:
         case Chart():
-            if block.kind not in typing.get_args(Chart.__annotations__["kind"]):
-                rule = "must be line, bar or points"
-                raise InputError(f"{where}.kind", block.kind, rule, remedy=_RERUN)
+            for name in ("kind", "x_scale"):
+                _one_of(getattr(block, name), Chart.__annotations__[name], f"{where}.{name}")
             for name in ("x_label", "y_label", "caption"):
                 _text(getattr(block, name), f"{where}.{name}")
             for index, series in enumerate(block.series):
                 _check_series(series, f"{where}.series[{index}]")
+                if block.kind == "heat" and list(series.x) != list(block.series[0].x):
+                    rule = "must be the same for all rows of a heat map"
+                    raise InputError(f"{where}.series[{index}].x", series.x, rule, remedy=_RERUN)
         case Table():
             _text(block.caption, f"{where}.caption")
             _each(_text, block.columns, f"{where}.columns")
@@ -152,6 +155,12 @@ def _check_block(block: Block, where: str) -> None:
             _text(block.text, f"{where}.text")
         case _:
             raise InputError(where, block, "is no kind of block", remedy=_RERUN)
+
+
+def _one_of(value: Any, choices: Any, where: str) -> None:
+    names = typing.get_args(choices)
+    if value not in names:
+        raise InputError(where, value, f"must be one of {', '.join(names)}", remedy=_RERUN)
 
 
 def _check_series(series: Series, where: str) -> None:

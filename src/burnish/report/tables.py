@@ -8,7 +8,12 @@ from burnish.report.cells import interval_text, number_text
 from burnish.report.pages import gate_from_json
 
 OUTCOME_MARKS = {"pass": "✓", "fail": "✗", "undetermined": "?"}
-VERDICT_MARKS = {True: "✓ gain shown", False: "✗ harm shown", None: "? undecided"}
+VERDICT_MARKS = {
+    True: "✓ gain shown",
+    False: "✗ harm shown",
+    None: "? undecided",
+    "measured": "measured",
+}
 GATE_COLUMNS = (
     "Gate",
     "Outcome",
@@ -75,7 +80,7 @@ def _long(chart: Chart) -> Table:
     return Table(title=chart.title, columns=columns, rows=rows)
 
 
-def _heights(series: Series) -> dict[str, list[float]]:
+def _heights(series: Series) -> dict[str, list[float | None]]:
     columns = {"": series.y, ", low": series.low, ", high": series.high}
     return {name: list(values) for name, values in columns.items() if values is not None}
 

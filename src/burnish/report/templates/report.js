@@ -41,9 +41,27 @@
     };
   }
 
+  // one hue, from the ground up: what is missing shows the ground
+  const HEAT = {
+    light: [[0, "#f3efe6"], [0.5, "#7fb5d5"], [1, "#003f6b"]],
+    dark: [[0, "#22303a"], [0.5, "#3f86b0"], [1, "#d6ecfa"]],
+  };
+
+  function heatMap(chart, dark, ink) {
+    const rows = chart.series.map((series) => plain(series.name));
+    return [{
+      type: "heatmap", x: chart.series[0].x.map((v) => plain(String(v))), y: rows,
+      z: chart.series.map((series) => series.y), zmin: 0, zmax: 1, xgap: 1, ygap: 1,
+      colorscale: HEAT[dark ? "dark" : "light"], hoverongaps: false,
+      hovertemplate: "%{y}, %{x}: %{z:.3f}<extra></extra>",
+      colorbar: { thickness: 12, outlinewidth: 0, tickfont: { color: ink } },
+    }];
+  }
+
   function traces(chart, dark) {
     const colours = COLOURS[dark ? "dark" : "light"];
     const ink = dark ? "#e6e5e1" : "#1b1e21";
+    if (chart.kind === "heat" && chart.series.length) return heatMap(chart, dark, ink);
     return chart.series.flatMap((series, index) => {
       const colour = colours[index % colours.length];
       const base = { name: plain(series.name), x: series.x.map(plain), legendgroup: String(index) };
@@ -68,22 +86,30 @@
     });
   }
 
+  function logarithmic(values) {  // ticks where something was measured, if that is readable
+    if (values.length === 0 || values.length > 12) return { type: "log", dtick: "D2" };
+    return { type: "log", tickmode: "array", tickvals: values, ticktext: values.map(String) };
+  }
+
   function layout(chart, dark) {
     const ink = dark ? "#e6e5e1" : "#1b1e21";
     const line = dark ? "#32383e" : "#e0e0da";
+    const kind = (values) => (values.some((v) => typeof v === "string") ? "category" : "linear");
+    const heat = chart.kind === "heat";
     const axis = (label, values) => ({
       title: { text: plain(label), standoff: 12, font: { size: 13 } }, automargin: true, gridcolor: line, linecolor: line,
-      zeroline: false, type: values.some((v) => typeof v === "string") ? "category" : "linear",
+      zeroline: false, type: heat ? "category" : kind(values),
     });
     const numbers = chart.series.flatMap((s) => [...s.y, ...(s.low || []), ...(s.high || [])]);
     const fraction = numbers.length > 0 && numbers.every((v) => v === null || (v >= 0 && v <= 1));
     return {
       font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: ink },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: 56, r: 8, t: chart.series.length > 1 ? 36 : 8, b: 48 },
-      xaxis: { ...axis(chart.x_label, chart.series.flatMap((s) => s.x)), showgrid: false },
-      yaxis: { ...axis(chart.y_label, []), type: "linear", ...(chart.kind === "bar" && fraction ? { rangemode: "tozero" } : {}) },
-      showlegend: chart.series.length > 1,
+      margin: { l: 56, r: 8, t: chart.series.length > 1 && !heat ? 36 : 8, b: 48 },
+      xaxis: { ...axis(chart.x_label, chart.series.flatMap((s) => s.x)), showgrid: false,
+        ...(chart.x_scale === "log" ? logarithmic(chart.series[0]?.x || []) : {}) },
+      yaxis: { ...axis(chart.y_label, []), ...(heat ? { showgrid: false } : { type: "linear" }), ...(chart.kind === "bar" && fraction ? { rangemode: "tozero" } : {}) },
+      showlegend: chart.series.length > 1 && !heat,
       legend: { orientation: "h", x: 0, y: 1, xanchor: "left", yanchor: "bottom" },
       barmode: "group", bargap: 0.35, bargroupgap: 0.08, hovermode: "closest", dragmode: false,
     };
