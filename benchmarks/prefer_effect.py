@@ -1,15 +1,15 @@
-"""What five losses do to length: SmolLM2-135M on PandaLM, an eighth of the prompts held out.
+"""What five losses do to length: SmolLM2-135M on PandaLM, a quarter of the pairs held out.
 
 Arms: DPO, LD-DPO at alpha 0 and 0.5, SimPO, R-DPO; a cell is one arm with one seed, which decides
 split and order. Measured on held-out pairs: greedy length with a cap, accuracy by DPO's margin and
 by the loss's own, accuracy where lengths are alike and balanced over both signs, Spearman of margin
 and length. Nobody judges the answers, so there is no win rate.
 
-The defaults are shrunk to two CPU cores: short pairs only, 16 steps of 8 pairs. On a machine with
-time: --most-rows 512 --steps 100 --heldout-frac 0.105 --answers 94 --max-new-tokens 256, which is
-800 pairs an epoch. Each cell is kept when it ends; a run that was cut off goes on. Arms are
-compared paired over prompts and seeds; "alike within 2 points" is a non-inferiority question, whose
-answer may be "undetermined".
+The defaults are shrunk to two CPU cores: pairs of at most 200 rows, 24 steps of 8 pairs. On a
+machine with time: --most-rows 512 --steps 100 --heldout-frac 0.105 --answers 94
+--max-new-tokens 256, which is 800 pairs an epoch. Each cell is kept when it ends; a run that was
+cut off goes on. Arms are compared paired over prompts and seeds; "alike within 2 points" is a
+non-inferiority question, whose answer may be "undetermined".
 """
 
 import argparse
@@ -182,12 +182,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=5e-4)
-    parser.add_argument("--heldout-frac", type=float, default=0.12)
-    parser.add_argument("--most-rows", type=int, default=160)
-    parser.add_argument("--answers", type=int, default=24)
-    parser.add_argument("--max-new-tokens", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--rate", type=float, default=1e-4)
+    parser.add_argument("--heldout-frac", type=float, default=0.25)
+    parser.add_argument("--most-rows", type=int, default=200)
+    parser.add_argument("--answers", type=int, default=40)
+    parser.add_argument("--max-new-tokens", type=int, default=200)
     parser.add_argument("--cells", type=int, default=1, help="New cells of each arm, now.")
     options = parser.parse_args()
     new = dict.fromkeys(ARMS, options.cells)

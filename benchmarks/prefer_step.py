@@ -175,6 +175,13 @@ def run_cell(side: str, num_steps: int) -> dict[str, Any]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Median and interval; of one value, the value and no interval."""
+    if len(values) > 1:
+        return median(values)
+    return {"value": values[0], "low": None, "high": None, "n": 1}
+
+
 def summarise(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Steps per second, peaks and their ratios; cells of the same round are paired."""
     by_side = {side: [c for c in cells if c["side"] == side] for side in SIDES}
@@ -182,25 +189,24 @@ def summarise(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for side, own in by_side.items():
         rates = [1 / statistics.median(cell["seconds"]) for cell in own]
         summary[side] = {
-            "steps_per_s": median(rates),
-            "peak_bytes": median([cell["peak_bytes"] for cell in own]),
-            "loaded_bytes": median([cell["loaded_bytes"] for cell in own]),
+            "steps_per_s": spread(rates),
+            "peak_bytes": spread([cell["peak_bytes"] for cell in own]),
+            "loaded_bytes": spread([cell["loaded_bytes"] for cell in own]),
             "losses": own[0]["losses"],
         }
     mine = by_side["burnish"]
     for side in SIDES[1:]:
-        both = list(zip(mine, by_side[side], strict=True))
+        other = {cell["round"]: cell for cell in by_side[side]}
+        both = [(cell, other[cell["round"]]) for cell in mine if cell["round"] in other]
+        steps = [x / y for a, b in both for x, y in zip(b["seconds"], a["seconds"], strict=True)]
+        above = [
+            (b["peak_bytes"] - b["loaded_bytes"]) / (a["peak_bytes"] - a["loaded_bytes"])
+            for a, b in both
+        ]
         summary[f"against {side}"] = {
-            "speed_ratio": median(
-                [statistics.median(b["seconds"]) / statistics.median(a["seconds"]) for a, b in both]
-            ),
-            "memory_ratio": median([b["peak_bytes"] / a["peak_bytes"] for a, b in both]),
-            "above_loaded_ratio": median(
-                [
-                    (b["peak_bytes"] - b["loaded_bytes"]) / (a["peak_bytes"] - a["loaded_bytes"])
-                    for a, b in both
-                ]
-            ),
+            "speed_ratio": spread(steps),  # step by step: each has the same pairs on either side
+            "memory_ratio": spread([b["peak_bytes"] / a["peak_bytes"] for a, b in both]),
+            "above_loaded_ratio": spread(above),
             "largest_loss_difference": max(
                 abs(x - y) for a, b in both for x, y in zip(a["losses"], b["losses"], strict=True)
             ),
@@ -213,6 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--sides", nargs="*", choices=SIDES, default=list(SIDES))
     parser.add_argument("--cell", choices=SIDES)
     options = parser.parse_args()
     if options.cell == "burnish":
@@ -224,7 +231,7 @@ def main() -> None:
     log = RecordLog(RESULTS / "prefer_step.cells.jsonl")
     cells = log.read()
     for number in range(options.rounds):
-        for side in SIDES:
+        for side in options.sides:
             if not any(c["side"] == side and c["round"] == number for c in cells):
                 cell = {"side": side, "round": number} | run_cell(side, options.steps)
                 log.append(cell)

@@ -33,9 +33,12 @@ def test_planted_capped_answers_left_out() -> None:
 def test_each_prompt_is_answered_once(tiny_model: Any, pairs: Any) -> None:
     model = tiny_model()
     twice = [*pairs, *[replace(p, row=p.row + 10) for p in pairs]]
-    found = write_answers(model, twice, max_new_tokens=3)
+    twice = [pair for both in zip(pairs, twice[len(pairs) :], strict=True) for pair in both]
+    found = write_answers(model, twice, num_prompts=9, max_new_tokens=3)
     assert found is not None and len(found.tokens) == len(pairs)
+    two = write_answers(model, twice, num_prompts=2, max_new_tokens=3)  # not one prompt twice
+    assert two is not None and two.texts == found.texts[:2]
     assert max(found.tokens) <= 3
     assert not model.network.training
-    assert write_answers(model, pairs[:1], max_new_tokens=3) is None
-    assert write_answers(model, pairs, max_new_tokens=model.max_position) is None
+    assert write_answers(model, pairs[:1], num_prompts=9, max_new_tokens=3) is None
+    assert write_answers(model, pairs, num_prompts=9, max_new_tokens=model.max_position) is None

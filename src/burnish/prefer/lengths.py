@@ -29,9 +29,14 @@ class Written:
 
 
 def write_answers(
-    model: Model, pairs: Sequence[Pair], *, max_new_tokens: int, meter: Meter | None = None
+    model: Model,
+    pairs: Sequence[Pair],
+    *,
+    num_prompts: int,
+    max_new_tokens: int,
+    meter: Meter | None = None,
 ) -> Written | None:
-    """Answer the distinct prompts of `pairs`; None for fewer than two, which have no interval.
+    """Answer the first distinct prompts of `pairs`; None for fewer than two: no interval.
 
     Prompts that leave no room for `max_new_tokens` are left out.
     Source: ours. Oracle: tests/prefer/test_lengths.py::test_lengths_and_caps_by_hand
@@ -42,7 +47,7 @@ def write_answers(
         Request(id=f"prompt {number}", prompt=prompt, sampling=sampling)
         for number, prompt in enumerate(prompts)
         if len(prompt) + max_new_tokens <= model.max_position
-    ]
+    ][:num_prompts]
     if len(requests) < 2:
         return None
     training = model.network.training

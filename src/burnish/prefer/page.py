@@ -43,7 +43,7 @@ def make_page(
     return Page(
         title=f"burnish prefer: {result['loss']['name']} on {result['base']}",
         verdict=verdict_sentence(result),
-        good=None,
+        good="measured",
         headline=_tiles(result),
         blocks=blocks,
         command=" ".join(info.get("command") or ["burnish", "prefer", "train"]),

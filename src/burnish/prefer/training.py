@@ -169,9 +169,12 @@ class _Examiner:
         if step in self._done:
             return
         told = self._settings.evaluate
-        asked = self._heldout[: told.num_generated]
         written = write_answers(
-            self._model, asked, max_new_tokens=told.max_new_tokens, meter=self._meter
+            self._model,
+            self._heldout,
+            num_prompts=told.num_generated,
+            max_new_tokens=told.max_new_tokens,
+            meter=self._meter,
         )
         row: dict[str, Any] = {"step": step, "generated": written and written.to_dict()}
         if step:  # before the first, policy and reference are the same: every margin is zero
