@@ -1,6 +1,7 @@
 #include "lanes.h"
 
-#define HEADS 4 /* query heads of a group that look at their keys together */
+#define HEADS 4 /* query heads of a group that look at their keys together, */
+#define ROWS 4  /* and rows that do */
 
 /* ---- attention over a cache: rotate, write, then look back ---- */
 
@@ -54,84 +55,158 @@ INLINE void write_row(const attention *a, int64_t row, int64_t head, int bf16) {
   memcpy((char *)a->values + cell * width, value, size * width);
 }
 
-INLINE int64_t cell_of(const attention *a, int64_t row, int64_t step) {
-  int64_t span = a->ends[row] - a->begins[row];
-  return step < span ? a->begins[row] + step : a->more[a->more_at[row] + step - span];
+/* Sixteen products of a query with a key -> sixteen scores. Each is summed by halves, as `total`
+   does, but for all at once: what is left of two vectors moves into one. */
+INLINE lanes totals(lanes part[LANES]) {
+  const counts low8 = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23};
+  const counts low4 = {0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27};
+  const counts low2 = {0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29};
+  const counts low1 = {0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30};
+  const counts low[] = {low8, low4, low2, low1};
+  for (int step = 0, width = 8; width; step++, width /= 2)
+    for (int i = 0; i < width; i++)
+      part[i] = __builtin_shuffle(part[i], part[i + width], low[step]) +
+                __builtin_shuffle(part[i], part[i + width], low[step] + width);
+  return part[0];
 }
 
-/* `num` heads of one group read each key and value once. `num` and `chunks` are constants where this
-   is inlined, so that sums stay in registers; a head's own order of sums depends on neither. */
-INLINE void attend_heads(const attention *a, int64_t row, int64_t head, int num, float *scores,
-                         int chunks, int bf16) {
-  int64_t size = a->head_dim, kv_head = head / (a->num_heads / a->num_kv_heads);
-  int64_t base = a->slots[row] * a->slot_stride + kv_head * a->head_stride;
-  int64_t length = a->ends[row] - a->begins[row];
-  if (a->more) length += a->more_at[row + 1] - a->more_at[row];
-  int64_t width = bf16 ? 2 : 4, room = length + LANES;
-  lanes query[num][chunks], sum[num][chunks];
-  float most[num], inverse[num];
-  for (int h = 0; h < num; h++) {
-    float turned_query[size];
-    rotate((const char *)a->query + (row * a->query_stride + (head + h) * size) * width,
-           turned_query, size, a->cosine + row * size, a->sine + row * size, bf16);
-    for (int c = 0; c < chunks; c++) {
-      query[h][c] = load(turned_query, c * LANES, size - c * LANES, 0) * a->scale;
-      sum[h][c] = (lanes){0};
-    }
-    most[h] = -INFINITY;
-  }
-  for (int64_t step = 0; step < length; step++) {
-    int64_t cell = base + cell_of(a, row, step) * size;
-    lanes product[num];
-    for (int h = 0; h < num; h++) product[h] = (lanes){0};
-    for (int c = 0; c < chunks; c++) {
-      lanes key = load(a->keys, cell + c * LANES, size - c * LANES, bf16);
-      for (int h = 0; h < num; h++) product[h] += query[h][c] * key;
-    }
-    for (int h = 0; h < num; h++) {
-      float score = total(product[h]);
-      scores[h * room + step] = score;
-      most[h] = score > most[h] ? score : most[h];
-    }
-  }
-  for (int h = 0; h < num; h++) {
-    lanes mass = {0};
-    for (int64_t at = 0; at < length; at += LANES) {
-      lanes share = exponential(load(scores + h * room, at, length - at, 0) - most[h]);
-      store(scores + h * room, at, length - at, 0, share);
-      mass += load(scores + h * room, at, length - at, 0); /* zeros behind the end */
-    }
-    inverse[h] = 1.0f / total(mass);
-  }
-  for (int64_t step = 0; step < length; step++) {
-    int64_t cell = base + cell_of(a, row, step) * size;
-    for (int c = 0; c < chunks; c++) {
-      lanes value = load(a->values, cell + c * LANES, size - c * LANES, bf16);
-      for (int h = 0; h < num; h++) sum[h][c] += scores[h * room + step] * value;
-    }
-  }
-  for (int h = 0; h < num; h++)
+/* What one thread works with: `num` = rows times heads of a tile. */
+typedef struct {
+  float *block;   /* [LANES, chunks * LANES]: keys or values, as fp32 */
+  float *queries; /* [num, chunks * LANES]: turned and scaled */
+  float *sums;    /* [num, chunks * LANES] */
+  float *scores;  /* [num, room] */
+  int64_t room;
+} scratch;
+
+/* `num` cells side by side, or those that `list` names */
+INLINE void fetch(const void *cells, int64_t base, int64_t first, const int64_t *list, int64_t num,
+                  float *block, int64_t size, int chunks, int bf16) {
+  for (int64_t k = 0; k < num; k++) {
+    int64_t cell = base + (list ? list[k] : first + k) * size;
     for (int c = 0; c < chunks; c++)
-      store(a->out, (row * a->num_heads + head + h) * size + c * LANES, size - c * LANES, bf16,
-            sum[h][c] * inverse[h]);
+      store(block, (k * chunks + c) * LANES, LANES, 0,
+            load(cells, cell + c * LANES, size - c * LANES, bf16));
+  }
 }
 
-INLINE void attend_some(const attention *a, int64_t row, int64_t head, int num, float *scores,
-                        int chunks, int bf16) {
-  if (num == 4) attend_heads(a, row, head, 4, scores, chunks, bf16);
-  else if (num == 3) attend_heads(a, row, head, 3, scores, chunks, bf16);
-  else if (num == 2) attend_heads(a, row, head, 2, scores, chunks, bf16);
-  else attend_heads(a, row, head, 1, scores, chunks, bf16);
+INLINE void score(const float *query, const float *block, float *scores, int chunks) {
+  lanes product[LANES] = {{0}};
+  for (int c = 0; c < chunks; c++) {
+    lanes asked = load(query, c * LANES, LANES, 0);
+    for (int k = 0; k < LANES; k++)
+      product[k] += asked * load(block, (k * chunks + c) * LANES, LANES, 0);
+  }
+  store(scores, 0, LANES, 0, totals(product));
 }
 
-static void attend_any(const attention *a, int64_t row, int64_t head, int num, float *scores) {
-  int chunks = (int)((a->head_dim + LANES - 1) / LANES);
-  if (a->head_dim == 64 && a->bf16) attend_some(a, row, head, num, scores, 4, 1);
-  else if (a->head_dim == 64) attend_some(a, row, head, num, scores, 4, 0);
-  else if (a->head_dim == 128 && a->bf16) attend_some(a, row, head, num, scores, 8, 1);
-  else if (a->head_dim == 128) attend_some(a, row, head, num, scores, 8, 0);
-  else if (a->bf16) attend_some(a, row, head, num, scores, chunks, 1);
-  else attend_some(a, row, head, num, scores, chunks, 0);
+INLINE void gather(const float *scores, const float *block, int64_t num, float *sums, int chunks) {
+  for (int c = 0; c < chunks; c += 4) { /* as many sums as stay in registers */
+    lanes sum[4];
+    int some = chunks - c < 4 ? chunks - c : 4;
+    for (int i = 0; i < some; i++) sum[i] = load(sums, (c + i) * LANES, LANES, 0);
+    for (int64_t k = 0; k < num; k++)
+      for (int i = 0; i < some; i++)
+        sum[i] += scores[k] * load(block, (k * chunks + c + i) * LANES, LANES, 0);
+    for (int i = 0; i < some; i++) store(sums, (c + i) * LANES, LANES, 0, sum[i]);
+  }
+}
+
+/* Scores become shares, not yet divided by their sum, whose inverse is returned. */
+INLINE float share(float *scores, int64_t length) {
+  lanes high = (lanes){0} - INFINITY, mass = {0};
+  float most = -INFINITY;
+  int64_t at = 0;
+  for (; at + LANES <= length; at += LANES) {
+    lanes some = load(scores, at, LANES, 0);
+    high = choose(some > high, some, high);
+  }
+  for (int i = 0; i < LANES; i++) most = high[i] > most ? high[i] : most;
+  for (; at < length; at++) most = scores[at] > most ? scores[at] : most;
+  for (at = 0; at < length; at += LANES) {
+    store(scores, at, length - at, 0, exponential(load(scores, at, length - at, 0) - most));
+    mass += load(scores, at, length - at, 0); /* zeros behind the end */
+  }
+  return 1.0f / total(mass);
+}
+
+/* One pass over what the rows of a tile see: its keys where `values` is 0, else its values. They
+   share the cells from `begin` on, each up to its own end, and each has more of its own. */
+INLINE void look(const attention *a, int64_t row, int64_t num_rows, int64_t head, int64_t num_heads,
+                 scratch *s, int64_t size, int bf16, int values) {
+  int chunks = (int)((size + LANES - 1) / LANES);
+  int64_t kv_head = head / (a->num_heads / a->num_kv_heads), far = 0;
+  int64_t base = a->slots[row] * a->slot_stride + kv_head * a->head_stride, begin = a->begins[row];
+  const void *cells = values ? a->values : a->keys;
+  for (int64_t r = 0; r < num_rows; r++) far = a->ends[row + r] > far ? a->ends[row + r] : far;
+  for (int64_t at = begin; at < far; at += LANES) {
+    fetch(cells, base, at, NULL, far - at < LANES ? far - at : LANES, s->block, size, chunks, bf16);
+    for (int64_t r = 0; r < num_rows; r++) {
+      int64_t left = a->ends[row + r] - at;
+      for (int64_t h = 0; h < num_heads && left > 0; h++) {
+        int64_t i = r * num_heads + h, width = chunks * LANES;
+        float *scores = s->scores + i * s->room + at - begin;
+        if (!values) score(s->queries + i * width, s->block, scores, chunks);
+        else gather(scores, s->block, left < LANES ? left : LANES, s->sums + i * width, chunks);
+      }
+    }
+  }
+  for (int64_t r = 0; a->more && r < num_rows; r++) {
+    const int64_t *list = a->more + a->more_at[row + r];
+    int64_t num = a->more_at[row + r + 1] - a->more_at[row + r], span = a->ends[row + r] - begin;
+    for (int64_t at = 0; at < num; at += LANES) {
+      int64_t some = num - at < LANES ? num - at : LANES;
+      fetch(cells, base, 0, list + at, some, s->block, size, chunks, bf16);
+      for (int64_t h = 0; h < num_heads; h++) {
+        int64_t i = r * num_heads + h, width = chunks * LANES;
+        float *scores = s->scores + i * s->room + span + at;
+        if (!values) score(s->queries + i * width, s->block, scores, chunks);
+        else gather(scores, s->block, some, s->sums + i * width, chunks);
+      }
+    }
+  }
+}
+
+/* `num_heads` heads of one group, for rows that see the same cells but for their ends: each key and
+   value is read once. A head's own order of sums depends on none of this. */
+INLINE void attend_tile(const attention *a, int64_t row, int64_t num_rows, int64_t head,
+                        int64_t num_heads, scratch *s, int64_t size, int bf16) {
+  int chunks = (int)((size + LANES - 1) / LANES);
+  int64_t width = chunks * LANES, bytes = bf16 ? 2 : 4;
+  memset(s->sums, 0, num_rows * num_heads * width * sizeof(float));
+  for (int64_t i = 0; i < num_rows * num_heads; i++) {
+    int64_t r = row + i / num_heads, h = head + i % num_heads;
+    float turned_query[size];
+    rotate((const char *)a->query + (r * a->query_stride + h * size) * bytes, turned_query, size,
+           a->cosine + r * size, a->sine + r * size, bf16);
+    for (int c = 0; c < chunks; c++)
+      store(s->queries, i * width + c * LANES, LANES, 0,
+            load(turned_query, c * LANES, size - c * LANES, 0) * a->scale);
+  }
+  look(a, row, num_rows, head, num_heads, s, size, bf16, 0);
+  float inverse[num_rows * num_heads];
+  for (int64_t i = 0; i < num_rows * num_heads; i++) {
+    int64_t r = row + i / num_heads, length = a->ends[r] - a->begins[r];
+    if (a->more) length += a->more_at[r + 1] - a->more_at[r];
+    inverse[i] = share(s->scores + i * s->room, length);
+  }
+  look(a, row, num_rows, head, num_heads, s, size, bf16, 1);
+  for (int64_t i = 0; i < num_rows * num_heads; i++)
+    for (int c = 0; c < chunks; c++)
+      store(a->out, ((row + i / num_heads) * a->num_heads + head + i % num_heads) * size + c * LANES,
+            size - c * LANES, bf16, load(s->sums, i * width + c * LANES, LANES, 0) * inverse[i]);
+}
+
+/* Common sizes are constants: what is inlined then knows how long everything is. */
+static void attend_any(const attention *a, int64_t row, int64_t num_rows, int64_t head,
+                       int64_t num_heads, scratch *s) {
+  int64_t size = a->head_dim;
+  if (size == 64 && a->bf16) attend_tile(a, row, num_rows, head, num_heads, s, 64, 1);
+  else if (size == 64) attend_tile(a, row, num_rows, head, num_heads, s, 64, 0);
+  else if (size == 128 && a->bf16) attend_tile(a, row, num_rows, head, num_heads, s, 128, 1);
+  else if (size == 128) attend_tile(a, row, num_rows, head, num_heads, s, 128, 0);
+  else if (a->bf16) attend_tile(a, row, num_rows, head, num_heads, s, size, 1);
+  else attend_tile(a, row, num_rows, head, num_heads, s, size, 0);
 }
 
 static void write_any(const attention *a, int64_t row) {
@@ -141,37 +216,55 @@ static void write_any(const attention *a, int64_t row) {
   }
 }
 
+static int make_scratch(const attention *a, int64_t longest, scratch *s) {
+  int64_t width = (a->head_dim + LANES - 1) / LANES * LANES, num = ROWS * HEADS;
+  s->room = (longest / LANES + 2) * LANES; /* scores are written sixteen at a time */
+  int64_t bytes = (LANES * width + 2 * num * width + num * s->room) * (int64_t)sizeof(float);
+  s->block = aligned_alloc(64, bytes); /* else every load would touch two lines of the cache */
+  if (s->block) memset(s->block, 0, LANES * width * sizeof(float));
+  s->queries = s->block + LANES * width;
+  s->sums = s->queries + num * width;
+  s->scores = s->sums + num * width;
+  return s->block == NULL;
+}
+
 /* Returns 0, or 1 where there was no memory for the scores. */
 int burnish_attend(const attention *a) {
-  int64_t longest = 0, work = 0;
+  int64_t longest = 0, work = 0, num_tiles = 0, *tiles = malloc((a->num_rows + 1) * sizeof *tiles);
+  if (!tiles) return 1;
   for (int64_t row = 0; row < a->num_rows; row++) {
-    int64_t num = a->ends[row] - a->begins[row];
+    int64_t num = a->ends[row] - a->begins[row], first = num_tiles ? tiles[num_tiles - 1] : 0;
     if (a->more) num += a->more_at[row + 1] - a->more_at[row];
     longest = num > longest ? num : longest;
     work += num * a->num_heads * a->head_dim;
+    if (!row || row - first == ROWS || a->slots[row] != a->slots[first] ||
+        a->begins[row] != a->begins[first])
+      tiles[num_tiles++] = row;
   }
+  tiles[num_tiles] = a->num_rows;
   int threads = work > ALONE ? a->threads : 1, failed = 0;
   int few = a->num_rows * a->num_kv_heads * a->head_dim <= ALONE;
   int64_t group = a->num_heads / a->num_kv_heads, parts = (group + HEADS - 1) / HEADS;
   for (int64_t row = 0; few && row < a->num_rows; row++) write_any(a, row);
 #pragma omp parallel num_threads(threads) reduction(| : failed)
   {
-    float *scores = malloc(HEADS * (longest + LANES) * sizeof(float));
-    failed = scores == NULL;
+    scratch s;
+    failed = make_scratch(a, longest, &s);
     if (!few) {
 #pragma omp for schedule(static)
       for (int64_t row = 0; row < a->num_rows; row++) write_any(a, row);
     }
-#pragma omp for schedule(dynamic, 2) collapse(3)
-    for (int64_t row = 0; row < a->num_rows; row++)
+#pragma omp for schedule(dynamic) collapse(3)
+    for (int64_t tile = 0; tile < num_tiles; tile++)
       for (int64_t kv_head = 0; kv_head < a->num_kv_heads; kv_head++)
         for (int64_t part = 0; part < parts; part++) {
           int64_t left = group - part * HEADS;
           if (!failed)
-            attend_any(a, row, kv_head * group + part * HEADS, left < HEADS ? (int)left : HEADS,
-                       scores);
+            attend_any(a, tiles[tile], tiles[tile + 1] - tiles[tile],
+                       kv_head * group + part * HEADS, left < HEADS ? left : HEADS, &s);
         }
-    free(scores);
+    free(s.block);
   }
+  free(tiles);
   return failed;
 }

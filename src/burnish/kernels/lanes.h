@@ -27,15 +27,20 @@ typedef uint16_t halves __attribute__((vector_size(32)));
 
 /* ---- sixteen numbers at a time; fewer at the end of a row, the rest zero ---- */
 
+INLINE void copy(void *to, const void *from, int64_t left, int64_t width) {
+  if (__builtin_expect(left >= LANES, 1)) memcpy(to, from, LANES * width); /* one instruction */
+  else memcpy(to, from, left * width);
+}
+
 INLINE lanes load(const void *from, int64_t at, int64_t left, int bf16) {
   lanes out = {0};
   if (bf16) {
     halves half = {0};
-    memcpy(&half, (const uint16_t *)from + at, left < LANES ? 2 * left : 2 * LANES);
+    copy(&half, (const uint16_t *)from + at, left, 2);
     words wide = __builtin_convertvector(half, words) << 16;
     memcpy(&out, &wide, sizeof out);
   } else {
-    memcpy(&out, (const float *)from + at, left < LANES ? 4 * left : 4 * LANES);
+    copy(&out, (const float *)from + at, left, 4);
   }
   return out;
 }
@@ -48,9 +53,9 @@ INLINE void store(void *to, int64_t at, int64_t left, int bf16, lanes value) {
     words quiet = (bits >> 16) | 0x40;               /* NaN stays NaN */
     words is_nan = (words)((bits & 0x7fffffff) > 0x7f800000);
     halves half = __builtin_convertvector((even >> 16 & ~is_nan) | (quiet & is_nan), halves);
-    memcpy((uint16_t *)to + at, &half, left < LANES ? 2 * left : 2 * LANES);
+    copy((uint16_t *)to + at, &half, left, 2);
   } else {
-    memcpy((float *)to + at, &value, left < LANES ? 4 * left : 4 * LANES);
+    copy((float *)to + at, &value, left, 4);
   }
 }
 

@@ -117,13 +117,14 @@ class Places:
 
 def attend(
     rows: tuple[Tensor, Tensor, Tensor],
-    rotation: tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]],
+    rotation: tuple[Float[Tensor, "R D"], Float[Tensor, "R D"]],
     cells: Float[Tensor, "2 S K T D"],
     places: Places,
 ) -> Float[Tensor, "N H D"]:
     """Rotate, write keys and values into the cells of a layer, and attend; scale 1/sqrt(D).
 
     `rows` are query, key and value, `[N heads D]` each, heads contiguous; `rotation` is fp32.
+    Rotation and places may be those of more rows: the first N count.
     All rows are written before any looks back.
     Source: ours. Oracle: tests/kernels/test_ops.py::test_attention_equals_definition
     """
