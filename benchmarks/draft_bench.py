@@ -2,12 +2,20 @@
 
 Spec-Bench prompts, stratified over its six tasks, greedy, batch 1, prefill included, one process.
 On each prompt all arms take their turn; every measured cell is kept in `--cells`, so a run that
-was cut off goes on. Arms that cannot run here are named as such in the result.
+was cut off goes on. Arms that cannot run here are named as such in the result. With `--predict N`
+the planner says beforehand what it expects, from N other prompts.
+
+bf16, about 25 minutes on two quiet cores; then the other formats with fewer arms (same cells):
+    draft_bench.py --prompts question.jsonl --cells cells.jsonl --predict 12
+    draft_bench.py --prompts question.jsonl --cells cells.jsonl --precisions int8 int4 \
+        --drafters ngram firp+ngram --transformers --limit 30 --name draft_bench_int
 """
 
 import argparse
 import importlib.util
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +33,13 @@ from burnish.draft.bench import (
     stratified,
     summarise,
 )
+from burnish.draft.cost import open_workbench
+from burnish.draft.plan import predicted, price, statistics_for
+from burnish.draft.ways import way_of
 from burnish.models.load import Model, load_model
 
-SPECS = {"ngram": "ngram", "medusa": "medusa", "firp": "firp", "firp+ngram": "firp:ngram=4"}
+CONTEXT_TOKENS = 384  # about the middle of Spec-Bench's texts
+SPECS = {"ngram": "ngram", "medusa": "medusa", "firp": "firp", "firp+ngram": "firp:ngram=6"}
 
 
 def theirs(network: Any, model: Model, **settings: Any) -> Arm:
@@ -77,11 +89,24 @@ def llama_cpp(path: Path, model: Model) -> Arm:
     return arm
 
 
-def our_arms(precision: str, specs: Mapping[str, str]) -> tuple[Model, dict[str, Arm]]:
+def our_arms(model: Model, precision: str, specs: Mapping[str, str]) -> dict[str, Arm]:
     """Plain decoding and drafters at one precision, with the precision in their names."""
-    model = load_model("smollm2-135m", precision=precision, device="cpu")
-    arms = make_arms(model, specs)
-    return model, {f"{name} {precision}": arm for name, arm in arms.items()}
+    return {f"{name} {precision}": arm for name, arm in make_arms(model, specs).items()}
+
+
+def predictions(model: Model, specs: Mapping[str, str], prompts: Sequence[str]) -> dict[str, Any]:
+    """What the planner expects of each drafter, on prompts that are not measured here."""
+    maps, ranks = statistics_for(model, "", prompts)
+    ways = {name: way_of(spec, maps) for name, spec in specs.items()}
+    known = {name: way for name, way in ways.items() if way is not None}
+    bench = open_workbench(model, context_tokens=CONTEXT_TOKENS)
+    priced = price(bench, list(known.values()), maps, ranks, repeats=15)
+    found = {}
+    for name, way in known.items():
+        option, plain_s = priced[way.spec]
+        speedup = predicted(ranks, way, plain_s / option.step_s)
+        found[name] = asdict(option) | {"speedup": speedup.to_dict(), "plain_step_s": plain_s}
+    return found
 
 
 def their_arms(model: Model, wanted: Sequence[str]) -> dict[str, Arm]:
@@ -106,48 +131,83 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=60)
     parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--precisions", nargs="*", default=["bf16"])
-    parser.add_argument("--transformers", nargs="*", default=["bf16"])
+    parser.add_argument("--drafters", nargs="*", default=list(SPECS), help="NAME or NAME=SPEC")
+    parser.add_argument("--transformers", nargs="*", default=["bf16"], help="bf16, fp32 or nothing")
     parser.add_argument("--gguf", type=Path)
-    parser.add_argument("--spec", action="append", default=[], help="NAME=SPEC, more drafters")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no prompt after these")
+    parser.add_argument("--predict", type=int, default=0, help="prompts for the planner's say")
     parser.add_argument("--cells", type=Path, required=True, help="log of measured cells (.jsonl)")
     parser.add_argument("--name", default="draft_bench")
     options = parser.parse_args()
-    specs = SPECS | dict(given.split("=", 1) for given in options.spec)
+    begun = time.monotonic()
+    specs = {
+        name: spec or SPECS[name] for name, _, spec in (d.partition("=") for d in options.drafters)
+    }
+    prompts = stratified(options.prompts, 0)
+    asked = prompts[options.limit :][: options.predict]
     arms: dict[str, Arm] = {}
+    predicted_by: dict[str, Any] = {}
     for precision in options.precisions:
-        model, own = our_arms(precision, specs)
-        arms |= own
+        model = load_model("smollm2-135m", precision=precision, device="cpu")
+        arms |= our_arms(model, precision, specs)
+        if asked:
+            predicted_by[precision] = predictions(model, specs, asked)
     arms |= their_arms(model, options.transformers)
     missing = {}
     if options.gguf and importlib.util.find_spec("llama_cpp"):
         arms["llama.cpp Q4_1"] = llama_cpp(options.gguf, model)
     elif options.gguf:
         missing["llama.cpp Q4_1"] = "llama-cpp-python is not installed"
-    prompts = stratified(options.prompts, options.limit)
-    requests = requests_for(model, prompts, Sampling(max_new_tokens=options.new_tokens))
+    sampling = Sampling(max_new_tokens=options.new_tokens)
+    requests = requests_for(model, prompts[: options.limit], sampling)
     with torch.inference_mode():
-        cells = run_cells(arms, requests, options.cells)
-    results = table(cells, options.precisions)
+        cells = run_cells(
+            arms,
+            requests,
+            options.cells,
+            enough=lambda: time.monotonic() - begun > options.minutes * 60,
+        )
+    results = table(cells, options.precisions, predicted_by)
     results |= {"num_prompts": len(requests), "specs": specs, "not_measured": missing}
     save(options.name, results)
 
 
-def table(cells: Sequence[Cell], precisions: Sequence[str]) -> dict[str, Any]:
+def table(
+    cells: Sequence[Cell], precisions: Sequence[str], predicted_by: Mapping[str, Any]
+) -> dict[str, Any]:
     """Each precision against its plain loop; everything against transformers' bf16 generate."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"predicted": predicted_by}
     for precision in precisions:
         own = [cell for cell in cells if cell.arm.endswith(f" {precision}")]
         own = [cell for cell in own if not cell.arm.startswith("transformers")]
         found[precision] = summarise(own, f"plain {precision}", f"prefill {precision}")
+        for name, arm in found[precision].items():
+            say(name, arm, predicted_by.get(precision, {}).get(name.rpartition(" ")[0]))
     if any(cell.arm == "transformers bf16" for cell in cells):
         others = [cell for cell in cells if not cell.arm.startswith("prefill")]
         found["against_transformers_bf16"] = summarise(others, "transformers bf16")
+        print("against transformers' bf16 generate:")
+        for name, arm in found["against_transformers_bf16"].items():
+            say(name, arm, None)
     loads = [cell.load for cell in cells]
     found["load"] = {"mean": sum(loads) / len(loads), "most": max(loads)}
-    for name, arm in found.get("against_transformers_bf16", found[precisions[0]]).items():
-        rate, gain = arm["tokens_per_s"]["value"], arm["speedup"]["value"]
-        print(f"{name:28} {rate:7.1f} tokens/s {gain:6.2f}x {arm['tokens_per_step']['value']:.2f}")
     return found
+
+
+def say(name: str, arm: Mapping[str, Any], prediction: Mapping[str, Any] | None) -> None:
+    """One line of the table."""
+    gain, same, rate = arm["speedup"], arm["identical"], arm["tokens_per_s"]["value"]
+    line = f"{name:26} {rate:6.1f} tokens/s {gain['value']:5.2f}x "
+    line += (
+        f"[{gain['low']:.2f}, {gain['high']:.2f}] {arm['tokens_per_step']['value']:.2f} a step, "
+    )
+    line += f"identical {same['value']:.0%} of {same['n']}"
+    if "decode_speedup" in arm:
+        line += f"; after the prefill {arm['decode_speedup']['value']:.2f}x"
+    if prediction is not None:
+        steps, speedup = prediction["tokens_per_pass"], prediction["speedup"]["value"]
+        line += f", predicted {speedup:.2f}x at {steps:.2f} a step"
+    print(line)
 
 
 if __name__ == "__main__":

@@ -113,6 +113,20 @@ def test_generate(burnish: Burnish, tiny_folder: Any, tiny_model: Any) -> None:
     assert plain.out == found["text"] + "\n" and "7 tokens, " in plain.err
 
 
+def test_generate_with_drafts_is_the_same_text(burnish: Burnish, tiny_folder: Any) -> None:
+    words = ("generate", tiny_folder("llama"), "the abc the abc", "--max-new-tokens", 30)
+    words = (*words, "--precision", "fp32", "--json")
+    for given in (("--greedy",), ("--seed", 5, "--temperature", 1.0, "--top-p", 0.9)):
+        plain = burnish(*words, *given).json
+        done = burnish(*words, *given, "--draft", "ngram:min_match=1")
+        assert (done.json["text"], done.status, done.err) == (plain["text"], 0, "")
+        assert done.json.keys() == plain.keys()
+        assert done.json["tokens"] == plain["tokens"]
+    auto = burnish(*words, "--draft", "auto")
+    assert auto.json["text"] == burnish(*words).json["text"]
+    assert auto.err.startswith("draft: no drafter was trained for this model")
+
+
 def test_generate_reads_standard_input(
     burnish: Burnish, tiny_folder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

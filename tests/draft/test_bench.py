@@ -85,6 +85,16 @@ def test_measured_cells_are_kept(
     assert len(calls) == again
 
 
+def test_enough_ends_between_prompts(tiny_model: Any, tmp_path: Path) -> None:
+    """Every prompt that was begun is measured by all arms, and a later call does the rest."""
+    model, log = tiny_model("llama"), tmp_path / "cells.jsonl"
+    requests = requests_for(model, ["one", "two", "three"], Sampling(max_new_tokens=2))
+    arms, asked = make_arms(model, {"ngram": "ngram"}), iter([False, False, True])
+    some = run_cells(arms, requests, log, enough=lambda: next(asked))
+    assert len(some) == 2 * len(arms)
+    assert len(run_cells(arms, requests, log)) == 3 * len(arms)
+
+
 def test_arms_agree_on_a_tiny_model(tiny_model: Any, tmp_path: Path) -> None:
     model = tiny_model("llama")
     arms = make_arms(model, {"ngram": "ngram", "constant": "constant"})

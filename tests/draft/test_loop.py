@@ -16,7 +16,7 @@ from burnish.base.meter import Meter
 from burnish.contracts.drafter import Anchor, Draft
 from burnish.contracts.generation import Request, Sampling
 from burnish.draft import drafters
-from burnish.draft.loop import _DraftedLoop, generate_drafted
+from burnish.draft.loop import DraftedLoop, generate_drafted
 from burnish.engine.generate import generate
 
 MIXED = (
@@ -185,12 +185,12 @@ def test_finished_texts_are_told_at_once(tiny_model: Any, requests_of: Any) -> N
 
 def spoil_follow(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     """Let the loop see drafts through `change` while it follows them."""
-    exact = _DraftedLoop._follow
+    exact = DraftedLoop._follow
 
     def spoilt(self: Any, drafts: Sequence[Draft], passed: Any) -> Any:
         return exact(self, [change(draft) for draft in drafts], passed)
 
-    monkeypatch.setattr(_DraftedLoop, "_follow", spoilt)
+    monkeypatch.setattr(DraftedLoop, "_follow", spoilt)
 
 
 def test_planted_acceptance_of_a_sibling(
@@ -266,7 +266,7 @@ def test_sampled_strings_have_their_probabilities(tiny_model: Any) -> None:
 
 def test_planted_drafts_taken_when_likely(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Taking the first child instead of the drawn token shifts the frequencies."""
-    from burnish.draft import loop as loop_module
+    from burnish.engine import loop as loop_module
 
     exact, turn = loop_module.next_tokens, itertools.count()
 

@@ -13,6 +13,7 @@ from burnish.base.errors import SettingError
 from burnish.base.meter import Meter
 from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.engine import generate as generate_module
+from burnish.engine import loop as loop_module
 from burnish.engine.generate import generate
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
@@ -163,14 +164,14 @@ def test_shared_prefix_changes_no_text(
 def test_planted_prefix_longer_than_shared(
     tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate_module, "_shared_prefix", lambda prompts: prompts[0][:31])
+    monkeypatch.setattr(loop_module, "_shared_prefix", lambda prompts: prompts[0][:31])
     with pytest.raises(AssertionError):
         check_shared_prefix(generate, tiny_model("llama"), tiny_reference("llama"))
 
 
 def test_prefix_leaves_large_pieces() -> None:
     """Every piece has sixteen rows or more, so that its bits are those of the whole prompt."""
-    shared = generate_module._shared_prefix
+    shared = loop_module._shared_prefix
     head = tuple(range(20))
     tails = [tuple(range(100 * i, 100 * i + n)) for i, n in ((1, 16), (2, 40))]
     assert shared([head + tails[0], head + tails[1]]) == head
@@ -329,8 +330,8 @@ def test_penalty_sees_prompt_and_text(script: Script, monkeypatch: pytest.Monkey
         seen.append(set(mask[0].nonzero()[:, 0].tolist()))
         return exact(logits, settings, positions, mask)
 
-    exact = generate_module.next_tokens
-    monkeypatch.setattr(generate_module, "next_tokens", watched)
+    exact = loop_module.next_tokens
+    monkeypatch.setattr(loop_module, "next_tokens", watched)
     script.one([50, 51, EOS], repetition_penalty=1.1)
     assert seen == [{3, 4}, {3, 4, 50}, {3, 4, 50, 51}]
 

@@ -73,6 +73,8 @@ def train(
 def plan(
     model: ModelArgument = "smollm2-135m",
     weights: Weights = "",
+    prompts: Annotated[str, typer.Option(help="Measure acceptance on these (.jsonl), here.")] = "",
+    limit: Annotated[int, typer.Option(help="Prompts of the file to answer; 0: all.")] = 16,
     precision: Precision = "auto",
     batch: Annotated[int, typer.Option(help="Texts decoded together.")] = 1,
     context: Annotated[int, typer.Option(help="Tokens before the measured steps.")] = 256,
@@ -81,14 +83,22 @@ def plan(
 ) -> None:
     """Measure steps here, and say whether drafting pays for MODEL, and how.
 
+    Without --prompts acceptance is that of the answers held out when the drafter was trained.
     Exit status 1: plain decoding is as fast, or an alarm was raised.
     """
+    from burnish.draft.bench import stratified
     from burnish.draft.plan import plan_drafts
     from burnish.models.load import load_model
 
+    some = stratified(Path(prompts), limit) if prompts else []
     network = load_model(model, precision=precision)
     found = plan_drafts(
-        network, weights=weights, batch_size=batch, context_tokens=context, repeats=repeats
+        network,
+        weights=weights,
+        prompts=some,
+        batch_size=batch,
+        context_tokens=context,
+        repeats=repeats,
     )
     if as_json:
         print_json({"model": model, "precision": precision, **found.to_dict()})
@@ -165,11 +175,13 @@ def _print_plan(found: Any, model: str) -> None:
     rows = [
         [option.spec, f"{option.step_s * 1e3:.1f}", f"{option.tokens_per_pass:.2f}",
          f"{option.speedup:.2f}x"]
-        for option in found.options[:8]
+        for option in found.options
+        if not option.rough
     ]  # fmt: skip
     rows.append(["plain", f"{found.plain_step_s * 1e3:.1f}", "1.00", "1.00x"])
     print(table_as_text(["way", "ms a step", "tokens a step", "predicted"], rows))
-    print(f"probe: {found.probe_tokens_per_pass:.2f} tokens a step, decoded here and now")
+    if found.probe_tokens_per_pass is not None:
+        print(f"probe: {found.probe_tokens_per_pass:.2f} tokens a step, decoded here and now")
     for alarm in found.alarms:
         print(f"alarm: {alarm}", file=sys.stderr)
     print(found.sentence())

@@ -20,6 +20,9 @@ Temperature = Annotated[float, typer.Option(help="Higher is more varied.")]
 TopP = Annotated[float, typer.Option("--top-p", help="Keep the likeliest tokens of this mass.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same text.")]
 Stop = Annotated[list[str], typer.Option("--stop", help="End before this text; may be repeated.")]
+Draft = Annotated[
+    str, typer.Option(help="plain, auto, firp, ngram, medusa or a full spec; the text is the same.")
+]
 Chat = Annotated[bool, typer.Option("--chat", help="Put the prompt into the chat template.")]
 
 
@@ -34,10 +37,14 @@ def generate(
     seed: Seed = 0,
     stop: Stop = [],  # noqa: B006 - typer copies it
     chat: Chat = False,
+    draft: Draft = "plain",
     precision: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Continue PROMPT with MODEL; prints the text, tokens per second and passes."""
+    """Continue PROMPT with MODEL; prints the text, tokens per second and passes.
+
+    With --draft several tokens come out of a pass; auto measures first whether that pays here.
+    """
     from burnish.base.errors import SettingError
     from burnish.contracts.generation import Sampling
     from burnish.recipes.answers import open_writer
@@ -52,7 +59,7 @@ def generate(
     text = sys.stdin.read() if prompt == "-" else prompt
     if not text.strip():
         raise SettingError("prompt", text, "must not be empty", remedy="Write a few words")
-    writer = open_writer(model, precision=precision)
+    writer = open_writer(model, precision=precision, draft=draft)
     started = time.perf_counter()
     if chat:
         done = writer.chat([{"role": "user", "content": text}], sampling)

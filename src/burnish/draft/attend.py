@@ -20,6 +20,7 @@ def tree_attend(
 ) -> Attend:
     """Attention for the rows of a layout behind the texts in slots 0, 1, ...
 
+    It may be called with the first rows of the layout only, where those see no later one.
     With the compiled kernel a node has the bits that it would have as the newest row of a plain
     text; without it that holds for chains, and branches agree to rounding.
     Source: ours. Oracle: tests/draft/test_attend.py::test_tree_equals_separate_steps
@@ -43,7 +44,7 @@ class BranchAttend:
     ) -> None:
         self._windows = windows
         before = starts[layout.text_of_row]
-        more = layout.seen + before.repeat_interleave(layout.seen_at.diff())
+        more = layout.seen + starts[layout.text_of_seen]
         self._attends = {
             window: PlacedAttend(
                 cache.cells,
@@ -116,18 +117,20 @@ class MaskedAttend:
         value: Float[Tensor, "N K D"],
     ) -> Float[Tensor, "N H D"]:
         """Attention output of every row; writes keys and values into the cache."""
-        query, key = rotate(query, self._rotation), rotate(key, self._rotation)
+        num = len(query)
+        cosine, sine = self._rotation
+        rotation = (cosine[:num], sine[:num])
+        query, key = rotate(query, rotation), rotate(key, rotation)
         keys, values = self._cells[layer]
-        texts = self._layout.text_of_row
-        keys[texts, :, self._at], values[texts, :, self._at] = key, value
+        texts, at = self._layout.text_of_row[:num], self._at[:num]
+        keys[texts, :, at], values[texts, :, at] = key, value
         seen = (cells[:, :, : self._longest] for cells in (keys, values))
         many = (
-            cells[:1].expand(len(query), -1, -1, -1) if self._single else cells[texts]
-            for cells in seen
+            cells[:1].expand(num, -1, -1, -1) if self._single else cells[texts] for cells in seen
         )
         out = F.scaled_dot_product_attention(
             query.unflatten(1, (keys.shape[1], -1)),
             *many,
-            attn_mask=self._masks[self._windows[layer]],
+            attn_mask=self._masks[self._windows[layer]][:num],
         )
         return out.flatten(1, 2)

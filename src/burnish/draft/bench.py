@@ -16,17 +16,18 @@ from burnish.base.rng import stream
 from burnish.base.stats import Estimate, bootstrap, wilson
 from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.data.chat import render_prompt
+from burnish.draft.cost import PLAIN
 from burnish.draft.distil import read_prompts
 from burnish.draft.loop import generate_drafted, make_ready
 from burnish.engine.generate import generate
 from burnish.models.load import Model
 
-PLAIN, PREFILL = "plain", "prefill"
+PREFILL = "prefill"
 ARMS: Mapping[str, str] = {
     "ngram": "ngram",
     "medusa": "medusa",
     "firp": "firp",
-    "firp+ngram": "firp:ngram=4",
+    "firp+ngram": "firp:ngram=6",
 }
 # ten prompts each: Spec-Bench counts them as one task
 MT_BENCH = (
@@ -104,11 +105,17 @@ def make_arms(model: Model, specs: Mapping[str, str]) -> dict[str, Arm]:
 
 
 def run_cells(
-    arms: Mapping[str, Arm], requests: Sequence[Request], log_path: Path, *, repeats: int = 1
+    arms: Mapping[str, Arm],
+    requests: Sequence[Request],
+    log_path: Path,
+    *,
+    repeats: int = 1,
+    enough: Callable[[], bool] = lambda: False,
 ) -> list[Cell]:
     """Every arm on every prompt, in turns; what the log holds is not measured again.
 
-    The first arm's first prompt is run once before anything counts.
+    Every arm runs the first prompt once before anything counts. `enough` is asked before each
+    prompt; where it says so, the prompts that are left stay unmeasured.
     Source: ours. Oracle: tests/draft/test_bench.py::test_measured_cells_are_kept
     """
     total = len(arms) * len(requests) * repeats
@@ -116,6 +123,8 @@ def run_cells(
         done = {(row["prompt"], row["arm"], row["repeat"]): Cell(**row) for row in log.read()}
         names, fresh = list(arms), True
         for index, request in enumerate(requests):
+            if enough():
+                break
             for repeat in range(repeats):
                 turn = (index + repeat) % len(names)
                 for name in names[turn:] + names[:turn]:

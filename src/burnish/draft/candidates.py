@@ -1,5 +1,6 @@
 """From candidates at each depth to a draft, and chains merged into it."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -45,12 +46,15 @@ def lookup(tokens: Sequence[int], num_tokens: int, *, max_match: int, min_match:
     Departure: the last occurrence, not the first, and periods are unrolled.
     Oracle: tests/draft/test_candidates.py::test_lookup_equals_brute_force
     """
-    length = len(tokens)
+    length, found = len(tokens), array("I", tokens)
+    text, width = found.tobytes(), found.itemsize
     for size in range(min(max_match, length - 1), min_match - 1, -1):
-        end = tuple(tokens[length - size :])
-        last = end[-1]
-        for start in range(length - size - 1, -1, -1):
-            if tokens[start + size - 1] == last and tuple(tokens[start : start + size]) == end:
-                period = length - start - size
-                return [tokens[start + size + i % period] for i in range(num_tokens)]
+        end = text[(length - size) * width :]
+        at = text.rfind(end, 0, (length - 1) * width)
+        while at > 0 and at % width:  # a match across the bytes of two tokens
+            at = text.rfind(end, 0, at + len(end) - 1)
+        if at >= 0:
+            start = at // width
+            period = length - start - size
+            return [tokens[start + size + i % period] for i in range(num_tokens)]
     return []

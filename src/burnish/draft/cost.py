@@ -2,16 +2,30 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from torch import Tensor
+
 from burnish.contracts.drafter import Anchor, Draft, Riders
+from burnish.contracts.generation import Sampling
+from burnish.draft.candidates import draft_of
 from burnish.draft.loop import Ready
 from burnish.draft.passes import Passes
+from burnish.draft.tree import chain
+from burnish.draft.ways import Way
+from burnish.engine.sample import next_tokens
 from burnish.engine.session import DecoderSession, open_session
 from burnish.models.load import Model
 
-ROOM_TOKENS = 128  # behind the context, for the largest draft with its pseudo states
+PLAIN = "plain"
+ROOM_TOKENS = 192  # behind the context, for the largest draft with its pseudo states
+
+
+def step_name(spec: str, chained: bool) -> str:
+    """What a drafter's step is called."""
+    return f"{spec} with a chain" if chained else spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +43,24 @@ class Workbench:
 
     def plain(self) -> None:
         """One plain decode step, to the tokens."""
-        self.session.step([7] * self.batch_size).argmax(-1).tolist()
+        self._draw(self.session.step([7] * self.batch_size))
         self.reset()
+
+    def bare(self, num_nodes: int) -> Callable[[], None]:
+        """A step over a chain of nodes for every text, without drafting: the least it can cost."""
+        passes = Passes(self.model.network, self.session.cache, None)
+        ranks = [[token] for token in range(8, 7 + num_nodes)]
+        drafts = [draft_of(7, chain(num_nodes - 1), ranks)] * self.batch_size
+
+        def step() -> None:
+            passed = passes.verify(drafts)
+            self._draw(passed.logits[passed.begins])
+
+        return step
+
+    def _draw(self, logits: Tensor) -> None:
+        """Greedy tokens, as the decode loop draws them."""
+        next_tokens(logits, [Sampling()] * len(logits), [0] * len(logits))
 
     def drafted(self, ready: Ready, draft: Draft) -> Callable[[], None]:
         """A step that verifies a draft of every text, accepts its root, and drafts again."""
@@ -40,7 +70,7 @@ class Workbench:
 
         def step() -> None:
             passed = passes.verify([draft] * self.batch_size)
-            passed.logits[passed.begins].argmax(-1).tolist()
+            self._draw(passed.logits[passed.begins])
             for slot in texts:
                 passes.commit(slot, draft, [0])
             pseudo = None if passed.pseudo is None else passed.pseudo[passed.begins]
@@ -49,7 +79,7 @@ class Workbench:
                 pseudo = passes.guess(roots, [9] * self.batch_size)
             anchors = [
                 Anchor(
-                    tokens=draft.tokens,
+                    tokens=range(self.context_tokens),
                     final=passed.final[passed.begins[slot]],
                     pseudo=None if pseudo is None else pseudo[slot],
                 )
@@ -59,6 +89,34 @@ class Workbench:
             self.reset()
 
         return step
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowCosts:
+    """T(n): seconds of a pass over n nodes of every text, without pseudo states and proposals."""
+
+    plain_s: float
+    num_nodes: tuple[int, ...]
+    seconds: tuple[float, ...]
+
+    def at(self, num_nodes: float) -> float:
+        """Between measured counts the straight line."""
+        return float(np.interp(num_nodes, self.num_nodes, self.seconds))
+
+    def way(self, way: Way, *, chained: bool, entry_frac: float) -> float:
+        """About what a drafted step takes whose pseudo states enter at that part of the layers."""
+        nodes, above = way.tree.num_nodes + chained * way.ngram, 1 - entry_frac
+        if way.passes == "two":
+            return self.at(nodes) + above * self.at(way.offsets)
+        return entry_frac * self.at(nodes) + above * self.at(nodes * (1 + way.offsets))
+
+
+def measure_rows(bench: Workbench, counts: Sequence[int], *, repeats: int) -> RowCosts:
+    """Time passes over these numbers of nodes, and the plain step, in turns."""
+    steps = {PLAIN: bench.plain} | {f"{n} nodes": bench.bare(n) for n in counts}
+    times = time_steps(steps, repeats=repeats)
+    plain_s, *seconds = times.values()
+    return RowCosts(plain_s=plain_s, num_nodes=tuple(counts), seconds=tuple(seconds))
 
 
 def open_workbench(model: Model, *, context_tokens: int = 256, batch_size: int = 1) -> Workbench:

@@ -32,7 +32,7 @@ class Layout:
     Rows are the nodes of all texts, text by text, then the pseudo states of offset 1 of all nodes,
     then those of offset 2 ... Row i sees its text and the cells
     `seen[seen_at[i]:seen_at[i + 1]]`, in the order of their positions, itself last; `reach` says
-    how many positions before the row each of them stands.
+    how many positions before the row each of them stands, and `text_of_seen` whose text it is.
     """
 
     num_cells: int  # that the largest text needs behind its end
@@ -42,6 +42,7 @@ class Layout:
     seen: Int[Tensor, " S"]
     reach: Int[Tensor, " S"]
     seen_at: Int[Tensor, " R"]
+    text_of_seen: Int[Tensor, " S"]
 
     def to(self, device: torch.device) -> "Layout":
         """The same layout with its tensors on a device."""
@@ -69,15 +70,16 @@ class _Rows:
 
     def layout(self) -> Layout:
         """All rows as tensors."""
-        ends = torch.tensor([0, *map(len, self.seen)]).cumsum(0)
+        ends, texts = torch.tensor([0, *map(len, self.seen)]).cumsum(0), torch.tensor(self.texts)
         return Layout(
             num_cells=max(self.cells) + 1,
-            text_of_row=torch.tensor(self.texts),
+            text_of_row=texts,
             position_of_row=torch.tensor(self.positions),
             cell_of_row=torch.tensor(self.cells),
             seen=torch.tensor([cell for cells in self.seen for cell in cells]),
             reach=torch.tensor(self.reach),
             seen_at=ends,
+            text_of_seen=texts.repeat_interleave(ends.diff()),
         )
 
 

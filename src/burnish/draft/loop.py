@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from burnish.base.errors import ModelError, SettingError
+from burnish.base.errors import ModelError
 from burnish.base.meter import Meter
 from burnish.contracts.drafter import Anchor, Draft, Drafter, Proposer
-from burnish.contracts.generation import Completion, Request
+from burnish.contracts.generation import Completion, Finish, Request
 from burnish.draft import drafters
 from burnish.draft.passes import Passed, Passes
-from burnish.engine.generate import OnDone, _check_room, _Loop, _Row
-from burnish.engine.sample import next_tokens
+from burnish.engine.generate import check_requests
+from burnish.engine.loop import Loop, OnDone, Row
 from burnish.engine.session import DecoderSession, open_session
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
@@ -38,25 +37,20 @@ def generate_drafted(
     if not isinstance(model.network, Decoder):
         rule, remedy = "cannot be decoded with drafts", "Generate without --draft"
         raise ModelError("model", model.spec, rule, remedy=remedy)
-    if batch_size < 1:
-        raise SettingError("batch_size", batch_size, "must be at least 1", remedy="16 is usual")
+    longest = check_requests(model, requests, batch_size)
     method = drafters.parse(drafter) if isinstance(drafter, str) else drafter
-    for request in requests:
-        _check_room(request, model.max_position)
     if not requests:
         return []
     proposer = method.begin(model)
-    longest = max(len(r.prompt) + r.sampling.max_new_tokens for r in requests)
     num_slots = min(batch_size, len(requests))
     num_offsets = proposer.riders.num_offsets if proposer.riders else 0
     room = proposer.num_nodes * (1 + num_offsets) + num_offsets
     session = open_session(model, num_slots=num_slots, capacity_tokens=longest + room)
     assert isinstance(session, DecoderSession)
-    loop = _DraftedLoop(model, session, num_slots, requests, meter or Meter(), on_done)
+    loop = DraftedLoop(model, session, num_slots, requests, meter=meter, on_done=on_done)
     loop.proposer = proposer
     loop.passes = Passes(model.network, session.cache, proposer.riders)
-    done = loop.run()
-    return [done[index] for index in range(len(requests))]
+    return loop.run()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,67 +70,63 @@ def make_ready(drafter: Drafter | str, model: Model) -> Ready:
     return Ready(proposer=method.begin(model))
 
 
-class _DraftedLoop(_Loop):
+class DraftedLoop(Loop):
     """The engine's loop with another step: verify a draft of every text, then propose again."""
 
     proposer: Proposer
     passes: Passes
 
-    def run(self) -> dict[int, Completion]:
-        """Until every request has ended."""
+    def run(self) -> list[Completion]:
+        """Until every request has ended, in their order."""
         self._drafts: dict[int, Draft] = {}
-        while self._queue or self._rows:
-            if self._queue and len(self._rows) <= self._num_slots * 3 // 4:
-                self._admit()
-            if self._rows:
-                self._draft_step()
-        return self._done
+        return super().run()
 
-    def _draft_step(self) -> None:
-        missing = [row for row in self._rows if row.index not in self._drafts]
+    def step(self) -> None:
+        """One verifying pass: one token for every row, and one more for each right draft."""
+        missing = [row for row in self.rows if row.index not in self._drafts]
         if missing:
-            anchors = [Anchor(tokens=_tokens(row)) for row in missing]
+            anchors = [Anchor(tokens=row.whole) for row in missing]
             self._keep(missing, self.proposer.propose(anchors))
-        drafts = [self._drafts.pop(row.index) for row in self._rows]
+        drafts = [self._drafts.pop(row.index) for row in self.rows]
         passed = self.passes.verify(drafts)
-        self._meter.add("passes", 1)
+        self.meter.add("passes", 1)
         paths, ended = self._follow(drafts, passed)
         for slot, (draft, path) in enumerate(zip(drafts, paths, strict=True)):
             self.passes.commit(slot, draft, path)
-            self._rows[slot].num_passes += 1
+            self.rows[slot].num_passes += 1
         last = [begin + path[-1] for begin, path in zip(passed.begins, paths, strict=True)]
         self._propose(passed, last, ended)
         for slot in reversed(range(len(ended))):
-            if ended[slot]:
-                self._retire(slot, ended[slot])
+            if finish := ended[slot]:
+                self.retire(slot, finish)
 
-    def _follow(self, drafts: Sequence[Draft], passed: Passed) -> tuple[list[list[int]], list[Any]]:
+    def _follow(
+        self, drafts: Sequence[Draft], passed: Passed
+    ) -> tuple[list[list[int]], list[Finish | None]]:
         """Walk down each draft as far as the model's own tokens agree; nodes, and how texts end.
 
         Source: ours (sample match): the token of a node is drawn as plain decoding draws it.
         Oracle: tests/draft/test_loop.py::test_sampled_strings_have_their_probabilities
         """
         paths: list[list[int]] = [[0] for _ in drafts]
-        ended: list[Any] = [None] * len(drafts)
+        ended: list[Finish | None] = [None] * len(drafts)
         going = list(range(len(drafts)))
         while going:
-            rows = [self._rows[slot] for slot in going]
+            rows = [self.rows[slot] for slot in going]
             logits = passed.logits[[passed.begins[slot] + paths[slot][-1] for slot in going]]
-            settings = [row.request.sampling for row in rows]
-            positions = [len(row.tokens) for row in rows]
-            tokens = next_tokens(logits, settings, positions, self._seen(rows, logits))
-            self._meter.add("generated", len(rows))
-            still = []
-            for slot, row, token in zip(going, rows, tokens, strict=True):
-                ended[slot] = row.add(token, self._model.eos_ids)
-                child = drafts[slot].children[paths[slot][-1]].get(token)
-                if ended[slot] is None and child is not None:
+            finishes, still = self.draw(rows, logits), []
+            for slot, row, finish in zip(going, rows, finishes, strict=True):
+                ended[slot] = finish
+                if finish is not None:
+                    continue
+                child = drafts[slot].children[paths[slot][-1]].get(row.tokens[-1])
+                if child is not None:
                     paths[slot].append(child)
                     still.append(slot)
             going = still
         return paths, ended
 
-    def _propose(self, passed: Passed, last: Sequence[int], ended: Sequence[Any]) -> None:
+    def _propose(self, passed: Passed, last: Sequence[int], ended: Sequence[Finish | None]) -> None:
         """Drafts for the texts that go on, from what the pass left at their last nodes."""
         going = [slot for slot, finish in enumerate(ended) if finish is None]
         if not going:
@@ -145,22 +135,18 @@ class _DraftedLoop(_Loop):
         if passed.streams:  # the second pass wants every slot up to the last that goes on
             num = going[-1] + 1
             streams = {layer: rows[list(last[:num])] for layer, rows in passed.streams.items()}
-            after = [(row.tokens or row.request.prompt)[-1] for row in self._rows[:num]]
+            after = [(row.tokens or row.request.prompt)[-1] for row in self.rows[:num]]
             pseudo = self.passes.guess(streams, after)
         anchors = [
             Anchor(
-                tokens=_tokens(self._rows[slot]),
+                tokens=self.rows[slot].whole,
                 final=passed.final[last[slot]],
                 pseudo=None if pseudo is None else pseudo[slot],
             )
             for slot in going
         ]
-        self._keep([self._rows[slot] for slot in going], self.proposer.propose(anchors))
+        self._keep([self.rows[slot] for slot in going], self.proposer.propose(anchors))
 
-    def _keep(self, rows: Sequence[_Row], drafts: Sequence[Draft]) -> None:
+    def _keep(self, rows: Sequence[Row], drafts: Sequence[Draft]) -> None:
         for row, draft in zip(rows, drafts, strict=True):
             self._drafts[row.index] = draft
-
-
-def _tokens(row: _Row) -> list[int]:
-    return [*row.request.prompt, *row.tokens]

@@ -14,13 +14,13 @@ from burnish.contracts.generation import Sampling
 from burnish.contracts.page import Chart, Page, Series, Table
 from burnish.draft.bench import (
     ARMS,
-    PLAIN,
     make_arms,
     requests_for,
     run_cells,
     stratified,
     summarise,
 )
+from burnish.draft.cost import PLAIN
 from burnish.draft.maps import Kind, shipped_maps
 from burnish.models.load import Model
 

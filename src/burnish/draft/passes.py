@@ -60,12 +60,13 @@ class Passes:
         rows = self._decoder.model.embed_tokens(torch.tensor(ids, device=self._device))
         streams: dict[int, Tensor] = {}
         num_active = 0
+        num_offsets = riders.num_offsets if one and riders else 0
+        attend = self._attend((shapes, num_offsets), len(drafts))  # the first rows are the nodes
         for first, last in itertools.pairwise([0, *cuts, num_layers]):
             if first in kept:
                 streams[first] = rows
             if one and riders and first in cuts:
                 rows, num_active = enter(riders, rows, len(ids), num_active, first)
-            attend = self._attend((shapes, num_active), len(drafts))
             rows = through(self._decoder, rows, attend, first, last)
         pseudo = rows[len(ids) :].view(num_active, len(ids), -1).transpose(0, 1) if one else None
         return Passed(

@@ -9,10 +9,8 @@ from burnish.contracts.drafter import Anchor, Draft, Riders
 from burnish.draft.candidates import MATCH, draft_of, lookup, merged
 from burnish.draft.maps import Maps
 from burnish.draft.tree import Tree, grow_tree
-from burnish.draft.vocabulary import head_rows
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
-from burnish.models.precision import choose_precision
 
 States = Callable[[Sequence[Anchor]], Tensor]  # [B, k, d] guessed last states
 
@@ -37,8 +35,7 @@ class RankedProposer:
         assert isinstance(model.network, Decoder)
         self.riders, self._tree, self._states, self._ngram = riders, tree, states, ngram
         self._vocabulary = maps.vocabulary.long().to(model.device)
-        rows = head_rows(model.network, self._vocabulary, model.dtype)
-        self._head = rows.T.contiguous().to(draft_dtype(model))
+        self._head = model.network.lm_head.narrowed(self._vocabulary)
         self._num_ranks = max(tree.ranks) + 1 if tree.num_nodes > 1 else 0
         self.num_nodes = tree.num_nodes + ngram
 
@@ -58,20 +55,10 @@ class RankedProposer:
     @torch.inference_mode()
     def _candidates(self, anchors: Sequence[Anchor]) -> list[list[list[int]]]:
         """Tokens `[text][offset][rank]`."""
-        logits = self._states(anchors).to(self._head.dtype) @ self._head
+        states = self._states(anchors)
+        logits = self._head(states.flatten(0, 1))
         best = logits.topk(self._num_ranks, dim=-1).indices
-        return self._vocabulary[best].tolist()
-
-
-def draft_dtype(model: Model) -> torch.dtype:
-    """What drafts are read off in: the model's own type, or what is fast beside quantised weights.
-
-    A near-tie that it decides otherwise costs a draft token, never a token of the text.
-    """
-    assert isinstance(model.network, Decoder)
-    if model.network.bits is None:
-        return model.dtype
-    return choose_precision("auto", model.device)[0]
+        return self._vocabulary[best].unflatten(0, states.shape[:2]).tolist()
 
 
 def shape_for(maps: Maps, num_nodes: int, num_offsets: int) -> Tree:

@@ -68,30 +68,38 @@ class Ranks:
             return torch.zeros(len(self.values), dtype=torch.long)
         return torch.where(self.lookup == MISSED, 0, self.lookup.long().clamp(max=ngram))
 
-    def share_looked_up(self) -> float:
-        """How often a chain was found."""
-        return 0.0 if self.lookup is None else float((self.lookup != MISSED).double().mean())
+    def visits(self, tree: Tree, ngram: int = 0) -> list[list[tuple[int, int]]]:
+        """For each text the passes that decode it: the anchor before each, the tokens it gives.
 
-    def replay(self, tree: Tree, ngram: int = 0) -> list[tuple[int, int]]:
-        """Tokens and verifying passes of each text, had it been decoded with the tree.
-
-        The texts are the model's own greedy answers and guesses depend on right tokens only, so
-        this replays decoding exactly: each pass moves on by what was accepted and one more. The
-        first pass of a text has no tree yet, only a chain; the prefill and its token do not count.
+        The texts are the model's own answers and guesses depend on right tokens only, so this
+        replays decoding exactly: each pass moves on by what was accepted and one more. The first
+        pass of a text has no tree yet, only a chain; the prefill and its token do not count.
         Source: ours. Oracle: tests/draft/test_ranks.py::test_replay_equals_decoding
         """
-        found, lengths = [], list(self.lengths)
+        found, lengths, begin = [], list(self.lengths), 0
         parts = (self.accepted(tree, ngram).split(lengths), self._by_chain(ngram).split(lengths))
         for accepted, chained in zip(*parts, strict=True):
-            if not len(accepted):
-                continue
-            steps = [int(chained[0]), *accepted.tolist()[1:]]
-            at = num_passes = 0
+            passes, at = [], 0
+            steps = [*chained[:1].tolist(), *accepted[1:].tolist()]
             while at < len(steps):
-                at += steps[at] + 1
-                num_passes += 1
-            found.append((len(steps), num_passes))
+                moved = min(steps[at] + 1, len(steps) - at)
+                passes.append((begin + at, moved))
+                at += moved
+            begin += len(steps)
+            found.append(passes)
         return found
+
+    def share_looked_up(self, tree: Tree, ngram: int) -> float:
+        """In how many of the passes that decode the texts a chain was found."""
+        if self.lookup is None:
+            return 0.0
+        anchors = [at for passes in self.visits(tree, ngram) for at, _ in passes]
+        return float((self.lookup[anchors] != MISSED).double().mean())
+
+    def replay(self, tree: Tree, ngram: int = 0) -> list[tuple[int, int]]:
+        """Tokens and verifying passes of each text that has any, as `visits` decodes it."""
+        some = [passes for passes in self.visits(tree, ngram) if passes]
+        return [(sum(moved for _, moved in passes), len(passes)) for passes in some]
 
     def tokens_per_pass(self, tree: Tree, ngram: int = 0) -> float:
         """Tokens of all texts over passes of all texts."""

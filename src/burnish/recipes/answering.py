@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from burnish.base.meter import Meter
-from burnish.base.progress import track
+from burnish.base.progress import say, track
 from burnish.base.records import RecordLog
 from burnish.base.rng import derive_seed
+from burnish.base.runs import Run, RunRecord
 from burnish.base.stages import Stage
-from burnish.contracts.generation import Completion, Sampling
+from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task
 from burnish.data.checkers import judge
+from burnish.draft.choice import Choice
 from burnish.engine.generate import generate
 from burnish.recipes.actor import Actor
+from burnish.recipes.drafting import Drafting
 
 ANSWERS = "answers.jsonl"
+DECODING = "decoding"  # the kind of event that says how answers were decoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +56,17 @@ def sampled_asks(
 
 
 def answer(
-    stage: Stage, actor: Actor, asks: Sequence[Ask], *, batch_size: int, meter: Meter
+    stage: Stage,
+    actor: Actor,
+    asks: Sequence[Ask],
+    *,
+    batch_size: int,
+    meter: Meter,
+    drafting: Drafting | None = None,
 ) -> list[Record]:
     """Answer and judge what is not answered yet; every finished answer is on disk at once.
 
+    With `drafting` the texts may be decoded with drafts; how, and why, is noted as an event.
     The noise of a sample depends on its own seed only, so going on after a kill gives the same
     answers as an undisturbed stage. Records come back in the order of the asks.
     Source: ours. Oracle: tests/recipes/test_answering.py::test_resumed_equals_straight
@@ -77,8 +88,36 @@ def answer(
         missing = [ask for ask in asks if ask.name not in done]
         requests = [actor.request(a.task, a.name, a.sampling, a.demonstrations) for a in missing]
         if requests:
-            generate(actor.model, requests, batch_size=batch_size, meter=meter, on_done=keep)
+            given = {"batch_size": batch_size, "meter": meter, "on_done": keep}
+            if drafting is None:
+                generate(actor.model, requests, **given)
+            else:
+                _choose(stage, actor, requests, drafting, batch_size).generate(
+                    actor.model, requests, **given
+                )
     return [done[ask.name] for ask in asks]
+
+
+def _choose(
+    stage: Stage, actor: Actor, requests: Sequence[Request], drafting: Drafting, batch_size: int
+) -> Choice:
+    """How to decode the requests; noted in the run, and said where drafts are used."""
+    choice = drafting.choose(
+        actor,
+        num_texts=len(requests),
+        new_tokens=max(request.sampling.max_new_tokens for request in requests),
+        batch_size=batch_size,
+    )
+    stage.event(DECODING, **choice.to_dict())
+    if choice.ready is not None:
+        say(f"{stage.name}: {choice.reason}")
+    return choice
+
+
+def decodings(run: Run) -> dict[str, dict[str, Any]]:
+    """The last event of each stage of a run that says how its answers were decoded."""
+    events = RunRecord(path=run.path, info=run.info).events()
+    return {event["stage"]: event for event in events if event["kind"] == DECODING}
 
 
 def read_answers(folder: Path) -> dict[str, Record]:

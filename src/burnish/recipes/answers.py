@@ -1,12 +1,15 @@
 """One text from any model, local or remote: what `generate` and `chat` call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from burnish.base.errors import SettingError
+from burnish.base.progress import say
 from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.data.chat import render_chat
 from burnish.models.remote import PREFIX, Remote
+
+PLAIN = "plain"  # decoding without drafts
 
 
 class Writer(Protocol):
@@ -25,11 +28,20 @@ class Writer(Protocol):
         ...
 
 
-def open_writer(spec: str, *, precision: str = "auto", device: str = "auto") -> Writer:
-    """A writer for a model's spec; loads a local one at once."""
+def open_writer(
+    spec: str, *, precision: str = "auto", device: str = "auto", draft: str = PLAIN
+) -> Writer:
+    """A writer for a model's spec; loads a local one at once.
+
+    `draft`: `plain`, `auto`, or a drafter's spec; it can change the speed, never the text.
+    Raises SettingError for a draft with a server's model; what `load_model` and `choose` raise.
+    """
     if spec.startswith(PREFIX):
+        if draft != PLAIN:
+            rule = "must be left out for a server's model"
+            raise SettingError("draft", draft, rule, remedy="The server decides how it decodes")
         return RemoteWriter(Remote.parse(spec))
-    return LocalWriter(spec, precision=precision, device=device)
+    return LocalWriter(spec, precision=precision, device=device, draft=draft)
 
 
 class RemoteWriter:
@@ -45,10 +57,28 @@ class RemoteWriter:
 class LocalWriter:
     """A model in this process."""
 
-    def __init__(self, spec: str, *, precision: str, device: str) -> None:
+    def __init__(self, spec: str, *, precision: str, device: str, draft: str = PLAIN) -> None:
         from burnish.models.load import load_model
 
+        if draft != PLAIN:
+            from burnish.draft.choice import check_draft
+
+            check_draft(draft)
         self.model = load_model(spec, precision=precision, device=device)
+        self._generate = self._way(draft)
+
+    def _way(self, draft: str) -> Callable[..., list[Completion]]:
+        """What continues requests; the planner is imported only where it may be asked."""
+        if draft == PLAIN:
+            from burnish.engine.generate import generate
+
+            return generate
+        from burnish.draft.choice import AUTO, choose
+
+        choice = choose(self.model, draft)
+        if draft == AUTO:
+            say(f"draft: {choice.reason}")
+        return choice.generate
 
     def complete(self, prompt: str, sampling: Sampling) -> Completion:
         """Continue a raw text. Raises SettingError for an empty one."""
@@ -66,7 +96,5 @@ class LocalWriter:
         render_chat(self.model.tokenizer, [{"role": "user", "content": "hello"}])
 
     def _write(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
-        from burnish.engine.generate import generate
-
         request = Request(id="text", prompt=tuple(tokens), sampling=sampling)
-        return generate(self.model, [request], batch_size=1)[0]
+        return self._generate(self.model, [request], batch_size=1)[0]

@@ -25,9 +25,11 @@ from burnish.contracts.record import Record
 from burnish.contracts.task import Task, Verdict
 from burnish.data.sources import load_tasks, parse_source
 from burnish.data.splits import Splits, check_disjoint, split_tasks
+from burnish.draft.choice import check_draft
 from burnish.recipes import controls
 from burnish.recipes.actor import Actor
-from burnish.recipes.answering import ANSWERS, Ask, answer, greedy_asks, sampled_asks
+from burnish.recipes.answering import ANSWERS, Ask, answer, decodings, greedy_asks, sampled_asks
+from burnish.recipes.drafting import Drafting
 from burnish.recipes.outcome import Evidence, Round, Spent, make_result
 from burnish.recipes.planning import plan_improve
 from burnish.recipes.preferring import prefer, stage_settings
@@ -60,6 +62,7 @@ def improve(
     started = time.monotonic()
     if settings.prefer.loss:
         stage_settings(settings.prefer, seed=settings.seed)  # a wrong one is told now
+    check_draft(settings.sample.draft)
     plan = plan_improve(settings, runs)
     say(plan.sentence())
     with open_run(
@@ -76,7 +79,13 @@ def improve(
         evidence = work.gather()
         model = _publish(run, work.models[evidence.chosen])
         minutes = (time.monotonic() - started) / 60
-        spent = Spent(plan=plan, seconds=work.seconds, minutes=minutes, meter=work.meter)
+        spent = Spent(
+            plan=plan,
+            seconds=work.seconds,
+            minutes=minutes,
+            meter=work.meter,
+            drafting=decodings(run),
+        )
         result = make_result(evidence, settings, run=run, model=model, spent=spent)
         write_report(page_from_json(result["page"]), run.path / "report")
         run.save_result(result)
@@ -92,6 +101,9 @@ class _Work:
     meter: Meter = field(default_factory=Meter)
     seconds: dict[str, float] = field(default_factory=dict)
     models: list[Path | None] = field(default_factory=lambda: [None])  # by round; None: the base
+
+    def __post_init__(self) -> None:
+        self._drafting = Drafting(draft=self.settings.sample.draft)
 
     def gather(self) -> Evidence:
         """Run every stage in order."""
@@ -172,20 +184,32 @@ class _Work:
         sample, seed = self.settings.sample, self.settings.seed + number
         sampling = controls.sampling_of(sample)
         first = sampled_asks(tasks, range(sample.num_samples), seed=seed, **sampling)
-        records = self._answers(f"sample-{number}", actor, first, tasks_key)
+        given = {"drafting": self._drafting}
+        records = self._answers(f"sample-{number}", actor, first, tasks_key, **given)
         solved = {record.task_id for record in records if record.verdict == Verdict.RIGHT}
         hard = [task for task in tasks if task.id not in solved]
         extra = range(sample.num_samples, sample.num_samples + sample.num_extra)
         asks = sampled_asks(hard, extra, seed=seed, **sampling)
-        return records + self._answers(f"sample-{number}-hard", actor, asks, tasks_key)
+        more = self._answers(f"sample-{number}-hard", actor, asks, tasks_key, **given)
+        return records + more
 
     def _answers(
-        self, name: str, actor: Actor, asks: Sequence[Ask], tasks_key: str
+        self,
+        name: str,
+        actor: Actor,
+        asks: Sequence[Ask],
+        tasks_key: str,
+        *,
+        drafting: Drafting | None = None,
     ) -> list[Record]:
-        """A stage that answers; its inputs are the model, the tasks and the sampling."""
+        """A stage that answers; its inputs are the model, the tasks and the sampling.
+
+        Drafts are no input: they change no answer.
+        """
 
         def make(stage: Stage, meter: Meter) -> dict[str, Any]:
-            records = answer(stage, actor, asks, batch_size=self.settings.batch_size, meter=meter)
+            size = self.settings.batch_size
+            records = answer(stage, actor, asks, batch_size=size, meter=meter, drafting=drafting)
             return {"num_answers": len(records), "tokens": sum(r.tokens for r in records)}
 
         done = self._stage(

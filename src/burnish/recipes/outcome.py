@@ -64,12 +64,16 @@ class Findings:
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What a run was planned to take, and took; `seconds` is by stage."""
+    """What a run was planned to take, and took; `seconds` is by stage.
+
+    `drafting` is the last event of each stage that chose how to decode.
+    """
 
     plan: Plan
     seconds: Mapping[str, float]
     minutes: float
     meter: Meter
+    drafting: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The `cost` of `result.json`."""
@@ -78,6 +82,10 @@ class Spent:
             "actual_minutes": round(sum(self.seconds.values()) / 60, 2),
             "stage_seconds": dict(self.seconds),
             "metered": self.meter.totals(),
+            "drafting": {
+                stage: {name: event[name] for name in ("choice", "reason", "plan")}
+                for stage, event in self.drafting.items()
+            },
         }
 
 

@@ -25,7 +25,11 @@ class SplitSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSettings:
-    """How training tasks are answered. A task without a right answer gets `num_extra` more."""
+    """How training tasks are answered. A task without a right answer gets `num_extra` more.
+
+    `draft`: `auto` decodes with drafts where the planner says it pays, `plain` never does, and a
+    drafter's spec always; the answers are the same.
+    """
 
     num_samples: int = 4
     num_extra: int = 4
@@ -33,6 +37,7 @@ class SampleSettings:
     top_k: int = 50
     top_p: float = 1.0
     max_new_tokens: int = 48
+    draft: str = "auto"
 
     def __post_init__(self) -> None:
         _check_least(1, num_samples=self.num_samples)

@@ -1,0 +1,42 @@
+"""How often drafts are right on someone's own prompts: the model answers them, here and now."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from burnish.base.errors import InputError
+from burnish.draft.distil import answer_prompts
+from burnish.draft.guesses import measure_lookup, measure_ranks
+from burnish.draft.maps import Maps
+from burnish.draft.ranks import Ranks
+from burnish.draft.streams import collect_streams
+from burnish.draft.vocabulary import head_rows
+from burnish.models.load import Model
+
+NEW_TOKENS = 64
+
+
+def measure_acceptance(model: Model, maps: Maps | None, prompts: Sequence[str]) -> Ranks:
+    """Ranks of the model's own tokens behind its answers to `prompts`; without maps only lookup's.
+
+    Every second answer is greedy, as in training.
+    Raises InputError where the answers are too short to be guessed at.
+    Source: ours. Oracle: tests/draft/test_acceptance.py::test_ranks_equal_those_of_decoding
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "answers.jsonl"
+        texts = answer_prompts(model, prompts, log, max_new_tokens=NEW_TOKENS)
+    texts = [text for text in texts if len(text.answer) > 2]
+    if not texts:
+        rule, remedy = "must lead to answers of three tokens", "Give other prompts"
+        raise InputError("prompts", len(prompts), rule, remedy=remedy)
+    streams = collect_streams(model, texts, maps.entries if maps else ())
+    everything = range(len(texts))
+    if maps is not None:
+        head = head_rows(model.network, maps.vocabulary.long().to(model.device), model.dtype)
+        return measure_ranks(model.network, maps, head, streams, everything)
+    lengths = [len(streams.anchors(index)) for index in everything]
+    values = torch.zeros(sum(lengths), 0, dtype=torch.uint8)
+    return Ranks(values=values, lengths=lengths, lookup=measure_lookup(streams, everything))

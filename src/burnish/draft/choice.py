@@ -1,0 +1,104 @@
+"""Plain or drafted decoding by name: what `generate --draft` and sampling in `improve` call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from burnish.base.errors import ModelError
+from burnish.base.meter import Meter
+from burnish.base.progress import say
+from burnish.contracts.generation import Completion, Request
+from burnish.draft import drafters
+from burnish.draft.cost import PLAIN
+from burnish.draft.loop import Ready, generate_drafted, make_ready
+from burnish.draft.plan import DraftPlan, plan_drafts
+from burnish.engine.generate import generate
+from burnish.engine.loop import OnDone
+from burnish.models.decoder import Decoder
+from burnish.models.load import Model
+
+AUTO = "auto"
+
+
+def check_draft(name: str) -> None:
+    """Raise SettingError or UnknownNameError for what is no drafter's spec, `auto` or `plain`."""
+    if name not in (AUTO, PLAIN):
+        drafters.parse(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How texts are decoded: `name` is a drafter's spec or `plain`, `reason` says why.
+
+    `ready` is the drafter at work; `plan` is there where the planner was asked.
+    """
+
+    name: str
+    reason: str
+    ready: Ready | None = None
+    plan: DraftPlan | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For records of a run."""
+        plan = None if self.plan is None else self.plan.to_dict()
+        return {"choice": self.name, "reason": self.reason, "plan": plan}
+
+    def generate(
+        self,
+        model: Model,
+        requests: Sequence[Request],
+        *,
+        batch_size: int = 16,
+        meter: Meter | None = None,
+        on_done: OnDone | None = None,
+    ) -> list[Completion]:
+        """Continue requests in this way; the texts are the same in every way."""
+        given = {"batch_size": batch_size, "meter": meter, "on_done": on_done}
+        if self.ready is None:
+            return generate(model, requests, **given)
+        return generate_drafted(model, requests, drafter=self.ready, **given)
+
+
+def choose(
+    model: Model, draft: str = AUTO, *, batch_size: int = 1, context_tokens: int = 256
+) -> Choice:
+    """Settle how to decode: `plain`, a drafter's spec, or `auto`, which asks the planner.
+
+    `auto` takes plain decoding where it is predicted to be as fast, and where no drafter was
+    trained for the model; `reason` says which. A drafter that is named is taken at its word.
+    Raises ModelError where a named drafter has nothing for the model.
+    Source: ours. Oracle: tests/draft/test_choice.py::test_auto_follows_the_plan
+    """
+    if draft == PLAIN:
+        return Choice(name=PLAIN, reason="asked for")
+    if draft != AUTO:
+        return Choice(name=draft, reason="asked for", ready=make_ready(draft, model))
+    if not isinstance(model.network, Decoder):
+        return Choice(name=PLAIN, reason="this kind of model cannot be decoded with drafts")
+    try:
+        plan = plan_drafts(
+            model, batch_size=batch_size, context_tokens=context_tokens, probing=False
+        )
+    except ModelError as error:
+        return Choice(name=PLAIN, reason=f"no drafter was trained for this model ({error})")
+    ready = None if plan.choice == PLAIN else make_ready(plan.choice, model)
+    return Choice(name=plan.choice, reason=plan.sentence(), ready=ready, plan=plan)
+
+
+def generate_with(
+    model: Model,
+    requests: Sequence[Request],
+    *,
+    draft: str = AUTO,
+    batch_size: int = 16,
+    meter: Meter | None = None,
+    on_done: OnDone | None = None,
+) -> list[Completion]:
+    """Continue requests plainly or with drafts, as `burnish generate --draft` does.
+
+    What `auto` chose is said on stderr. Raises what `choose` and `engine.generate` raise.
+    """
+    choice = choose(model, draft, batch_size=min(batch_size, max(len(requests), 1)))
+    if draft == AUTO:
+        say(f"draft: {choice.reason}")
+    return choice.generate(model, requests, batch_size=batch_size, meter=meter, on_done=on_done)
