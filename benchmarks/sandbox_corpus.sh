@@ -15,12 +15,15 @@ debian="gcc-12-source openjdk-17-source nmap-common prosody luarocks lua-penligh
  r-cran-ggplot2 r-cran-dplyr r-cran-testthat r-cran-knitr r-cran-lme4 r-cran-data.table
  r-cran-survival r-cran-mass r-cran-matrix r-cran-mgcv r-cran-boot r-cran-shiny r-cran-rcpp
  r-cran-nlme r-cran-cluster r-cran-lattice r-cran-zoo r-cran-xts r-cran-sp r-cran-igraph
- r-cran-vegan r-cran-ape r-cran-forecast r-cran-psych r-cran-quantreg r-cran-evaluate r-cran-r6
+ r-cran-vegan r-cran-ape r-cran-forecast r-cran-spatstat r-cran-psych r-cran-quantreg r-cran-evaluate r-cran-r6
  r-cran-plyr r-cran-party r-cran-car r-cran-effects r-cran-sandwich r-cran-multcomp
  r-cran-tinytest r-cran-fields r-cran-raster r-base-core"
-node="rxjs zod effect date-fns typeorm fp-ts io-ts ethers jquery lodash three express d3 react-dom
- vue moment underscore async immer mobx redux ajv @trpc/server viem edge-js com.cysharp.unitask
- com.neuecc.unirx @autorest/csharp npm"
+node="ajv @angular/core apollo-server async @babel/types class-validator d3 date-fns drizzle-orm effect
+ ethers express fp-ts graphql hono immer inversify io-ts io-ts-types jest-worker jquery kysely lodash
+ mobx moment @nestjs/core neverthrow npm pixi.js prisma react-dom redux remeda rxjs socket.io-client
+ superstruct three trpc @trpc/server ts-node ts-pattern tsyringe type-fest typedi typeorm @types/node
+ @types/react underscore valibot viem vscode-languageserver vue zod edge-js com.cysharp.unitask
+ com.neuecc.unirx jillejr.newtonsoft.json-for-unity @autorest/csharp react-native-windows"
 (cd "$folder/debs" && for name in $debian; do apt-get download -q "$name"; done)
 (cd "$folder/npm" && for name in $node; do npm pack --silent "$name"; done)
 for file in "$folder"/debs/*.deb; do dpkg -x "$file" "$folder/trees/$(basename "$file" .deb)"; done

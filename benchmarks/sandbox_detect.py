@@ -8,6 +8,11 @@ same texts, whole and cut after k lines; an abstention counts as wrong.
     tar xzf /tmp/pygments/*.tar.gz -C /tmp/pygments
     python -m venv /tmp/peers && /tmp/peers/bin/pip install magika pygments
     python benchmarks/sandbox_detect.py /tmp/pygments/pygments-* --peers /tmp/peers/bin/python
+
+`--more NAME=FOLDER` measures further files, whole, in a folder for each language. The results have
+two such sets, of the test files of other highlighters: `programs` are rouge's demos, highlight.js's
+test/detect, bat's tests/syntax-tests/source and chroma's lexers/testdata; `snippets` are
+highlight.js's test/markup, each a few lines of one construct (number literals, kinds of comment).
 """
 
 import argparse
@@ -63,6 +68,17 @@ def examples(package: Path) -> list[tuple[str, str, str]]:
                 text = path.read_bytes().decode("utf-8", "replace")
                 if sum(bool(line.strip()) for line in text.splitlines()) >= 5:
                     rows.append((language, f"{folder}/{path.name}", text))
+    return rows
+
+
+def files_of(folder: Path) -> list[tuple[str, str, str]]:
+    """Language, name and text of each file in the folders of the languages, five lines or more."""
+    rows = []
+    for language in FOLDERS:
+        for path in sorted((folder / language).glob("*")):
+            text = path.read_bytes().decode("utf-8", "replace")
+            if sum(bool(line.strip()) for line in text.splitlines()) >= 5:
+                rows.append((language, f"{language}/{path.name}", text))
     return rows
 
 
@@ -123,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("package", type=Path)
     parser.add_argument("--peers", default="", help="a Python that has magika and pygments")
+    parser.add_argument("--more", action="append", default=[], metavar="NAME=FOLDER")
     arguments = parser.parse_args()
     rows = examples(arguments.package)
     detect("warm = 1\n")
@@ -130,9 +147,19 @@ def main() -> None:
     for length in LENGTHS:
         name = "whole" if length is None else f"{length} lines"
         results[name] = measure(rows, length, arguments.peers)
-        accuracies = {who: round(one["value"], 3) for who, one in results[name].items()}
-        print(name, len(rows), accuracies)
-    save("sandbox_detect", {"num_files": len(rows), "lengths": results})
+        show(name, len(rows), results[name])
+    more = {}
+    for name, _, folder in (given.partition("=") for given in arguments.more):
+        others = files_of(Path(folder))
+        more[name] = {"num_files": len(others)} | measure(others, None, arguments.peers)
+        show(name, len(others), more[name])
+    save("sandbox_detect", {"num_files": len(rows), "lengths": results, "more": more})
+
+
+def show(name: str, num_files: int, found: dict) -> None:
+    """One line: who named which fraction."""
+    shares = {who: round(one["value"], 3) for who, one in found.items() if who != "num_files"}
+    print(name, num_files, shares, flush=True)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ def by_wall_clock(code: str) -> str:
 def count(repeats: int, load: int) -> dict[str, dict]:
     """How often each verdict was given, under `load` spinners per core."""
     context = multiprocessing.get_context("spawn")
-    spinners = [context.Process(target=spin) for _ in range(load * (os.cpu_count() or 1))]
+    cores = len(os.sched_getaffinity(0))  # fewer under taskset, and so is the load
+    spinners = [context.Process(target=spin) for _ in range(load * cores)]
     for spinner in spinners:
         spinner.start()
     try:

@@ -7,7 +7,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from burnish.base.errors import InputError
 from burnish.cli import sandbox_analysis
+from burnish.sandbox.analysis.analyze import MAX_CHARACTERS
 from burnish.sandbox.files import analysis_tables, analyze_file, detect_files
 
 CODE = "import subprocess\nn = int(input())\nif n > 1:\n    subprocess.call('ls', shell=True)\nprint(n)\n"
@@ -41,6 +43,27 @@ def test_detect_of_several_files(run, program, tmp_path):
     found = json.loads(run("detect", program, other, "--json").stdout)
     assert [row["language"] for row in found["files"]] == ["python", "lua"]
     assert [row["language"] for row in detect_files([program, other])] == ["python", "lua"]
+
+
+def test_files_without_text_have_no_language(run, program, tmp_path):
+    (tmp_path / "empty.py").write_text(" \n")
+    (tmp_path / "true").write_bytes(b"\x7fELF\0\0\1" * 100)
+    done = run("detect", tmp_path / "empty.py", tmp_path / "true", program, "--json")
+    rows = json.loads(done.stdout)["files"]
+    assert [row["language"] for row in rows] == [None, None, "python"]
+    assert [row["reason"] for row in rows] == ["it is empty", "it holds bytes, no text", ""]
+    assert done.exit_code == 1
+    assert "not clear: it is empty" in run("detect", tmp_path / "empty.py").stdout
+    with pytest.raises(InputError, match="must be text"):
+        analyze_file(tmp_path / "true", language="c")
+
+
+def test_what_is_too_long_is_not_analysed(tmp_path):
+    path = tmp_path / "long.py"
+    path.write_text("x = 1\n" * (MAX_CHARACTERS // 5))
+    assert detect_files([path])[0]["language"] == "python"
+    with pytest.raises(InputError, match="at most 1048576 characters"):
+        analyze_file(path)
 
 
 def test_analyze_prints_the_five_categories(run, program, tmp_path, sandbox_cache):

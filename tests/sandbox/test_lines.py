@@ -126,6 +126,22 @@ def test_a_program_that_fails_keeps_the_lines_it_reached(sandbox_cache):
     assert "ValueError" in coverage.tests[0].status
 
 
+EXITS = {
+    "go": 'package main\n\nimport "os"\n\nfunc main() {\n\tx := 1\n\tos.Exit(x - 1)\n}\n',
+    "rust": "use std::process;\n\nfn main() {\n    let x = 1;\n    process::exit(x - 1);\n}\n",
+}
+
+
+@pytest.mark.parametrize("language", EXITS)
+def test_a_program_that_exits_reports_its_lines(language, sandbox_cache):
+    (test,) = traced(EXITS[language], language).tests
+    lines = EXITS[language].splitlines()
+    assert {lines[line - 1].split()[0] for line in test.executed} >= {
+        "x" if language == "go" else "let"
+    }
+    assert any("xit(" in lines[line - 1] for line in test.executed)
+
+
 def test_xtrace_is_read_by_its_marks():
     report = "+burnish 1 10.000000 x=1\n+burnish 2 10.250000 sleep\nnoise\n+burnish 1 10.500000 y\n"
     costs = {cost.line: (cost.hits, cost.time_s) for cost in read_xtrace(report)}

@@ -9,6 +9,8 @@ import time
 import pytest
 
 from burnish.base.errors import SettingError
+from burnish.sandbox.judge import judge
+from burnish.sandbox.problem import read_problem
 from burnish.sandbox.service import Gate, Refused, Service, ServiceSettings
 
 KEYS = {"status", "message", "compile_result", "run_result", "executor_pod_name", "files"}
@@ -52,17 +54,82 @@ def test_run_code_has_the_published_schema(service):
     assert answer["run_result"]["stdout"] == "hi\n" and answer["run_result"]["return_code"] == 0
 
 
-def test_what_verl_sends_is_answered(service):
+def verl_request(service, language, code, stdin=None):
+    """The request of verl's `sandbox_fusion` utility: its headers, its eight fields, its values."""
     body = {
-        "compile_timeout": 10, "run_timeout": 10, "code": "int main() { return 3; }", "stdin": None,
-        "memory_limit_MB": 1024, "language": "cpp", "files": {}, "fetch_files": [],
+        "compile_timeout": 10, "run_timeout": 1, "code": code, "stdin": stdin,
+        "memory_limit_MB": 1024, "language": language, "files": {}, "fetch_files": [],
     }  # fmt: skip
-    _, answer = post(service, "/run_code", body)
-    assert answer["status"] == "Failed"
-    assert (
-        set(answer["compile_result"]) == RUN_KEYS and answer["compile_result"]["return_code"] == 0
-    )
-    assert answer["run_result"]["status"] == "Finished" and answer["run_result"]["return_code"] == 3
+    kind = "application/json"
+    status, answer = post(service, "/run_code", body, **{"Content-Type": kind, "Accept": kind})
+    assert status == 200
+    return answer
+
+
+def verl_reads(answer, expected):
+    """What verl makes of an answer, in the codes of its own documentation.
+
+    True and False for right and wrong, -1 sandbox, -2 run time, -3 time, -4 compiler. It reads
+    `status`, and `status`, `return_code`, `stdout` of the two results.
+    """
+    compiled, run = answer.get("compile_result"), answer.get("run_result")
+    if answer["status"] == "Success":
+        if not run or run["status"] != "Finished":
+            return -1
+        return (run["stdout"] or "").rstrip("\n") == expected.rstrip("\n")
+    if answer["status"] != "Failed":
+        return -1
+    if compiled and (compiled["status"] != "Finished" or compiled["return_code"] != 0):
+        return -4
+    if not run:
+        return -1
+    late = run["status"] == "TimeLimitExceeded"
+    return -3 if late else -2 if run["status"] == "Error" or run["return_code"] != 0 else -1
+
+
+VERL = [
+    ("python", "print(int(input()) * 2)", "21", "42\n", True),
+    ("python", "print(int(input()) * 2)", "21", "43", False),
+    ("python", "raise SystemExit(3)", None, "", -2),
+    ("python", "import os\nos.kill(os.getpid(), 9)", None, "", -2),
+    ("python", "while True: pass", None, "", -3),
+    ("python", "x = bytearray(3 << 30)", None, "", -2),
+    ("nodejs", "console.log(require('fs').readFileSync(0, 'utf8').trim())", "a", "a", True),
+    ("bash", "read x; echo $x", "b c", "b c", True),
+    ("cpp", "int main() { return 3; }", None, "", -2),
+    ("cpp", "int main( {", None, "", -4),
+]
+
+
+@pytest.mark.parametrize(("language", "code", "stdin", "expected", "read"), VERL)
+def test_verl_reads_what_happened(service, language, code, stdin, expected, read):
+    answer = verl_request(service, language, code, stdin)
+    if answer["status"] == "SandboxError" and "needs" in answer["message"]:
+        pytest.skip(answer["message"])
+    assert set(answer) == KEYS
+    for result in (answer["compile_result"], answer["run_result"]):
+        assert result is None or set(result) == RUN_KEYS
+    assert verl_reads(answer, expected) is read
+
+
+def test_planted_answer_that_verl_would_take_for_a_pass(service):
+    answer = verl_request(service, "python", "raise SystemExit(3)")
+    worse = answer | {"status": "Success"}
+    assert verl_reads(answer, "") == -2
+    assert verl_reads(worse, "") is True
+
+
+def test_what_verl_names_and_we_do_not_run_is_no_verdict(service):
+    for language in ("sql", "lean", "D_ut"):
+        status, answer = post(service, "/run_code", {"code": "x", "language": language})
+        assert status == 422 and "language" in answer["detail"]
+
+
+def test_a_file_without_content_is_left_out(service):
+    body = {"code": "import os; print(os.path.exists('a'))", "language": "python"}
+    _, answer = post(service, "/run_code", body | {"files": {"a": None}})
+    assert answer["run_result"]["stdout"] == "False\n"
+    assert post(service, "/run_code", body | {"files": ["a"]})[0] == 422
 
 
 def test_compile_errors_and_time_limits_are_told_apart(service):
@@ -109,6 +176,22 @@ def test_judge_analyze_and_detect(service):
     assert found["language"] in {"c", "cpp"}
 
 
+def test_the_deadline_bounds_an_analysis(sandbox_cache):
+    one = Service(ServiceSettings(port=0, num_workers=1, deadline_s=1.5))
+    one.start()
+    body = {
+        "code": "import time\ntime.sleep(30)\n", "language": "python",
+        "stdins": ["1", "2", "3"], "limits": {"wall_s": 60, "cpu_s": 60},
+    }  # fmt: skip
+    status, answer = post(one, "/analyze", body)
+    one.stop()
+    assert status == 200
+    said = [test["status"] for test in answer["coverage"]["tests"]]
+    assert all("wall_s" in s or "deadline has passed" in s for s in said)
+    assert "deadline has passed" in said[-1]
+    assert any("deadline has passed" in note for note in answer["notes"])
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -141,8 +224,9 @@ def test_more_than_may_wait_gets_429(sandbox_cache):
     one.start()
     body = {"code": "print(1)", "language": "python"}
     with one.gate.slot(time.monotonic() + 5):
-        status, answer = post(one, "/run_code", body)
+        status, answer = post(one, "/detect", body)
         assert status == 429 and "waiting already" in answer["detail"]
+        assert post(one, "/run_code", body)[0] == 503  # what its clients try again
     assert post(one, "/run_code", body)[0] == 200
     one.stop()
 
@@ -178,6 +262,38 @@ def test_who_waits_past_the_deadline_gets_503():
     assert (gate.running, gate.waiting) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [("/run_code", {"run_timeout": 30}), ("/judge", {"tests": [{"stdin": "", "stdout": ""}] * 3})],
+)
+def test_the_deadline_gives_no_verdict(sandbox_cache, path, more):
+    one = Service(ServiceSettings(port=0, num_workers=1, deadline_s=1))
+    one.start()
+    body = {"code": "import time; time.sleep(0.8)", "language": "python"}
+    status, answer = post(one, path, body | more)
+    if path == "/run_code":
+        assert status == 200 and answer["status"] == "Success"
+        status, answer = post(one, path, {**body, **more, "code": "import time; time.sleep(9)"})
+    one.stop()
+    assert status == 503 and "deadline" in answer["detail"]
+
+
+def test_judging_in_time_is_judging(service):
+    body = {
+        "code": "print(input())", "language": "python",
+        "tests": [{"stdin": "1", "stdout": "1"}, {"stdin": "2", "stdout": "3"}],
+    }  # fmt: skip
+    found = post(service, "/judge", body)[1]
+    own = judge(read_problem(body)).to_dict()
+    for key in ("verdict", "passed", "total", "reward", "language", "reason"):
+        assert found[key] == own[key]
+    assert [t["status"] for t in found["tests"]] == [t["status"] for t in own["tests"]]
+    broken = {"code": "int main( {", "language": "c", "tests": body["tests"]}
+    found = post(service, "/judge", broken)[1]
+    assert found["verdict"] in {"compile_error", "infrastructure_error"}
+    assert len(found["tests"]) == 2
+
+
 def test_stopping_finishes_what_was_taken_in(sandbox_cache):
     one = Service(ServiceSettings(port=0, num_workers=1))
     one.start()
@@ -211,6 +327,8 @@ def test_it_does_not_listen_to_others_without_a_token(service, tmp_path):
     for host in ("0.0.0.0", "::", "example.org"):
         with pytest.raises(SettingError, match="needs a token"):
             ServiceSettings(host=host)
+    with pytest.raises(SettingError, match="must be below 65536"):
+        ServiceSettings(port=99999)
     with pytest.raises(SettingError, match="could not be opened"):
         Service(ServiceSettings(port=service.port))
     (tmp_path / "empty").write_text("\n")

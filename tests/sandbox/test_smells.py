@@ -5,6 +5,7 @@
 import pytest
 from fixtures.programs import DIALECTS, write
 
+from burnish.sandbox.analysis import outputs
 from burnish.sandbox.analysis.analyze import analyze
 from burnish.sandbox.analysis.basic import basic_information
 from burnish.sandbox.analysis.hazards import dangerous_calls
@@ -60,10 +61,17 @@ def test_no_hazard_where_a_name_is_only_mentioned():
 BUGS = {
     "python": ("import subprocess\n\n\ndef f(x):\n    subprocess.call(x, shell=True)\n", "CWE-78"),
     "c": ("#include <stdlib.h>\nint main(void) {\n  char *p = malloc(3);\n  free(p);\n  p[0] = 1;\n  return 0;\n}\n", "CWE-416"),
+    "cpp": ("#include <string>\nint f(std::string a) {\n  int x = 0;\n  if (x = 1) return 1 / x;\n  return a.size();\n}\nint main() { return f(\"\"); }\n", ""),
     "bash": ("rm -rf $1/*\n", ""),
     "go": ('package main\n\nimport "fmt"\n\nfunc main() {\n\tfmt.Printf("%d", "x")\n}\n', ""),
 }  # fmt: skip
-TOOLS = {"python": "bandit", "c": "gcc-analyzer", "bash": "shellcheck", "go": "go vet"}
+TOOLS = {
+    "python": "bandit",
+    "c": "gcc-analyzer",
+    "cpp": "clang-tidy",
+    "bash": "shellcheck",
+    "go": "go vet",
+}
 
 
 @pytest.mark.parametrize("language", BUGS)
@@ -78,3 +86,23 @@ def test_tools_of_others_are_read(language, sandbox_cache):
     assert found
     assert cwe in {f.cwe for f in found}
     assert all(1 <= f.line <= code.count("\n") for f in found)
+
+
+def test_planted_bug_is_named_by_clang_tidy(sandbox_cache):
+    code = BUGS["cpp"][0]
+    analysis = analyze(code, "cpp", run=False)
+    if analysis.tools["clang-tidy"][:1].isalpha():
+        pytest.skip(analysis.tools["clang-tidy"])
+    found = {f.rule: f.line for f in (*analysis.bugs, *analysis.smells) if f.tool == "clang-tidy"}
+    planted = {"bugprone-assignment-in-if-condition": 4, "performance-unnecessary-value-param": 2}
+    assert planted.items() <= found.items()
+    mended = code.replace("x = 1)", "x == 1)").replace("std::string a", "const std::string &a")
+    again = analyze(mended, "cpp", run=False)
+    rules = {f.rule for f in (*again.bugs, *again.smells) if f.tool == "clang-tidy"}
+    assert not rules & set(planted)
+
+
+def test_a_tool_that_says_nothing_of_its_failure_is_not_trusted():
+    assert outputs.clang_tidy("", "Suppressed 3 warnings\n") == []
+    with pytest.raises(ValueError, match="no such file"):
+        outputs.clang_tidy("", "error: no such file or directory: 'x.c'\n")

@@ -3,9 +3,11 @@
 import sys
 
 import pytest
+from fixtures.programs import DIALECTS, random_tree, write
 
-from burnish.base.errors import MissingExtraError, SettingError
+from burnish.base.errors import InputError, MissingExtraError, SettingError
 from burnish.sandbox import syntax
+from burnish.sandbox.detect import detect
 from burnish.sandbox.languages import languages
 
 
@@ -27,7 +29,38 @@ def test_a_language_without_a_grammar_is_refused():
 
 def test_a_missing_wheel_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tree_sitter_lua", None)
-    syntax._parser.cache_clear()
+    syntax._grammar.cache_clear()
     with pytest.raises(MissingExtraError, match=r"burnish\[sandbox\]"):
         syntax.parse("x = 1", "lua")
-    syntax._parser.cache_clear()
+    syntax._grammar.cache_clear()
+
+
+CIRCLES = (  # R, on which TypeScript's grammar 0.23 never ends
+    'test_that("ids of vertex and edge sequence remain after removing graph", {\n'
+    "  g <- make_ring(10)\n  id <- graph_id(g)\n  vs <- V(g)\n  vs2 <- vs[1:5]"
+)
+
+
+def test_a_grammar_that_goes_in_circles_is_stopped():
+    for name in ("python", "c", "javascript"):
+        assert syntax.parse(CIRCLES, name).root_node.has_error
+    try:
+        tree = syntax.parse(CIRCLES, "typescript")
+    except InputError as error:
+        assert "cannot be parsed as typescript" in str(error)
+    else:  # a grammar that was mended
+        assert tree.root_node.has_error
+    assert detect(CIRCLES).language in {None, "r"}
+
+
+def test_the_work_of_honest_programs_is_within_bounds():
+    for name in DIALECTS:
+        code = write(random_tree(3), name).code * 40
+        assert syntax.parse(code, name).root_node.end_byte == len(code)
+
+
+def test_planted_bound_that_is_too_tight(monkeypatch):
+    monkeypatch.setattr(syntax, "LEAST_STEPS", 0)
+    monkeypatch.setattr(syntax, "BYTES_A_STEP", 10_000)
+    with pytest.raises(InputError, match="cannot be parsed"):
+        syntax.parse("x = [1, 2]\n" * 500, "python")

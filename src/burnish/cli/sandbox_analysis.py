@@ -28,9 +28,13 @@ def detect(
     if as_json:
         print_json(rows[0] if len(rows) == 1 else {"files": rows})
     else:
-        cells = [[r["path"], r["language"] or "not clear", f"{r['confidence']:.3f}"] for r in rows]
+        cells = [
+            [r["path"], r["language"] or f"not clear: {r['reason']}", f"{r['confidence']:.3f}"]
+            for r in rows
+        ]
         print(table_as_text(["path", "language", "confidence"], cells))
-        print(f"next: burnish sandbox analyze {files[0]}")
+        named = next((r["path"] for r in rows if r["language"]), files[0])
+        print(f"next: burnish sandbox analyze {named}")
     raise typer.Exit(0 if all(row["language"] for row in rows) else 1)
 
 

@@ -18,7 +18,7 @@ EXTENSION_NATS = 8.0  # what a known extension adds to its languages
 SHEBANG_NATS = 12.0
 OTHER_NATS = -3.0  # who asks has a program: in the training text `other` is as likely as any
 MIN_FEATURES = 6  # of less text (`30`) only hints can tell the language
-MAX_PARSED_CHARACTERS = 200_000
+MAX_PARSED_CHARACTERS = 100_000
 
 _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+)*)?([A-Za-z]+[\w.]*)")
 
@@ -94,7 +94,10 @@ def fuse(scores_nats: np.ndarray, evidence: np.ndarray, fusion: np.ndarray) -> n
 def _errors(code: str, name: str) -> float:
     if name == "php" and "<?" not in code:
         return 1.0  # outside <?php everything is text, and text never is an error
-    return error_frac(parse(code[:MAX_PARSED_CHARACTERS], name))
+    try:
+        return error_frac(parse(code[:MAX_PARSED_CHARACTERS], name))
+    except InputError:
+        return 1.0  # its grammar comes to no end: no program of that language
 
 
 def _hints_nats(model: LanguageModel, code: str, path: Path | None) -> np.ndarray:

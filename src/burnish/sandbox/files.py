@@ -1,11 +1,12 @@
 """Programs in files: what `burnish sandbox detect` and `analyze` do, for Python too."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from burnish.base.errors import SettingError
+from burnish.base.errors import InputError, SettingError
 from burnish.base.files import existing_file, write_json
 from burnish.sandbox.analysis.analyze import analyze
 from burnish.sandbox.analysis.sarif import to_sarif
@@ -20,25 +21,38 @@ NUM_SHOWN = 12
 def read_program(path: Path) -> str:
     """The text of a source file, `-` for standard input; what is no UTF-8 is replaced.
 
-    Raises: MissingFileError.
+    Raises: MissingFileError; InputError, for what is no text at all.
     """
-    if str(path) == "-":
-        return sys.stdin.read()
-    return existing_file(path).read_bytes().decode("utf-8", errors="replace")
+    code = _read(path)
+    if "\0" in code:
+        raise InputError(str(path), code[:16], "must be text", remedy="Name a source file")
+    return code
 
 
 def detect_files(paths: Sequence[Path], *, content_only: bool = False) -> list[dict[str, Any]]:
     """Path, language (None: not clear) and confidence of each file.
 
-    Raises: MissingFileError; InputError, for an empty file.
+    A file without text has no language, and the row has the `reason`: the others still count.
+    Raises: MissingFileError.
     """
-    rows = []
-    for path in paths:
-        found = detect(read_program(path), None if content_only else path)
-        second = [{"language": n, "confidence": p} for n, p in found.candidates[:3]]
-        row = {"path": str(path), "language": found.language, "confidence": found.confidence}
-        rows.append(row | {"candidates": second})
-    return rows
+    return [_detect_file(path, content_only=content_only) for path in paths]
+
+
+def _detect_file(path: Path, *, content_only: bool) -> dict[str, Any]:
+    code = _read(path)
+    row = {"path": str(path), "language": None, "confidence": 0.0, "candidates": []}
+    if not code.strip() or "\0" in code:
+        return row | {"reason": "it holds bytes, no text" if "\0" in code else "it is empty"}
+    found = detect(code, None if content_only or str(path) == "-" else path)
+    row |= {"language": found.language, "confidence": found.confidence}
+    row["candidates"] = [{"language": n, "confidence": p} for n, p in found.candidates[:3]]
+    return row | {"reason": "" if found.language else "no language is likely enough"}
+
+
+def _read(path: Path) -> str:
+    stream = sys.stdin.buffer if str(path) == "-" else None
+    content = stream.read() if stream else existing_file(path).read_bytes()
+    return content.decode("utf-8", errors="replace")
 
 
 def analyze_file(
@@ -52,7 +66,8 @@ def analyze_file(
 ) -> Analysis:
     """Analyse a program in a file, and write the findings as SARIF if asked.
 
-    Raises: MissingFileError; SettingError, where the language is not clear; StorageError.
+    Raises: MissingFileError; InputError, for what is no text; SettingError, where the language is
+    not clear; StorageError.
     """
     code = read_program(path)
     if not language:
@@ -62,7 +77,8 @@ def analyze_file(
             raise SettingError("language", str(path), "is not clear", remedy=remedy)
         language = found
     inputs = [read_program(stdin) for stdin in stdins]
-    analysis = analyze(code, language, stdins=inputs, path=str(path), isolation=isolation, run=run)
+    analysis = analyze(code, language, stdins=inputs, isolation=isolation, run=run)
+    analysis = dataclasses.replace(analysis, path=str(path))
     if sarif is not None:
         write_json(sarif, to_sarif(analysis))
     return analysis

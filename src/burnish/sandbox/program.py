@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -34,10 +35,11 @@ class Program:
 
 
 def prepare(
-    code: str, language: Language, *, isolation: str = "auto"
+    code: str, language: Language, *, isolation: str = "auto", deadline_s: float = math.inf
 ) -> Program | MissingToolChain | Outcome:
     """Compile `code`, or find it in the cache; an Outcome is that of a compiler that failed.
 
+    The compiler has its language's limits, but no more time than `deadline_s`.
     The key of the cache is the content of all that decides: code, language with its settings,
     command, and the version that the tool chain says of itself.
     Source: ours. Oracle: tests/sandbox/test_program.py::test_the_cache_knows_what_decides
@@ -54,7 +56,10 @@ def prepare(
     key = hashlib.sha256(dump_json(parts, name="program").encode("utf-8", "replace")).hexdigest()
     folder = cache_folder() / "sandbox" / "programs" / key[:32]
     if not folder.is_dir():
-        outcome = _compile(code, language, chain, folder=folder, isolation=isolation)
+        limits = raised(language.compile_limits, language)
+        cpu_s, wall_s = min(limits.cpu_s, deadline_s), min(limits.wall_s, deadline_s)
+        limits = dataclasses.replace(limits, cpu_s=cpu_s, wall_s=wall_s)
+        outcome = _compile(code, language, chain, limits=limits, folder=folder, isolation=isolation)
         if not outcome.ok:
             return outcome
     with contextlib.suppress(OSError):
@@ -111,14 +116,13 @@ def encode(code: str) -> bytes:
 
 
 def _compile(
-    code: str, language: Language, chain: ToolChain, *, folder: Path, isolation: str
+    code: str, language: Language, chain: ToolChain, *, limits: Limits, folder: Path, isolation: str
 ) -> Outcome:
     source = language.source_name(code)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".compiling-") as temporary:
         kept = Path(temporary) / "kept"
         kept.mkdir(mode=0o755)
-        limits = raised(language.compile_limits, language)
         job = Job(
             argv=language.compile_command(chain, source) or (),
             files={source: encode(code)},

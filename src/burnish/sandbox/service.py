@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from burnish.base.errors import BurnishError, SettingError
+from burnish.base.errors import BurnishError, IncompleteError, SettingError
 from burnish.base.files import existing_file
 from burnish.base.progress import say
 from burnish.sandbox import service_api
@@ -27,14 +27,17 @@ ENDPOINTS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "/analyze": service_api.analyze_code,
     "/detect": service_api.detect_code,
 }
+RETRIED = {"/run_code": 503}  # what verl's client tries again; to it 429 is a failed test
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
     """`max_waiting` requests may wait for one of `num_workers` slots; more get 429.
 
-    A request that has not begun after `deadline_s` gets 503; once begun, its job may run for the
-    rest of the deadline. `token_file` holds the bearer token that every request must show.
+    `/run_code` says 503 instead, which is what SandboxFusion's clients try again.
+    A request that has not begun after `deadline_s` gets 503, and so does one whose job the deadline
+    ends before a limit of its own: no verdict depends on how long others took. `token_file` holds
+    the bearer token that every request must show.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +53,9 @@ class ServiceSettings:
             remedy = "Give --token-file FILE, or listen on 127.0.0.1"
             rule = "needs a token for addresses that others can reach"
             raise SettingError("host", self.host, rule, remedy=remedy)
+        if not 0 <= self.port < 1 << 16:
+            remedy = "Name another, or 0 for a free one"
+            raise SettingError("port", self.port, "must be below 65536", remedy=remedy)
         if not 0 < self.deadline_s < float("inf"):
             rule, remedy = "must be positive", "Name some seconds"
             raise SettingError("deadline_s", self.deadline_s, rule, remedy=remedy)
@@ -168,19 +174,25 @@ class Service:
 
 
 def serve_forever(settings: ServiceSettings) -> None:
-    """Answer until SIGINT or SIGTERM; what was taken in is finished first.
+    """Answer until SIGINT or SIGTERM; what was taken in is finished first, or ends with a second.
 
-    Raises: SettingError, for the address or the token.
+    Raises: SettingError, for the address or the token; IncompleteError, by a second signal.
     """
-    service = Service(settings)
-    ended = threading.Event()
+    service, signals = Service(settings), threading.Semaphore(0)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: signals.release())
     service.start()
     say(f"listening on http://{settings.host}:{service.port} {', '.join(ENDPOINTS)}")
-    ended.wait()
-    say("stopping: finishing what was taken in")
-    service.stop()
+    signals.acquire()
+    say("stopping: finishing what was taken in; a second time ends it at once")
+    stopping = threading.Thread(target=service.stop, daemon=True)
+    stopping.start()
+    while stopping.is_alive():
+        if signals.acquire(timeout=0.1):
+            raise IncompleteError(
+                "service", service.gate.running, "was stopped before its jobs had ended",
+                remedy="Their clients have no answer",
+            )  # fmt: skip
 
 
 class _Server(ThreadingHTTPServer):
@@ -214,7 +226,10 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             answer = self.service.answer(path, body)
         except Refused as error:
-            self._fail(error.status, str(error), retry=error.status in {429, 503})
+            status = RETRIED.get(path, error.status)
+            self._fail(status, str(error), retry=status in {429, 503})
+        except service_api.DeadlinePassed as error:
+            self._fail(503, str(error), retry=True)
         except BurnishError as error:
             self._fail(422, str(error))
         except Exception as error:  # ours to mend: the log has all of it, the client hears of it

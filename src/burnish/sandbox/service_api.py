@@ -15,14 +15,23 @@ from burnish.sandbox.analysis.sarif import to_sarif
 from burnish.sandbox.classify import reason_of
 from burnish.sandbox.detect import detect
 from burnish.sandbox.job import MIB, Job, Limit, Limits, Outcome
-from burnish.sandbox.judge import judge
-from burnish.sandbox.languages import find_language
+from burnish.sandbox.judge import combine, judge
+from burnish.sandbox.languages import find_language, language_name
 from burnish.sandbox.languages.language import MissingToolChain
 from burnish.sandbox.problem import read_limits, read_problem
 from burnish.sandbox.program import Program, job_of, prepare
 from burnish.sandbox.run import run_job
+from burnish.sandbox.verdict import Status
 
+LATE = {Limit.CPU, Limit.WALL}
 KILLED = 137  # the shell's exit code of a process that was killed
+
+
+class DeadlinePassed(Exception):
+    """The service's deadline ended a job before a limit of its own did: there is no verdict."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline of the service came before the job had ended")
 
 
 def run_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> dict[str, Any]:
@@ -30,26 +39,31 @@ def run_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> d
 
     `run_timeout` bounds processor time and the time that passes, the latter without what the load
     of the machine adds; compilers have their language's own limits.
-    Raises: InputError, for a field; UnknownNameError, for the language.
+    Raises: InputError, for a field; UnknownNameError, for the language; DeadlinePassed.
     Source: bytedance/SandboxFusion's published schema (also what verl sends).
     Departure: `memory_limit_MB` counts the whole process tree, and output is not cut at the size
     of a pipe.
     Oracle: tests/sandbox/test_service.py::test_run_code_has_the_published_schema
     """
     code, language = _text(body, "code"), find_language(_text(body, "language"))
-    limits = _limits(body, deadline_s)
-    files = {name: _decoded(name, text) for name, text in (body.get("files") or {}).items()}
+    limits, files = _limits(body), _files(body)
     started = time.monotonic()
-    program = prepare(code, language, isolation=isolation)
+    program = prepare(code, language, isolation=isolation, deadline_s=deadline_s)
     compile_s = time.monotonic() - started
     if isinstance(program, MissingToolChain):
         return _answer("SandboxError", message=program.reason)
     if isinstance(program, Outcome):
+        if program.limit in LATE and deadline_s < language.compile_limits.wall_s:
+            raise DeadlinePassed
         status = "SandboxError" if program.failure else "Failed"
         return _answer(status, message=program.failure, compile_result=_result(program))
     done = {"status": "Finished", "execution_time": compile_s, "return_code": 0}
     compiled = {**done, "stdout": "", "stderr": ""} if program.folder else None
-    outcome, fetched = _run(program, body, files, limits, isolation)
+    left_s = max(deadline_s - compile_s, 0.001)
+    bounded = dataclasses.replace(limits, wall_s=min(limits.wall_s, left_s))
+    outcome, fetched = _run(program, body, files, bounded, isolation)
+    if outcome.limit is Limit.WALL and bounded.wall_s < limits.wall_s:
+        raise DeadlinePassed
     status = "SandboxError" if outcome.failure else "Success" if outcome.ok else "Failed"
     return _answer(
         status,
@@ -61,13 +75,25 @@ def run_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> d
 
 
 def judge_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> dict[str, Any]:
-    """`/judge`: a problem as `burnish sandbox judge` reads it; the same keys come back."""
+    """`/judge`: a problem as `burnish sandbox judge` reads it; the same keys come back.
+
+    Raises: DeadlinePassed, before all tests have a verdict of their own.
+    """
     problem = read_problem(body, name="body")
-    wall_s = min(problem.limits.wall_s, deadline_s)
-    problem = dataclasses.replace(
-        problem, limits=dataclasses.replace(problem.limits, wall_s=wall_s)
-    )
-    return judge(problem, isolation=isolation).to_dict()
+    ends, wall_s, results = time.monotonic() + deadline_s, problem.limits.wall_s, []
+    for test in problem.tests:
+        left_s = ends - time.monotonic()
+        if left_s <= 0:
+            raise DeadlinePassed
+        limits = dataclasses.replace(problem.limits, wall_s=min(wall_s, left_s))
+        one = dataclasses.replace(problem, tests=(test,), limits=limits)
+        (result,) = judge(one, isolation=isolation).tests
+        if result.status is Status.TIME_LIMIT and left_s < wall_s:
+            raise DeadlinePassed
+        if result.status is Status.COMPILE_ERROR and not results:
+            return judge(problem, isolation=isolation).to_dict()  # the same for all, found once
+        results.append(result)
+    return combine(results, language_name(find_language(problem.language))).to_dict()
 
 
 def analyze_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> dict[str, Any]:
@@ -84,7 +110,10 @@ def analyze_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) 
         raise InputError("stdins", stdins, "must be a list of texts", remedy="Write [...]")
     limits = read_limits(body.get("limits", {}), base=Limits(wall_s=min(20.0, deadline_s)))
     run = bool(body.get("run", True))
-    analysis = analyze(code, language, stdins=stdins, limits=limits, isolation=isolation, run=run)
+    analysis = analyze(
+        code, language, stdins=stdins, limits=limits, isolation=isolation, run=run,
+        deadline_s=deadline_s,
+    )  # fmt: skip
     sarif = {"sarif": to_sarif(analysis)} if body.get("sarif") else {}
     return analysis.to_dict() | sarif
 
@@ -128,7 +157,7 @@ def _inside(folder: Path, name: Any) -> Path:
 
 
 def _result(outcome: Outcome) -> dict[str, Any]:
-    late = outcome.limit in {Limit.CPU, Limit.WALL}
+    late = outcome.limit in LATE
     code = outcome.exit_code if outcome.signal is None else -outcome.signal
     if outcome.limit is Limit.MEMORY:
         code = KILLED
@@ -146,12 +175,12 @@ def _answer(status: str, **fields: Any) -> dict[str, Any]:
     return {"status": status, **empty, "executor_pod_name": None, "files": {}, **fields}
 
 
-def _limits(body: Mapping[str, Any], deadline_s: float) -> Limits:
+def _limits(body: Mapping[str, Any]) -> Limits:
     run_s, memory = body.get("run_timeout", 10), body.get("memory_limit_MB", -1)
     for name, value in (("run_timeout", run_s), ("memory_limit_MB", memory)):
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
             raise InputError(name, value, "must be a number", remedy="Leave it out for 10 seconds")
-    limits = Limits(cpu_s=run_s, wall_s=min(run_s, deadline_s))
+    limits = Limits(cpu_s=run_s, wall_s=run_s)
     if memory and memory > 0:
         limits = dataclasses.replace(limits, memory_bytes=int(memory * MIB))
     return limits
@@ -162,6 +191,13 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise InputError(name, value, "must be a text", remedy=f"Give {name!r} in the body")
     return value
+
+
+def _files(body: Mapping[str, Any]) -> dict[str, bytes]:
+    given = body.get("files") or {}
+    if not isinstance(given, Mapping):
+        raise InputError("files", given, "must be an object", remedy='Write {"name": "base64"}')
+    return {name: _decoded(name, text) for name, text in given.items() if text is not None}
 
 
 def _decoded(name: str, text: Any) -> bytes:

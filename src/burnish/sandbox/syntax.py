@@ -5,11 +5,14 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from burnish.base.errors import MissingExtraError, SettingError
+from burnish.base.errors import InputError, MissingExtraError, SettingError
 from burnish.sandbox.languages import find_language, language_name
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser, Tree
+    from tree_sitter import Language, Node, Tree
+
+LEAST_STEPS, BYTES_A_STEP = 300, 8  # a step is some hundred actions of the parser
+CHUNK_BYTES = 1 << 16
 
 
 def has_grammar(language: str) -> bool:
@@ -20,9 +23,32 @@ def has_grammar(language: str) -> bool:
 def parse(code: str, language: str) -> "Tree":
     """The concrete syntax tree; what does not parse stands in it as ERROR nodes.
 
-    Raises: SettingError, for a language without a grammar; MissingExtraError, without its wheel.
+    Grammars can go round in circles on texts of another language (TypeScript's on some of R), so
+    the work is bounded: five times and more what programs need, counted, not timed.
+    Raises: SettingError, for a language without a grammar; MissingExtraError, without its wheel;
+    InputError, where the grammar comes to no end.
+    Source: tree-sitter; the bound is ours.
+    Oracle: tests/sandbox/test_syntax.py::test_a_grammar_that_goes_in_circles_is_stopped
     """
-    return _parser(language_name(find_language(language))).parse(code.encode(errors="replace"))
+    name = language_name(find_language(language))
+    grammar, source, steps = _grammar(name), code.encode(errors="replace"), 0
+    most = LEAST_STEPS + len(source) // BYTES_A_STEP
+
+    def is_too_much(*_: object) -> bool:
+        nonlocal steps
+        steps += 1
+        return steps > most
+
+    from tree_sitter import Parser
+
+    parser = Parser(grammar)  # its own: other threads run while it asks for text
+    try:
+        return parser.parse(
+            lambda at, _: source[at : at + CHUNK_BYTES], progress_callback=is_too_much
+        )
+    except ValueError:
+        remedy, rule = "Name another language", f"cannot be parsed as {name}"
+        raise InputError("code", code[:40], rule, remedy=remedy) from None
 
 
 def error_frac(tree: "Tree") -> float:
@@ -48,19 +74,19 @@ def text_of(node: "Node") -> str:
 
 
 @functools.cache
-def _parser(name: str) -> "Parser":
+def _grammar(name: str) -> "Language":
     module, _, function = find_language(name).grammar.partition(":")
     if not module:
         remedy = "Choose a language with a grammar"
         raise SettingError("language", name, "has no tree-sitter grammar", remedy=remedy)
     try:
-        from tree_sitter import Language, Parser
+        from tree_sitter import Language
 
         pointer = getattr(importlib.import_module(module), function)()
     except ImportError as error:
         rule, remedy = "is not installed", "pip install 'burnish[sandbox]'"
         raise MissingExtraError(f"grammar of {name}", error.name, rule, remedy=remedy) from error
-    return Parser(Language(_capsule(pointer) if isinstance(pointer, int) else pointer))
+    return Language(_capsule(pointer) if isinstance(pointer, int) else pointer)
 
 
 def _capsule(pointer: int) -> Any:

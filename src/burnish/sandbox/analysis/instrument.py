@@ -1,5 +1,6 @@
 """Line instrumentation, the same for every compiled language: a call before each statement."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,8 @@ class Probe:
     """How a language calls the tracer, and what must stand around the program.
 
     `call` holds `{line}`. `exits` are calls that end a program without its end being reached, and
-    what replaces them; `main` begins the main function.
+    what replaces them; `main` begins the main function. `used` stands behind a program of which
+    such a call was replaced, because what it named must still be used.
     """
 
     call: str
@@ -29,6 +31,7 @@ class Probe:
     after: str = ""  # the node type that `head` stands behind; empty: the first byte
     main: str = ""
     exits: tuple[tuple[str, str], ...] = ()
+    used: str = ""
 
 
 PROBES = {
@@ -48,6 +51,7 @@ PROBES = {
         tail="go",
         main="defer burnishDump();",
         exits=(("os.Exit", "burnishExit"),),
+        used="var _ = os.Exit",
     ),
     "rust": Probe(
         call="crate::burnish_lines::at({line});",
@@ -59,6 +63,13 @@ PROBES = {
         ),
     ),
 }
+
+GO_COVER = dataclasses.replace(
+    PROBES["go"],
+    call="",
+    head='; import burnishOs "os"; import burnishFmt "fmt"',
+    tail="gocover",
+)
 
 
 def executable_lines(code: str, language: str) -> tuple[int, ...]:
@@ -93,6 +104,16 @@ def instrument(code: str, language: str) -> str:
             body = function.node.child_by_field_name("body")
             edits += [(body.start_byte + 1, 0, 0, f" {probe.main} ")] if body else []
     edits += _exits(root, probe)
+    return _apply(code, root, edits, probe)
+
+
+def frame(code: str, language: str, probe: Probe) -> str:
+    """The program with what `probe` puts around it, and no calls in it: it has counters already."""
+    root = parse(code, language).root_node
+    edits = _exits(root, probe)
+    for function in Outliner(roles_of(language)).functions(root):
+        body = function.node.child_by_field_name("body") if function.name == "main" else None
+        edits += [(body.start_byte + 1, 0, 0, f" {probe.main} ")] if body else []
     return _apply(code, root, edits, probe)
 
 
@@ -162,8 +183,10 @@ def _exits(root: "Node", probe: Probe) -> list[tuple[int, int, int, str]]:
             function = node.child_by_field_name("function")
             for name, ours in probe.exits:
                 if function is not None and text_of(function) == name:
-                    edits.append((function.start_byte, 2, function.end_byte, ours))
+                    edits.append((function.start_byte, 4, function.end_byte, ours))
                     break
+    if edits and probe.used:
+        edits.append((root.end_byte, 5, 0, f"\n{probe.used}\n"))
     return edits
 
 

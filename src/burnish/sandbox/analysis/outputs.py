@@ -78,6 +78,19 @@ def cppcheck(out: str, err: str) -> list[Finding]:
     ]  # fmt: skip
 
 
+def clang_tidy(out: str, err: str) -> list[Finding]:
+    """`clang-tidy --quiet`; what belongs to a finding above it (`note:`) is left out."""
+    marks = re.findall(
+        r"^\S*?main\.\w+:(\d+):(\d+): (warning|error): (.*?)(?: \[([\w.,+-]+)\])?$", out, re.M
+    )
+    if not marks and re.search(r"^Error while|^error: ", err + out, re.M):
+        raise ValueError(err.strip()[:200])
+    return [
+        finding(rule.split(",")[0] or kind, text, int(line), severity=kind, column=int(column))
+        for line, column, kind, text, rule in marks
+    ]
+
+
 def shellcheck(out: str, err: str) -> list[Finding]:
     """`shellcheck --format=json1`."""
     return [

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SEVERITIES = ("note", "warning", "error")
+OWN_LINES = "our own lines"  # the interpreter's line events, or our instrumentation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,21 +95,28 @@ class LineCost:
 
 @dataclass(frozen=True, kw_only=True)
 class TraceRun:
-    """What one test made of the lines; `status` is `ok`, or why the lines are not known in full."""
+    """What one test made of the lines; `status` is `ok`, or why the lines are not known in full.
+
+    `lines` are our own tracer's. `known` is what the language's coverage tool says of a line,
+    and goes before ours.
+    """
 
     test: int
     status: str
     lines: tuple[LineCost, ...]
+    known: Mapping[int, bool] = field(default_factory=dict)
 
     @property
     def executed(self) -> frozenset[int]:
         """The lines that were reached."""
-        return frozenset(cost.line for cost in self.lines if cost.hits)
+        ours = frozenset(cost.line for cost in self.lines if cost.hits)
+        theirs = frozenset(line for line, reached in self.known.items() if reached)
+        return (ours - self.known.keys()) | theirs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """Executable lines, and which of them each test reached.
+    """Executable lines, and which of them each test reached; `tool` says who measured it.
 
     Source: the paper's Fig. 5 (executed over all executable lines, per input).
     Oracle: tests/sandbox/test_figures.py::test_coverage_of_figure_5
@@ -116,6 +124,7 @@ class Coverage:
 
     executable: tuple[int, ...]
     tests: tuple[TraceRun, ...]
+    tool: str = OWN_LINES
 
     def frac(self, executed: frozenset[int]) -> float:
         """The fraction of executable lines in `executed`."""
@@ -141,6 +150,7 @@ class Coverage:
         missed = sorted(set(self.executable) - self.union)
         shares = [row["coverage_frac"] for row in tests]
         return {
+            "tool": self.tool,
             "executable": list(self.executable),
             "missed": missed,
             "coverage_frac": self.frac(self.union),
@@ -154,11 +164,11 @@ class Analysis:
     """The five categories. What could not be had is None, and `notes` says why."""
 
     language: str
-    path: str
     basic: BasicInformation | None
     smells: tuple[Finding, ...]
     bugs: tuple[Finding, ...]
     coverage: Coverage | None
+    path: str = ""
     notes: tuple[str, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.sandbox.analysis import outputs
+from burnish.sandbox.analysis.deadline import NO_DEADLINE, Deadline
 from burnish.sandbox.analysis.schema import Finding
 from burnish.sandbox.classify import reason_of
 from burnish.sandbox.job import MIB, Job, Limits
@@ -20,12 +21,16 @@ from burnish.sandbox.run import run_job
 TOOL_LIMITS = Limits(
     cpu_s=60, wall_s=120, memory_bytes=1536 * MIB, num_processes=128, num_files=1024
 )
+CLANG_CHECKS = (
+    "bugprone-*,cert-*,clang-analyzer-*,performance-*,portability-*,"
+    "-bugprone-easily-swappable-parameters"
+)
 MODULES = "/tools"  # where the packages of this interpreter are seen inside
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """An analyser. `command` holds `{file}` and, for a compiler, `{compile}`.
+    """An analyser. `command` holds `{file}`, and maybe `{compile}` and `{standard}`.
 
     `module` is a Python package that is run with `-m`; `program` one of this machine; neither:
     the compiler or interpreter of the language. `kind` is where its findings belong that are no
@@ -58,6 +63,8 @@ def _tools() -> tuple[Tool, ...]:
         Tool(name="cppcheck", languages=c, program="cppcheck", kind="bugs", read=outputs.cppcheck,
              command=("--enable=warning,performance,portability", "--quiet",
                       "--template={line}\t{column}\t{severity}\t{id}\t{cwe}\t{message}", "{file}")),
+        Tool(name="clang-tidy", languages=c, program="clang-tidy", read=outputs.clang_tidy,
+             command=("--quiet", f"--checks=-*,{CLANG_CHECKS}", "{file}", "--", "{standard}")),
         Tool(name="shellcheck", languages=frozenset({"bash"}), program="shellcheck",
              command=("--shell=bash", "--format=json1", "{file}"), read=outputs.shellcheck),
         Tool(name="oxlint", languages=js, program="oxlint", read=outputs.oxlint,
@@ -81,11 +88,11 @@ def _tools() -> tuple[Tool, ...]:
 
 
 def findings_of(
-    code: str, language: str, *, isolation: str = "auto"
+    code: str, language: str, *, isolation: str = "auto", deadline: Deadline = NO_DEADLINE
 ) -> tuple[list[tuple[str, Finding]], dict[str, str]]:
     """What all tools of a language find, each with the category, and how each tool fared.
 
-    A tool that is not installed or fails is named with the reason; it finds nothing.
+    A tool that is not installed, fails or comes after the deadline is named with the reason.
     Raises: IsolationError.
     """
     found: list[tuple[str, Finding]] = []
@@ -94,9 +101,10 @@ def findings_of(
         if language not in tool.languages:
             continue
         job = _job(tool, code, language)
-        if isinstance(job, str):
-            fared[tool.name] = job
+        if isinstance(job, str) or deadline.passed:
+            fared[tool.name] = job if isinstance(job, str) else "not run: the deadline has passed"
             continue
+        job = dataclasses.replace(job, limits=deadline.bounded(job.limits))
         outcome = run_job(job, isolation=isolation)
         if outcome.failure or outcome.limit is not None or outcome.exit_code is None:
             fared[tool.name] = f"failed: {reason_of(outcome)}"
@@ -150,7 +158,10 @@ def _job(tool: Tool, code: str, language: str) -> Job | str:
         start, outside = (), [*chain.read_only]
         env |= chain.env
     programs = {} if isinstance(chain, MissingToolChain) else chain.programs
-    named = {"{file}": source} | {f"{{{role}}}": str(path) for role, path in programs.items()}
+    standard = f"-std={getattr(found, 'standard', '')}"
+    named = {"{file}": source, "{standard}": standard} | {
+        f"{{{role}}}": str(path) for role, path in programs.items()
+    }
     command = tuple(named.get(part, part) for part in tool.command)
     outside += [p for o in outside for p in outside_usr(o)]
     return Job(

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from burnish.sandbox.analysis.deadline import NO_DEADLINE, Deadline
 from burnish.sandbox.analysis.instrument import PROBES, TRACERS, executable_lines, instrument
 from burnish.sandbox.analysis.schema import Coverage, LineCost, TraceRun
 from burnish.sandbox.analysis.xtrace import XTRACE_PROMPT, read_xtrace
@@ -26,6 +27,7 @@ def trace(
     *,
     limits: Limits | None = None,
     isolation: str = "auto",
+    deadline: Deadline = NO_DEADLINE,
 ) -> Coverage | str:
     """Coverage and cost of the lines over several inputs; a text says why there is none.
 
@@ -38,15 +40,18 @@ def trace(
     """
     try:
         lines = executable_lines(code, language) if language != "r" else ()
-        program = _prepared(code, language, isolation)
+        program = _prepared(code, language, isolation, deadline)
     except RecursionError:
         return "its statements are nested too deeply"
     if isinstance(program, str):
         return program
-    runs = [
-        _run(program, language, stdin, number=i, limits=limits, isolation=isolation)
-        for i, stdin in enumerate(stdins)
-    ]
+    runs = []
+    for i, stdin in enumerate(stdins):
+        if deadline.passed:
+            runs.append(TraceRun(test=i, status="not run: the deadline has passed", lines=()))
+            continue
+        job = job_of(program, stdin=encode(stdin), limits=deadline.bounded(limits or Limits()))
+        runs.append(_run(job, language, program.source, number=i, isolation=isolation))
     if language == "r":
         known = sorted({cost.line for run in runs for cost in run.lines})
         return Coverage(executable=tuple(known), tests=tuple(runs))
@@ -54,11 +59,13 @@ def trace(
     return Coverage(executable=lines, tests=tuple(runs))
 
 
-def _prepared(code: str, language: str, isolation: str) -> Program | str:
+def _prepared(code: str, language: str, isolation: str, deadline: Deadline) -> Program | str:
     found = find_language(language)
     if language in PROBES:
         code = instrument(code, language)
-    program = prepare(code, found, isolation=isolation)
+    if deadline.passed:
+        return "the deadline has passed"
+    program = prepare(code, found, isolation=isolation, deadline_s=deadline.left_s)
     if isinstance(program, MissingToolChain):
         return program.reason
     if isinstance(program, Outcome):
@@ -69,12 +76,8 @@ def _prepared(code: str, language: str, isolation: str) -> Program | str:
     return program
 
 
-def _run(
-    program: Program, language: str, stdin: str, *, number: int, limits: Limits | None,
-    isolation: str,
-) -> TraceRun:  # fmt: skip
-    job = job_of(program, stdin=encode(stdin), limits=limits)
-    job = dataclasses.replace(_hooked(job, language, program.source), report=True)
+def _run(job: Job, language: str, source: str, *, number: int, isolation: str) -> TraceRun:
+    job = dataclasses.replace(_hooked(job, language, source), report=True)
     outcome = run_job(job, isolation=isolation)
     status = "ok" if outcome.ok else reason_of(outcome)
     lines = _read_bash(outcome.report) if language == "bash" else _read(outcome.report)

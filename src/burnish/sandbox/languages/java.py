@@ -39,8 +39,12 @@ class Java(Language):
     grammar: ClassVar[str] = "tree_sitter_java:language"
     floor: ClassVar[Floor] = Floor(memory_bytes=384 * MIB, num_processes=64, data=False)
     memory_errors: ClassVar[tuple[str, ...]] = (
-        "java.lang.OutOfMemoryError",
-        "insufficient memory for the Java Runtime",
+        "java.lang.OutOfMemoryError: Java heap space",  # not: unable to create native thread
+        "java.lang.OutOfMemoryError: GC overhead limit exceeded",
+        "java.lang.OutOfMemoryError: Metaspace",
+        "java.lang.OutOfMemoryError: Requested array size exceeds VM limit",
+        "java.lang.OutOfMemoryError: Cannot reserve",
+        "Native memory allocation",  # of the fatal "insufficient memory"; threads say so as well
     )
 
     def find(self) -> ToolChain | MissingToolChain:

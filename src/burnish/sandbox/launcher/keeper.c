@@ -58,7 +58,7 @@ static void watch(pid_t program, int signals, double start) {
     struct clock clock = {.at = start};
     struct pollfd poll_signals = {signals, POLLIN, 0};
     struct signalfd_siginfo info;
-    for (int pause_ms = 5;; pause_ms = pause_ms < 25 ? pause_ms + 5 : 25) {
+    for (int pause_ms = 10;; pause_ms = 25) { /* the first look: before anything can grow large */
         poll(&poll_signals, 1, pause_ms);
         while (read(signals, &info, sizeof info) > 0) {}
         int status;

@@ -28,6 +28,7 @@
 struct shared *shared;
 static pid_t supervisor;
 static int control = -1; /* the line to who asked, of a launcher that waits */
+static int in_own_net;   /* all jobs of this launcher find the same empty network, one by one */
 
 struct stream { /* what came through one pipe, up to a cap */
     int fd;
@@ -167,7 +168,7 @@ static pid_t start_keeper(int privileged, int pipes[3][2], int ends[2]) {
     unsigned long flags = SIGCHLD;
     if (spec.namespaces) {
         flags |= CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-        flags |= (spec.network ? 0 : CLONE_NEWNET) | (privileged ? 0 : CLONE_NEWUSER);
+        flags |= (spec.network || in_own_net ? 0 : CLONE_NEWNET) | (privileged ? 0 : CLONE_NEWUSER);
     }
     uid_t user = privileged ? FIRST_USER + (uid_t)getpid() : 0;
     pid_t keeper = (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
@@ -237,6 +238,8 @@ static int serve(int num_groups, char **groups) {
         spec.groups[spec.num_groups++].parent = groups[i];
     control = fcntl(CONTROL_FD, F_DUPFD_CLOEXEC, RESULT_FD + 1);
     close(CONTROL_FD);
+    /* Nobody in a job may configure it and every socket dies with its job: nothing passes on. */
+    in_own_net = may_administer() && !unshare(CLONE_NEWNET);
     for (make_groups();; renew_groups()) {
         memset(shared, 0, sizeof *shared);
         forget_spec();
