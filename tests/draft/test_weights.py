@@ -1,6 +1,7 @@
 """SmolLM2's real weights: drafted texts are the plain ones, token for token, in every format."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ GREEDY = Sampling(max_new_tokens=NEW_TOKENS)
 SAMPLED = Sampling(max_new_tokens=NEW_TOKENS, temperature=0.8, top_p=0.95)
 BATCHES = {"firp": 1, "ngram": 5, "firp:ngram=6": 4}  # a text does not depend on its batch
 
-OWN = (  # where Spec-Bench is not at hand
+OWN = (  # where Spec-Bench is not at hand, or time is short
     "Name three rivers in Europe.",
     "Write a haiku about snow.",
     "What is 17 times 23? Think step by step.",
@@ -41,7 +42,8 @@ def model(request: Any) -> Model:
 
 def requests_of(model: Model, sampling: Sampling, num: int) -> list[Request]:
     """Short Spec-Bench prompts, about equal shares of its tasks, or ours; each has its own seed."""
-    prompts = stratified(SPEC_BENCH, 4 * num) if SPEC_BENCH.is_file() else OWN
+    many = SPEC_BENCH.is_file() and not os.environ.get("CI")  # there they would take half an hour
+    prompts = stratified(SPEC_BENCH, 4 * num) if many else OWN
     found = requests_for(model, prompts, sampling)
     short = [one for one in found if len(one.prompt) <= MOST_PROMPT_TOKENS][:num]
     assert len(short) >= min(num, len(OWN))
