@@ -34,7 +34,7 @@ from burnish.prefer.settings import EvaluateSettings, LossSettings, PairSettings
 from burnish.prefer.training import EVALUATIONS, Aligned, align
 from burnish.train.settings import TrainSettings
 
-DATA = Path("/work/shared/data/preference/pandalm-testset-v1.json")
+DATA = Path(__file__).parents[2] / "shared/data/preference/pandalm-testset-v1.json"
 ARMS: dict[str, dict[str, Any]] = {
     "dpo": {"name": "dpo"},
     "ld-dpo-0": {"name": "ld-dpo", "alpha": 0.0},

@@ -38,7 +38,7 @@ from burnish.prefer.reference import ReferenceCache, passes
 from burnish.train import lora
 from burnish.train.settings import LoraSettings
 
-DATA = Path("/work/shared/data/preference/pandalm-testset-v1.json")
+DATA = Path(__file__).parents[2] / "shared/data/preference/pandalm-testset-v1.json"
 SIDES = ("burnish", "trl-precomputed", "trl")
 RATE, PAIRS = 1e-3, 8
 PASS_TOKENS = 512  # rows of one of our passes; a step takes several, and its gradient is the same

@@ -62,11 +62,11 @@ def test_planted_positions_run_on_over_siblings(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_planted_mask_counts_from_the_first_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    def early(num_rows: int, num_keys: int, window: int | None, device: Any) -> torch.Tensor:
-        distance = torch.arange(num_rows)[:, None] - torch.arange(num_keys)[None, :]
+    def early(at: torch.Tensor, keys: torch.Tensor, window: int | None) -> torch.Tensor:
+        distance = torch.arange(len(at))[:, None] - keys
         return distance >= 0 if window is None else (distance >= 0) & (distance < window)
 
-    monkeypatch.setattr(shared, "_mask", early)
+    monkeypatch.setattr(shared, "causal_mask", early)
     with pytest.raises(AssertionError):
         check_shared(GROUPS)
 

@@ -3,7 +3,7 @@
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -134,31 +134,20 @@ def test_wrong_addresses(spec: str) -> None:
 
 
 def test_generate_and_chat_through_the_commands(
-    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    server: Server, burnish: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import io
     import sys
 
-    from burnish.cli.main import main
-
-    def burnish(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["burnish", *words])
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return status, *capsys.readouterr()
-
     server.say({"text": " Paris", "finish_reason": "stop"})
-    status, out, _ = burnish("generate", server.spec, "The capital", "--json")
-    found = json.loads(out)
-    assert status == 0 and (found["text"], found["tokens"]) == (" Paris", 3)
+    done = burnish("generate", server.spec, "The capital", "--json")
+    assert done.status == 0 and (done.json["text"], done.json["tokens"]) == (" Paris", 3)
     server.say({"message": {"content": "Hi"}})
     monkeypatch.setattr(sys, "stdin", io.StringIO("hello\nagain\n"))
-    status, out, err = burnish("chat", server.spec)
-    assert (status, out) == (0, "Hi\nHi\n")
+    done = burnish("chat", server.spec)
+    assert (done.status, done.out) == (0, "Hi\nHi\n")
     assert [m["content"] for m in server.asked[-1][1]["messages"]] == ["hello", "Hi", "again"]
     server.status = 503
-    status, out, err = burnish("generate", server.spec, "The capital")
-    assert status == 2 and out == "" and err.splitlines()[-1].startswith("error: server ")
+    done = burnish("generate", server.spec, "The capital")
+    assert done.status == 2 and done.out == ""
+    assert done.err.splitlines()[-1].startswith("error: server ")

@@ -84,9 +84,11 @@ def test_a_missing_tool_chain_names_its_package(language, monkeypatch):
 
     cls = languages.get(language)
     module = __import__(cls.__module__, fromlist=["x"])
-    for name in ("find_program", "find_wheel_program"):
-        if hasattr(module, name):
-            monkeypatch.setattr(module, name, nothing)
+    base = __import__("burnish.sandbox.languages.language", fromlist=["x"])
+    for place in (module, base):
+        for name in ("find_program", "find_wheel_program"):
+            if hasattr(place, name):
+                monkeypatch.setattr(place, name, nothing)
     found = languages.build(language).find()
     if language == "python":
         assert not isinstance(found, MissingToolChain)  # it is the interpreter that runs us

@@ -87,7 +87,7 @@ def test_both_launchers_agree(which, script, limits, expected, request):
 WALLS = {
     "cat a/b; cat; exit 4": (b"hi\nin", 4),
     "id -u; grep -c 'Cap.*:.*[1-9a-f]' /proc/self/status; readlink /proc/1/fd/1": (b"1000\n0\n", 1),
-    "ls /root /home /work/main 2>/dev/null; cat /etc/shadow || echo x > /usr/x": (b"", 1),
+    "ls /root /home /srv 2>/dev/null; cat /etc/shadow || echo x > /usr/x": (b"", 1),
     "exec 5<>/dev/udp/1.1.1.1/53 && echo x >&5": (b"", 1),
     "ps 2>/dev/null | grep -c pytest; head -c 99M /dev/zero > f": (b"0\n", 1),
     "setsid sleep 4326 & disown; echo left": (b"left\n", 0),

@@ -7,11 +7,11 @@ then run in one pass, each group seeing its text up to its anchor and itself.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from burnish.kv.rope import Rope, Windows, repeat_kv, rotate
+from burnish.kv.rope import Rope, Windows, rotate
+from burnish.kv.shared import attend_rows, causal_mask
 
 
 class TextAttend:
@@ -42,8 +42,8 @@ class TextAttend:
         out, kept = [], []
         for rows, keys, values in parts:
             at = torch.arange(len(rows), device=rows.device)
-            mask = _seen(at, at, self._windows[layer])
-            out.append(_attention(rows, keys, values, mask))
+            mask = causal_mask(at, at, self._windows[layer])
+            out.append(attend_rows(rows, keys, values, mask))
             kept.append((keys, values))
         self.kept[layer] = kept
         return torch.cat(out)
@@ -105,22 +105,6 @@ class GroupAttend:
                 before &= anchor[:, None] + offset[:, None] - real < window
             mask = torch.cat((before, self._own[text]), dim=1).to(query.device)
             both = torch.cat((keys, key[rows])), torch.cat((values, value[rows]))
-            out.append(_attention(query[rows], *both, mask))
+            out.append(attend_rows(query[rows], *both, mask))
         order = torch.cat(self._rows).argsort().to(query.device)
         return torch.cat(out)[order]
-
-
-def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    group = query.shape[1] // key.shape[1]
-    out = F.scaled_dot_product_attention(
-        query.transpose(0, 1)[None],
-        repeat_kv(key.transpose(0, 1)[None], group),
-        repeat_kv(value.transpose(0, 1)[None], group),
-        attn_mask=mask,
-    )
-    return out[0].transpose(0, 1)
-
-
-def _seen(at: Tensor, keys: Tensor, window: int | None) -> Tensor:
-    distance = at[:, None] - keys
-    return distance >= 0 if window is None else (distance >= 0) & (distance < window)

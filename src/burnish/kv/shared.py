@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from burnish.kv.rope import Rope, Rotation, Windows, repeat_kv, rotate
@@ -77,20 +77,34 @@ def _attend_last(
     window: int | None,
 ) -> Float[Tensor, "N H D"]:
     """Causal attention of the last N of T positions."""
+    if window is None and len(query) == len(key):
+        return attend_rows(query, key, value, None)
+    at = torch.arange(len(key), device=query.device)
+    return attend_rows(query, key, value, causal_mask(at[len(key) - len(query) :], at, window))
+
+
+def attend_rows(
+    query: Float[Tensor, "N H D"],
+    key: Float[Tensor, "T K D"],
+    value: Float[Tensor, "T K D"],
+    mask: Bool[Tensor, "N T"] | None,
+) -> Float[Tensor, "N H D"]:
+    """Attention of rows over keys that `mask` lets them see; None: causal, N = T."""
     group = query.shape[1] // key.shape[1]
-    whole = window is None and len(query) == len(key)
     out = F.scaled_dot_product_attention(
         query.transpose(0, 1)[None],
         repeat_kv(key.transpose(0, 1)[None], group),
         repeat_kv(value.transpose(0, 1)[None], group),
-        attn_mask=None if whole else _mask(len(query), len(key), window, query.device),
-        is_causal=whole,
+        attn_mask=mask,
+        is_causal=mask is None,
     )
     return out[0].transpose(0, 1)
 
 
-def _mask(num_rows: int, num_keys: int, window: int | None, device: torch.device) -> Tensor:
-    at = torch.arange(num_keys, device=device)
-    distance = at[num_keys - num_rows :, None] - at[None, :]
+def causal_mask(
+    at: Int[Tensor, " N"], keys: Int[Tensor, " T"], window: int | None
+) -> Bool[Tensor, "N T"]:
+    """Which positions `keys` a row at each position `at` sees."""
+    distance = at[:, None] - keys
     seen = distance >= 0
     return seen if window is None else seen & (distance < window)

@@ -46,10 +46,28 @@ class Remote:
         reply = self._post("chat/completions", {"messages": list(messages)}, sampling)
         return self._completion(reply, lambda choice: choice["message"]["content"] or "")
 
-    def _post(self, path: str, body: dict[str, Any], sampling: Sampling) -> Any:
+    def ask(self, path: str, body: Mapping[str, Any], *, remedy: str) -> Any:
+        """Send one request, with the model's name and the key. Raises RemoteError."""
         import httpx
 
-        body |= {"model": self.name, "max_tokens": sampling.max_new_tokens}
+        key = os.environ.get("OPENAI_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        address = f"{self.url}/{path}"
+        try:
+            reply = httpx.post(
+                address,
+                json={"model": self.name, **body},
+                headers=headers,
+                timeout=self.timeout_s,
+            )
+            reply.raise_for_status()
+            return reply.json()
+        except (httpx.HTTPError, ValueError) as error:
+            rule = f"must answer ({error})"
+            raise RemoteError("server", address, rule, remedy=remedy) from error
+
+    def _post(self, path: str, body: dict[str, Any], sampling: Sampling) -> Any:
+        body |= {"max_tokens": sampling.max_new_tokens}
         body |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
         body |= {"seed": sampling.seed}
         for name, off in {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}.items():
@@ -57,18 +75,7 @@ class Remote:
                 body[name] = value
         if sampling.stop:
             body["stop"] = list(sampling.stop)
-        key = os.environ.get("OPENAI_API_KEY")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        address = f"{self.url}/{path}"
-        try:
-            reply = httpx.post(address, json=body, headers=headers, timeout=self.timeout_s)
-            reply.raise_for_status()
-            found = reply.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise RemoteError(
-                "server", address, f"must answer ({error})", remedy="Check its address and its log"
-            ) from error
-        return found
+        return self.ask(path, body, remedy="Check its address and its log")
 
     def _completion(self, reply: Any, text_of: Callable[[Any], str]) -> Completion:
         """The server tells how many tokens it wrote, not which: ids are unknown, hence -1."""

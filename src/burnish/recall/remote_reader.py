@@ -1,6 +1,5 @@
 """A model behind an OpenAI-compatible server that returns log-probabilities of the prompt."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,24 +50,13 @@ class RemoteReader:
         return Predicted(tokens=tuple(t if h else -1 for t, h in zip(scored, hits, strict=True)))
 
     def _ask(self, whole: Sequence[int]) -> dict[str, Any]:
-        import httpx
-
-        remote = self._remote
-        body = {"model": remote.name, "prompt": list(whole), "max_tokens": 1, "temperature": 0}
+        body = {"prompt": list(whole), "max_tokens": 1, "temperature": 0}
         body |= {"echo": True, "logprobs": 1, "prompt_logprobs": 1}
-        key = os.environ.get("OPENAI_API_KEY")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        address = f"{remote.url}/completions"
-        try:
-            reply = httpx.post(address, json=body, headers=headers, timeout=remote.timeout_s)
-            reply.raise_for_status()
-            found = reply.json()
-        except (httpx.HTTPError, ValueError) as error:
-            remedy = "Check its address, its log and its context length"
-            rule = f"must answer ({error})"
-            raise RemoteError("server", address, rule, remedy=remedy) from error
+        remedy = "Check its address, its log and its context length"
+        found = self._remote.ask("completions", body, remedy=remedy)
         if not found.get("choices"):
             remedy = "Check that it serves text completions"
+            address = f"{self._remote.url}/completions"
             raise RemoteError("server", address, "must answer with choices", remedy=remedy)
         return found
 

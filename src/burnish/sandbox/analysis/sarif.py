@@ -24,7 +24,6 @@ def _run(tool: str, findings: list[Finding], path: str) -> dict[str, Any]:
     rules = {f.rule: f for f in findings}
     driver = {
         "name": tool,
-        "informationUri": "https://pypi.org/project/burnish/",
         "rules": [_rule(rule) for rule in rules.values()],
     }
     if tool == "burnish":

@@ -5,14 +5,7 @@ from typing import ClassVar
 
 from burnish.sandbox.job import Limits
 from burnish.sandbox.languages import languages
-from burnish.sandbox.languages.language import (
-    Language,
-    MissingToolChain,
-    ToolChain,
-    find_program,
-    outside_usr,
-    program_version,
-)
+from burnish.sandbox.languages.language import Language, MissingToolChain, ToolChain
 
 
 @languages.register("bash")
@@ -35,10 +28,7 @@ class Bash(Language):
 
     def find(self) -> ToolChain | MissingToolChain:
         """The system's bash."""
-        program = find_program("bash")
-        if program is None or not (version := program_version(program)):
-            return self._missing("bash")
-        return ToolChain(programs={"run": program}, version=version, read_only=outside_usr(program))
+        return self._interpreter("bash")
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
         """Parse, and run nothing."""

@@ -111,6 +111,16 @@ class Language(abc.ABC):
         """Further environment of compiling and running."""
         return {}
 
+    def _interpreter(
+        self, *names: str, version: tuple[str, ...] = (), read_only: tuple[Path, ...] = ()
+    ) -> ToolChain | MissingToolChain:
+        """The tool chain that is one program, the first of `names` that is there."""
+        program = find_program(*names)
+        if program is None or not (told := program_version(program, *version)):
+            return self._missing(names[0])
+        outside = (*outside_usr(program), *read_only)
+        return ToolChain(programs={"run": program}, version=told, read_only=outside)
+
     def _missing(self, program: str) -> MissingToolChain:
         return MissingToolChain(language=self.title, program=program, package=self.package)
 

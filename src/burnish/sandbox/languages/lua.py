@@ -5,14 +5,7 @@ from typing import ClassVar
 
 from burnish.sandbox.job import Limits
 from burnish.sandbox.languages import languages
-from burnish.sandbox.languages.language import (
-    Language,
-    MissingToolChain,
-    ToolChain,
-    find_program,
-    outside_usr,
-    program_version,
-)
+from burnish.sandbox.languages.language import Language, MissingToolChain, ToolChain
 
 
 @languages.register("lua")
@@ -31,10 +24,7 @@ class Lua(Language):
 
     def find(self) -> ToolChain | MissingToolChain:
         """The newest of the system's interpreters."""
-        program = find_program("lua5.4", "lua", "lua5.3")
-        if program is None or not (version := program_version(program, "-v")):
-            return self._missing("lua5.4")
-        return ToolChain(programs={"run": program}, version=version, read_only=outside_usr(program))
+        return self._interpreter("lua5.4", "lua", "lua5.3", version=("-v",))
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
         """Parse, and run nothing."""

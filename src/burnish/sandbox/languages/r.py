@@ -6,14 +6,7 @@ from typing import ClassVar
 
 from burnish.sandbox.job import Limits
 from burnish.sandbox.languages import languages
-from burnish.sandbox.languages.language import (
-    Language,
-    MissingToolChain,
-    ToolChain,
-    find_program,
-    outside_usr,
-    program_version,
-)
+from burnish.sandbox.languages.language import Language, MissingToolChain, ToolChain
 
 SETTINGS = Path("/etc/R")  # where Debian keeps what R looks for in its own `etc`
 
@@ -38,12 +31,7 @@ class R(Language):
 
     def find(self) -> ToolChain | MissingToolChain:
         """The system's interpreter."""
-        program = find_program("Rscript")
-        if program is None or not (version := program_version(program)):
-            return self._missing("Rscript")
-        settings = (SETTINGS,) if SETTINGS.is_dir() else ()
-        outside = (*outside_usr(program), *settings)
-        return ToolChain(programs={"run": program}, version=version, read_only=outside)
+        return self._interpreter("Rscript", read_only=(SETTINGS,) if SETTINGS.is_dir() else ())
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
         """Parse, and run nothing."""

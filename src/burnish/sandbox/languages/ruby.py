@@ -5,14 +5,7 @@ from typing import ClassVar
 
 from burnish.sandbox.job import Limits
 from burnish.sandbox.languages import languages
-from burnish.sandbox.languages.language import (
-    Language,
-    MissingToolChain,
-    ToolChain,
-    find_program,
-    outside_usr,
-    program_version,
-)
+from burnish.sandbox.languages.language import Language, MissingToolChain, ToolChain
 
 
 @languages.register("ruby")
@@ -31,10 +24,7 @@ class Ruby(Language):
 
     def find(self) -> ToolChain | MissingToolChain:
         """The system's interpreter."""
-        program = find_program("ruby")
-        if program is None or not (version := program_version(program)):
-            return self._missing("ruby")
-        return ToolChain(programs={"run": program}, version=version, read_only=outside_usr(program))
+        return self._interpreter("ruby")
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
         """Parse, and run nothing."""
