@@ -123,18 +123,19 @@ def test_the_plain_launcher_keeps_files_and_names_what_cannot_start(plain, tmp_p
     assert "/no/such could not be started" in failed.failure
 
 
-def test_a_killed_launcher_takes_its_job_along(namespaces):
+def test_a_killed_launcher_takes_its_job_along(namespaces, counted):
     job = Job(argv=("/bin/bash", "-c", "setsid sleep 4324 & sleep 4324"), limits=Limits(wall_s=60))
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(run_job, job)
         while not still_running("sleep 4324"):
             assert not future.done(), future.result()
             time.sleep(0.01)
-        ended = [
-            int(child)
+        children = {
+            child
             for task in Path("/proc/self/task").iterdir()
             for child in (task / "children").read_text().split()
-        ]
+        }
+        ended = [int(pid) for pid in children & OWN]  # others are none of ours
         for child in ended:
             os.kill(child, signal.SIGKILL)
         done = future.result()
