@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from burnish.kernels import tiles
 from burnish.models import products
-from burnish.models.products import Packed, Plain, can_pack, make_product
+from burnish.models.products import Packed, Plain, Tiled, can_pack, make_product
 
 SHAPES = [(7, 5), (64, 64), (96, 31), (576, 1536)]
 
@@ -73,6 +74,17 @@ def test_packed_has_the_bits_of_plain_in_bf16() -> None:
         pytest.skip("oneDNN has no bf16 products on this processor")
     weight, bias, rows = weights((576, 1536), torch.bfloat16)
     assert torch.equal(Packed(weight, bias)(rows), Plain(weight, bias)(rows))
+
+
+def test_bf16_is_tiled_where_the_processor_multiplies_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weight = torch.zeros(3, 2, dtype=torch.bfloat16)
+    monkeypatch.setattr(tiles, "usable", lambda bits: bits == 16)
+    assert isinstance(make_product(weight, None), Tiled)
+    assert not isinstance(make_product(weight.float(), None), Tiled)
+    monkeypatch.setattr(tiles, "usable", lambda bits: bits != 16)
+    assert not isinstance(make_product(weight, None), Tiled)
 
 
 def test_what_cannot_be_packed_stays_plain(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Attention of a pass over drafts and pseudo states, on top of the dense cache."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor
 from burnish.contracts.attention import Attend
 from burnish.draft.layout import Layout
 from burnish.kernels import ops
+from burnish.kernels.ops import Sight
 from burnish.kv.dense import DenseCache, rounded
 from burnish.kv.placed import Branch, PlacedAttend
 from burnish.kv.rope import Rope, Windows, rotate
@@ -67,6 +69,13 @@ class BranchAttend:
     ) -> Float[Tensor, "N H D"]:
         """Attention output of every row; writes keys and values into the cache."""
         return self._attends[self._windows[layer]](layer, query, key, value)
+
+    @property
+    def sight(self) -> Sight:
+        """The same for one kernel that goes through all layers."""
+        own = {window: attend.sight for window, attend in self._attends.items()}
+        places = [own[window].places[layer] for layer, window in enumerate(self._windows)]
+        return replace(own[self._windows[0]], places=places)
 
 
 def _branch(layout: Layout, before: Tensor, more: Tensor, window: int | None) -> Branch:

@@ -1,25 +1,10 @@
+#include "calls.h"
 #include "lanes.h"
 
 #define HEADS 4 /* query heads of a group that look at their keys together, */
 #define ROWS 4  /* and rows that do */
 
 /* ---- attention over a cache: rotate, write, then look back ---- */
-
-typedef struct {
-  int64_t num_rows, num_heads, num_kv_heads, head_dim;
-  int64_t query_stride, key_stride, value_stride; /* numbers from a row to the next */
-  int64_t slot_stride, head_stride;               /* numbers, in the cache */
-  const void *query, *key, *value;
-  const float *cosine, *sine; /* [rows, head_dim] */
-  void *keys, *values;        /* this layer's cells */
-  const int64_t *slots;       /* the sequence of each row */
-  const int64_t *cells;       /* where the row is written */
-  const int64_t *begins, *ends; /* the row sees cells begin <= c < end */
-  const int64_t *more, *more_at; /* and then more[more_at[row]] to more[more_at[row + 1] - 1] */
-  void *out;                     /* [rows, heads, head_dim] */
-  float scale;
-  int32_t bf16, threads;
-} attention;
 
 /* halves layout, as in Hugging Face weights */
 INLINE float turned(const void *head, int64_t at, int64_t size, const float *cosine,

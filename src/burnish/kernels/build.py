@@ -13,7 +13,10 @@ from pathlib import Path
 
 from burnish.base.files import cache_folder
 
-SOURCES = ("lanes.h", "rows.c", "attention.c", "quantised.c")
+SOURCES = (
+    *("lanes.h", "calls.h", "rows.c", "attention.c"),
+    *("quantised.c", "products.c", "layers.c"),
+)
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-std=gnu11")
 TIMEOUT_S = 120
 
@@ -97,4 +100,10 @@ def _load(path: Path) -> ctypes.CDLL:
     library.burnish_attend.restype = small
     library.burnish_quantised.argtypes = [pointer]
     library.burnish_quantised.restype = None
+    library.burnish_tiles.argtypes = [small]
+    library.burnish_tiles.restype = small
+    library.burnish_product.argtypes = [pointer]
+    library.burnish_product.restype = small
+    library.burnish_layers.argtypes = [pointer]
+    library.burnish_layers.restype = small
     return library

@@ -1,6 +1,7 @@
 """The kernels over tensors. Ask `usable` first; where it says no, the caller has a plain path."""
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -115,6 +116,18 @@ class Places:
     more_at: Int[Tensor, " N_1"] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What the rows of a pass see in every layer, and how they are turned.
+
+    `rotation` is fp32, cosine and sine; `places[l]` are those of layer l, often one object for all.
+    """
+
+    cells: Float[Tensor, "L 2 S K T D"]
+    rotation: tuple[Float[Tensor, "R D"], Float[Tensor, "R D"]]
+    places: Sequence[Places]
+
+
 def attend(
     rows: tuple[Tensor, Tensor, Tensor],
     rotation: tuple[Float[Tensor, "R D"], Float[Tensor, "R D"]],
@@ -129,43 +142,50 @@ def attend(
     Source: ours. Oracle: tests/kernels/test_ops.py::test_attention_equals_definition
     """
     query, key, value = rows
-    num_rows, num_heads, size = query.shape
-    out = torch.empty((num_rows, num_heads, size), dtype=query.dtype)
-    call = _Attention(
-        num_rows=num_rows,
+    out = torch.empty(query.shape, dtype=query.dtype)
+    call = attention_call(query.shape[1], rotation, cells, places)
+    call.num_rows = query.shape[0]
+    call.query_stride, call.key_stride = query.stride(0), key.stride(0)
+    call.value_stride = value.stride(0)
+    call.query, call.key, call.value = query.data_ptr(), key.data_ptr(), value.data_ptr()
+    call.keys = cells.data_ptr()
+    call.values = cells.data_ptr() + cells.stride(0) * cells.element_size()
+    call.out = out.data_ptr()
+    if _library().burnish_attend(ctypes.byref(call)):
+        raise MemoryError("no memory for the scores of attention")
+    return out
+
+
+def attention_call(
+    num_heads: int,
+    rotation: tuple[Float[Tensor, "R D"], Float[Tensor, "R D"]],
+    cells: Float[Tensor, "2 S K T D"],
+    places: Places,
+) -> "AttentionCall":
+    """The kernel's argument but for rows, cells and result."""
+    size = cells.shape[-1]
+    return AttentionCall(
         num_heads=num_heads,
-        num_kv_heads=key.shape[1],
+        num_kv_heads=cells.shape[2],
         head_dim=size,
-        query_stride=query.stride(0),
-        key_stride=key.stride(0),
-        value_stride=value.stride(0),
         slot_stride=cells.stride(1),
         head_stride=cells.stride(2),
-        query=query.data_ptr(),
-        key=key.data_ptr(),
-        value=value.data_ptr(),
         cosine=rotation[0].data_ptr(),
         sine=rotation[1].data_ptr(),
-        keys=cells.data_ptr(),
-        values=cells.data_ptr() + cells.stride(0) * cells.element_size(),
         slots=places.slots.data_ptr(),
         cells=places.cells.data_ptr(),
         begins=places.begins.data_ptr(),
         ends=places.ends.data_ptr(),
         more=None if places.more is None else places.more.data_ptr(),
         more_at=None if places.more_at is None else places.more_at.data_ptr(),
-        out=out.data_ptr(),
         scale=size**-0.5,
-        bf16=WIDTHS[query.dtype],
+        bf16=WIDTHS[cells.dtype],
         threads=torch.get_num_threads(),
     )
-    if _library().burnish_attend(ctypes.byref(call)):
-        raise MemoryError("no memory for the scores of attention")
-    return out
 
 
-class _Attention(ctypes.Structure):
-    """The struct `attention` of attention.c."""
+class AttentionCall(ctypes.Structure):
+    """The struct `attention` of calls.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("num_rows", "num_heads", "num_kv_heads")),

@@ -1,3 +1,4 @@
+#include "calls.h"
 #include "lanes.h"
 
 /* ---- root mean square norm ---- */
@@ -49,6 +50,17 @@ void burnish_add_rms_norm(const char *rows, const char *more, const void *weight
       add_row(rows + at, more + at, sum + at, size, 0);
       norm_row(sum + at, weight, out + at, size, eps, 0);
     }
+  }
+}
+
+/* `rows += more`, rounded */
+void burnish_add(char *rows, const char *more, int64_t num_rows, int64_t size, int bf16,
+                 int threads) {
+#pragma omp parallel for schedule(static) num_threads(threads) if (num_rows * size > ALONE)
+  for (int64_t row = 0; row < num_rows; row++) {
+    int64_t at = row * size * (bf16 ? 2 : 4);
+    if (bf16) add_row(rows + at, more + at, rows + at, size, 1);
+    else add_row(rows + at, more + at, rows + at, size, 0);
   }
 }
 

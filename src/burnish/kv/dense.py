@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from burnish.kernels import ops
+from burnish.kernels.ops import Sight
 from burnish.kv.placed import PlacedAttend
 from burnish.kv.rope import Rope, Windows, repeat_kv, rotate
 
@@ -130,6 +131,11 @@ class ExtendAttend:
             begin += count
         return out
 
+    @property
+    def sight(self) -> Sight | None:
+        """What the rows see, where the compiled attention is used."""
+        return None if self._placed is None else self._placed.sight
+
     def _sequence(self, layer: int, slot: int, start: int, query: Tensor) -> Tensor:
         count, heads, _ = query.shape
         end = rounded(start + count)
@@ -193,6 +199,11 @@ class StepAttend:
             attn_mask=self._masks[self._windows[layer]],
         )
         return out.flatten(1, 2)
+
+    @property
+    def sight(self) -> Sight | None:
+        """What the rows see, where the compiled attention is used."""
+        return None if self._placed is None else self._placed.sight
 
     @staticmethod
     def _mask(distance: Tensor, window: int | None, dtype: torch.dtype) -> Tensor:

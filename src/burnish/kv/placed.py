@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from burnish.kernels import ops
-from burnish.kernels.ops import Places
+from burnish.kernels.ops import Places, Sight
 from burnish.kv.rope import Rope, Windows
 
 
@@ -74,3 +74,9 @@ class PlacedAttend:
         """Attention output of every row; writes keys and values into the cache."""
         places = self._places[self._windows[layer]]
         return ops.attend((query, key, value), self._rotation, self._cells[layer], places)
+
+    @property
+    def sight(self) -> Sight:
+        """The same for one kernel that goes through all layers."""
+        places = [self._places[window] for window in self._windows]
+        return Sight(cells=self._cells, rotation=self._rotation, places=places)

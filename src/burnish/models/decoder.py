@@ -18,8 +18,9 @@ from torch.utils.checkpoint import checkpoint
 from burnish.base.errors import ModelError
 from burnish.contracts.attention import Attend
 from burnish.kernels import ops
+from burnish.kernels.layers import Layers, LayerWeights, Sighted, Weight
 from burnish.models.config import DecoderConfig
-from burnish.models.products import Plain, Product, Quantised, make_product, product
+from burnish.models.products import Plain, Product, Quantised, Tiled, make_product, product
 
 PACKING_MEMORY_PARTS = 4  # weights are packed where they fit this often into the memory
 
@@ -37,7 +38,7 @@ class Linear(nn.Linear):
 
     def narrowed(self, outputs: Int[Tensor, " M"]) -> Product:
         """The product onto some outputs only, for inference."""
-        if isinstance(self.fast, Quantised):
+        if isinstance(self.fast, Quantised | Tiled):
             return self.fast.of(outputs)
         bias = None if self.bias is None else self.bias[outputs]
         return make_product(self.weight[outputs], bias)
@@ -138,6 +139,25 @@ class Layer(nn.Module):
         rows = rows + attended
         return rows + self.mlp(norm(rows))
 
+    def weights(self) -> LayerWeights | None:
+        """What the kernel for all layers wants to know; None where a product is not in tiles."""
+        attention, mlp = self.self_attn, self.mlp
+        products = (attention.fused, attention.o_proj.fast, mlp.fused, mlp.down_proj.fast)
+        tiled: list[Weight] = [(p.weight, p.bias) for p in products if isinstance(p, Tiled)]
+        if len(tiled) < len(products):
+            return None
+        query, key = attention.q_norm, attention.k_norm
+        return LayerWeights(
+            norm=self.input_layernorm.weight.detach(),
+            query_norm=None if query is None else query.weight.detach(),
+            key_norm=None if key is None else key.weight.detach(),
+            mlp_norm=self.post_attention_layernorm.weight.detach(),
+            joined=tiled[0],
+            out=tiled[1],
+            gates=tiled[2],
+            down=tiled[3],
+        )
+
 
 class Stack(nn.Module):
     """Embedding, layers and final norm: the part that Hugging Face checkpoints call `model`."""
@@ -163,6 +183,7 @@ class Decoder(nn.Module):
         self.model = Stack(shape)
         self.lm_head = Linear(shape.d_model, shape.vocab_size, bias=False)
         self.checkpointing = False
+        self._layers: Layers | None = None  # all in one call, where the kernels can
         self.bits: int | None = None  # set by `models.quantise`: of a weight in the products
         self.register_state_dict_pre_hook(self._refuse_if_quantised)
         self.tie_weights()
@@ -189,6 +210,11 @@ class Decoder(nn.Module):
         if rows is None:
             rows = self.model.embed_tokens(tokens)
         end = self.shape.num_layers if last_layer is None else last_layer
+        joined = self._layers
+        if joined is not None and isinstance(attend, Sighted) and ops.usable(rows, joined.norm):
+            sight = attend.sight
+            if sight is not None:
+                rows, first_layer = joined.run(rows, sight, first_layer, end), end
         for layer in itertools.islice(self.model.layers, first_layer, end):
             if self.checkpointing and torch.is_grad_enabled():
                 rows = checkpoint(layer, rows, attend, use_reentrant=False)
@@ -216,6 +242,13 @@ class Decoder(nn.Module):
             for linear in (attention.o_proj, mlp.down_proj):
                 linear.fast = make(linear.weight, linear.bias)
         self.lm_head.fast = make(self.lm_head.weight, None)
+        self.join_layers()
+
+    def join_layers(self) -> None:
+        """Hand all layers to one kernel, where all their products are in tiles."""
+        weights = [layer.weights() for layer in self.model.layers]
+        known = [one for one in weights if one is not None]
+        self._layers = Layers(known, self.shape.norm_eps) if len(known) == len(weights) else None
 
     def unfuse(self) -> None:
         """Forget what `fuse` made: single projections are used, and may be replaced (LoRA).
@@ -226,7 +259,7 @@ class Decoder(nn.Module):
         for layer in self.model.layers:
             attention, mlp = layer.self_attn, layer.mlp
             attention.fused = mlp.fused = attention.o_proj.fast = mlp.down_proj.fast = None
-        self.lm_head.fast = None
+        self.lm_head.fast = self._layers = None
 
     def _refuse_if_quantised(self, *_: Any) -> None:
         if self.bits is not None:

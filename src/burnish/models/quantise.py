@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from burnish.base.errors import ModelError
 from burnish.kernels.quantised import BLOCK, Blocks, dequantise, quantise
 from burnish.models.decoder import Decoder, Linear
-from burnish.models.products import Quantised
+from burnish.models.products import Product, quantised_product
 
 BLOCKS_FILE = "weights.blocks"  # safetensors of bytes; another suffix, so that nobody mixes it up
 HEAD_BITS = 8  # as in llama.cpp's files: rounding the head hurts most
@@ -42,14 +42,14 @@ def quantise_decoder(decoder: Decoder, bits: int, own: Mapping[str, Blocks]) -> 
             return own[name]
         return quantise(decoder.get_parameter(name), wanted)
 
-    def joined(prefix: str, names: tuple[str, ...]) -> Quantised:
+    def joined(prefix: str, names: tuple[str, ...]) -> Product:
         linears = [decoder.get_submodule(f"{prefix}.{name}") for name in names]
         data = [blocks_of(f"{prefix}.{name}.weight", bits).data for name in names]
         biases = [linear.bias for linear in linears if linear.bias is not None]
         for linear in linears:
             linear.register_parameter("weight", None)
         whole = Blocks(data=torch.cat(data), bits=bits)
-        return Quantised(whole, torch.cat(biases) if biases else None)
+        return quantised_product(whole, torch.cat(biases) if biases else None)
 
     for index, layer in enumerate(decoder.model.layers):
         prefix = f"model.layers.{index}"
@@ -60,9 +60,10 @@ def quantise_decoder(decoder: Decoder, bits: int, own: Mapping[str, Blocks]) -> 
     table = blocks_of("model.embed_tokens.weight", HEAD_BITS)
     head = table if decoder.shape.tied else blocks_of("lm_head.weight", HEAD_BITS)
     decoder.model.embed_tokens = Embedding(table)
-    decoder.lm_head.fast = Quantised(head, None)
+    decoder.lm_head.fast = quantised_product(head, None)
     decoder.lm_head.register_parameter("weight", None)
     decoder.bits = bits
+    decoder.join_layers()
 
 
 def read_blocks(folder: Path) -> dict[str, Blocks]:

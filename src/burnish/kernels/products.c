@@ -1,0 +1,214 @@
+#include "calls.h"
+#include "lanes.h"
+
+/* ---- products with tiled weights, by the processor's own dot product of bf16 pairs ----
+
+   A tile is 32 outputs. It is a list of groups of 32 inputs, and a group holds its numbers in the
+   order of use: for each pair of inputs the pairs of all outputs side by side (4 bits: for each four
+   pairs, a nibble a pair in every word), then the outputs' scales, and in 4 bits their least values.
+   So a weight is read once, from front to back, whatever the number of rows. */
+
+#define TILE 32
+#define GROUP 32
+#define MOST 12 /* rows whose sums stay in registers together; */
+#define FEW 6   /* with scales every sum has a part of its own */
+
+/* Whether this processor is better served by tiles of so many bits than by what torch has. */
+int burnish_tiles(int bits) {
+  (void)bits;
+#if defined(__AVX512BF16__) && defined(__AMX_BF16__)
+  return bits != 16; /* oneDNN multiplies whole matrices there */
+#elif defined(__AVX512BF16__)
+  return 1;
+#else
+  return 0;
+#endif
+}
+
+#ifndef __AVX512BF16__
+int burnish_product(const product *p) { return p != NULL; } /* nobody gets here */
+#else
+
+static int64_t bytes_of(int bits) { /* numbers of a group in a tile */
+  return TILE * GROUP * bits / 8;
+}
+
+static int64_t stride_of(int bits) {
+  return bytes_of(bits) + (bits == 16 ? 0 : bits == 8 ? 2 * TILE : 4 * TILE);
+}
+
+INLINE __m512bh paired(const int8_t *from) {
+  __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)from)));
+  __m512 high =
+      _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)from + 1)));
+  return _mm512_cvtne2ps_pbh(high, low);
+}
+
+/* The numbers 0 to 15 as bf16, twice: a word picks by its low five bits. */
+INLINE __m512i nibbles(void) {
+  __m512i at = _mm512_and_si512(
+      _mm512_cvtepi8_epi16(_mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0,
+                                            1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)),
+      _mm512_set1_epi16(15));
+  __m256i low = _mm512_castsi512_si256(at), high = _mm512_extracti64x4_epi64(at, 1);
+  return (__m512i)_mm512_cvtne2ps_pbh(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(high)),
+                                      _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(low)));
+}
+
+/* Pair `pair` of a group, for both halves of the tile's outputs; whole numbers, not yet scaled. */
+INLINE void weights_of(const char *group, int bits, int pair, __m512i table, __m512bh out[2]) {
+  for (int half = 0; half < 2; half++) {
+    if (bits == 16) {
+      out[half] = (__m512bh)_mm512_loadu_si512(group + (pair * 2 + half) * 64);
+    } else if (bits == 8) {
+      out[half] = paired((const int8_t *)group + (pair * 2 + half) * 32);
+    } else {
+      __m512i words = _mm512_loadu_si512(group + (pair / 4 * 2 + half) * 64);
+      words = _mm512_srli_epi16(words, pair % 4 * 4);
+      out[half] = (__m512bh)_mm512_permutexvar_epi16(words, table);
+    }
+  }
+}
+
+typedef struct {
+  const uint16_t *rows; /* [num_rows, size], padded */
+  const float *sums;    /* [num_rows, num_groups]: of a row's numbers, where least values count */
+  int64_t size, num_groups;
+} inputs;
+
+/* One tile for `num` rows (a constant): the order of sums does not depend on `num`. `numbers` have
+   `bits`; `scales` are those of `kind` bits, 16: none. */
+INLINE void tile_of(const product *p, const inputs *in, int64_t tile, int64_t row, int num,
+                    const char *numbers, int bits, const char *scales, int kind) {
+  __m512 sum[MOST][2], part[FEW][2];
+  __m512i table = bits == 4 ? nibbles() : _mm512_setzero_si512();
+  const uint16_t *x = in->rows + row * in->size;
+#pragma GCC unroll 12
+  for (int r = 0; r < num; r++) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
+  for (int64_t group = 0; group < in->num_groups; group++) {
+    if (kind != 16)
+#pragma GCC unroll 6
+      for (int r = 0; r < num; r++) part[r][0] = part[r][1] = _mm512_setzero_ps();
+#pragma GCC unroll 4
+    for (int pair = 0; pair < GROUP / 2; pair++) {
+      __m512bh w[2];
+      weights_of(numbers, bits, pair, table, w);
+#pragma GCC unroll 12
+      for (int r = 0; r < num; r++) {
+        int32_t both;
+        memcpy(&both, x + r * in->size + group * GROUP + 2 * pair, 4);
+        __m512bh asked = (__m512bh)_mm512_set1_epi32(both);
+        for (int half = 0; half < 2; half++) {
+          if (kind == 16) sum[r][half] = _mm512_dpbf16_ps(sum[r][half], w[half], asked);
+          else part[r][half] = _mm512_dpbf16_ps(part[r][half], w[half], asked);
+        }
+      }
+    }
+    for (int half = 0; half < 2 && kind != 16; half++) {
+      const __m256i *at = (const __m256i *)scales + half;
+      __m512 scale = _mm512_cvtph_ps(_mm256_loadu_si256(at));
+      __m512 least = kind == 4 ? _mm512_cvtph_ps(_mm256_loadu_si256(at + 2)) : scale;
+#pragma GCC unroll 6
+      for (int r = 0; r < num; r++) {
+        sum[r][half] = _mm512_fmadd_ps(part[r][half], scale, sum[r][half]);
+        if (kind == 4) {
+          __m512 whole = _mm512_set1_ps(in->sums[(row + r) * in->num_groups + group]);
+          sum[r][half] = _mm512_fmadd_ps(whole, least, sum[r][half]);
+        }
+      }
+    }
+    numbers += bits == kind ? stride_of(kind) : bytes_of(bits);
+    scales += stride_of(kind);
+  }
+  for (int half = 0; half < 2; half++) {
+    int64_t first = tile * TILE + half * LANES, left = p->num_outputs - first;
+#pragma GCC unroll 12
+    for (int r = 0; r < num && left > 0; r++) {
+      lanes out = (lanes)sum[r][half];
+      if (p->bias) out += load(p->bias, first, left, 0);
+      store(p->out, (row + r) * p->num_outputs + first, left, p->bf16, out);
+    }
+  }
+}
+
+#define CASE(n) \
+  case n: tile_of(p, in, tile, row, n, numbers, bits, scales, kind); break;
+
+INLINE void rows_of(const product *p, const inputs *in, int64_t tile, const char *numbers, int bits,
+                    const char *scales, int kind) {
+  int most = kind == 16 ? MOST : FEW;
+  for (int64_t row = 0; row < p->num_rows; row += most) {
+    int num = p->num_rows - row < most ? (int)(p->num_rows - row) : most;
+    if (num <= FEW) {
+      switch (num) { CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) }
+    } else if (kind == 16) {
+      switch (num) { CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) }
+    }
+  }
+}
+
+/* With many rows a tile's numbers are unpacked once, into `room`. */
+INLINE void one_tile(const product *p, const inputs *in, int64_t tile, int bits, char *room) {
+  const char *from = p->weight + tile * in->num_groups * stride_of(bits);
+  const char *scales = from + (bits == 16 ? 0 : bytes_of(bits));
+  if (bits == 16 || p->num_rows <= FEW) {
+    rows_of(p, in, tile, from, bits, scales, bits);
+    return;
+  }
+  __m512i table = bits == 4 ? nibbles() : _mm512_setzero_si512();
+  for (int64_t group = 0; group < in->num_groups; group++)
+    for (int pair = 0; pair < GROUP / 2; pair++) {
+      __m512bh w[2];
+      weights_of(from + group * stride_of(bits), bits, pair, table, w);
+      memcpy(room + group * bytes_of(16) + pair * sizeof w, w, sizeof w);
+    }
+  rows_of(p, in, tile, room, 16, scales, bits);
+}
+
+/* Rows as bf16, filled up with zeros to whole groups. */
+static void prepare(const product *p, uint16_t *rows, float *sums, int64_t num_groups) {
+  for (int64_t row = 0; row < p->num_rows; row++)
+    for (int64_t group = 0; group < num_groups; group++) {
+      lanes whole = {0};
+      for (int i = 0; i < GROUP / LANES; i++) {
+        int64_t at = group * GROUP + i * LANES, left = p->size - at;
+        lanes x = {0};
+        if (left > 0) x = load(p->rows, row * p->size + at, left, p->bf16);
+        store(rows, row * num_groups * GROUP + at, LANES, 1, x);
+        whole += load(rows, row * num_groups * GROUP + at, LANES, 1);
+      }
+      if (sums) sums[row * num_groups + group] = total(whole);
+    }
+}
+
+/* Returns 0; 1 where there was no memory. */
+int burnish_product(const product *p) {
+  int64_t num_groups = (p->size + GROUP - 1) / GROUP, width = num_groups * GROUP;
+  int64_t num_tiles = (p->num_outputs + TILE - 1) / TILE;
+  inputs in = {.rows = p->rows, .size = width, .num_groups = num_groups};
+  char *own = NULL;
+  if (!p->bf16 || width != p->size || p->bits == 4) {
+    own = malloc(p->num_rows * (width * 2 + num_groups * sizeof(float)));
+    if (!own) return 1;
+    in.sums = (float *)own;
+    in.rows = (uint16_t *)(own + p->num_rows * num_groups * sizeof(float));
+    prepare(p, (uint16_t *)in.rows, p->bits == 4 ? (float *)in.sums : NULL, num_groups);
+  }
+  int failed = 0, unpacked = p->bits != 16 && p->num_rows > FEW;
+#pragma omp parallel num_threads(p->threads) reduction(| : failed)
+  {
+    char *room = unpacked ? aligned_alloc(64, num_groups * bytes_of(16)) : NULL;
+    failed = unpacked && !room;
+#pragma omp for schedule(static)
+    for (int64_t tile = 0; tile < num_tiles; tile++) {
+      if (failed) continue;
+      if (p->bits == 16) one_tile(p, &in, tile, 16, room);
+      else if (p->bits == 8) one_tile(p, &in, tile, 8, room);
+      else one_tile(p, &in, tile, 4, room);
+    }
+    free(room);
+  }
+  free(own);
+  return failed;
+}
+#endif
