@@ -1,32 +1,8 @@
-#include "calls.h"
-#include "lanes.h"
+#include "attention.h"
 
-#define HEADS 4 /* query heads of a group that look at their keys together, */
-#define ROWS 4  /* and rows that do */
+#define MANY 32 /* rows that keep all threads busy with whole tiles */
 
 /* ---- attention over a cache: rotate, write, then look back ---- */
-
-/* halves layout, as in Hugging Face weights */
-INLINE float turned(const void *head, int64_t at, int64_t size, const float *cosine,
-                    const float *sine, int bf16) {
-  int64_t half = size / 2;
-  float x[2];
-  for (int i = 0; i < 2; i++) {
-    int64_t j = i ? (at < half ? at + half : at - half) : at;
-    if (bf16) {
-      uint32_t bits = (uint32_t)((const uint16_t *)head)[j] << 16;
-      memcpy(&x[i], &bits, 4);
-    } else {
-      x[i] = ((const float *)head)[j];
-    }
-  }
-  return x[0] * cosine[at] + (at < half ? -x[1] : x[1]) * sine[at];
-}
-
-INLINE void rotate(const void *head, float *out, int64_t size, const float *cosine,
-                   const float *sine, int bf16) {
-  for (int64_t at = 0; at < size; at++) out[at] = turned(head, at, size, cosine, sine, bf16);
-}
 
 INLINE void write_row(const attention *a, int64_t row, int64_t head, int bf16) {
   int64_t size = a->head_dim, width = bf16 ? 2 : 4;
@@ -54,15 +30,6 @@ INLINE lanes totals(lanes part[LANES]) {
                 __builtin_shuffle(part[i], part[i + width], low[step] + width);
   return part[0];
 }
-
-/* What one thread works with: `num` = rows times heads of a tile. */
-typedef struct {
-  float *block;   /* [LANES, chunks * LANES]: keys or values, as fp32 */
-  float *queries; /* [num, chunks * LANES]: turned and scaled */
-  float *sums;    /* [num, chunks * LANES] */
-  float *scores;  /* [num, room] */
-  int64_t room;
-} scratch;
 
 /* `num` cells side by side, or those that `list` names */
 INLINE void fetch(const void *cells, int64_t base, int64_t first, const int64_t *list, int64_t num,
@@ -95,24 +62,6 @@ INLINE void gather(const float *scores, const float *block, int64_t num, float *
         sum[i] += scores[k] * load(block, (k * chunks + c + i) * LANES, LANES, 0);
     for (int i = 0; i < some; i++) store(sums, (c + i) * LANES, LANES, 0, sum[i]);
   }
-}
-
-/* Scores become shares, not yet divided by their sum, whose inverse is returned. */
-INLINE float share(float *scores, int64_t length) {
-  lanes high = (lanes){0} - INFINITY, mass = {0};
-  float most = -INFINITY;
-  int64_t at = 0;
-  for (; at + LANES <= length; at += LANES) {
-    lanes some = load(scores, at, LANES, 0);
-    high = choose(some > high, some, high);
-  }
-  for (int i = 0; i < LANES; i++) most = high[i] > most ? high[i] : most;
-  for (; at < length; at++) most = scores[at] > most ? scores[at] : most;
-  for (at = 0; at < length; at += LANES) {
-    store(scores, at, length - at, 0, exponential(load(scores, at, length - at, 0) - most));
-    mass += load(scores, at, length - at, 0); /* zeros behind the end */
-  }
-  return 1.0f / total(mass);
 }
 
 /* One pass over what the rows of a tile see: its keys where `values` is 0, else its values. They
@@ -186,6 +135,7 @@ INLINE void attend_tile(const attention *a, int64_t row, int64_t num_rows, int64
 static void attend_any(const attention *a, int64_t row, int64_t num_rows, int64_t head,
                        int64_t num_heads, scratch *s) {
   int64_t size = a->head_dim;
+  if (burnish_attend_pairs(a, row, num_rows, head, num_heads, s)) return;
   if (size == 64 && a->bf16) attend_tile(a, row, num_rows, head, num_heads, s, 64, 1);
   else if (size == 64) attend_tile(a, row, num_rows, head, num_heads, s, 64, 0);
   else if (size == 128 && a->bf16) attend_tile(a, row, num_rows, head, num_heads, s, 128, 1);
@@ -215,14 +165,14 @@ static int make_scratch(const attention *a, int64_t longest, scratch *s) {
 
 /* Returns 0, or 1 where there was no memory for the scores. */
 int burnish_attend(const attention *a) {
-  int64_t longest = 0, work = 0, num_tiles = 0, *tiles = malloc((a->num_rows + 1) * sizeof *tiles);
+  int64_t longest = 0, work = 0, most = a->num_rows > MANY ? ROWS : ROWS / 2, num_tiles = 0, *tiles = malloc((a->num_rows + 1) * sizeof *tiles);
   if (!tiles) return 1;
   for (int64_t row = 0; row < a->num_rows; row++) {
     int64_t num = a->ends[row] - a->begins[row], first = num_tiles ? tiles[num_tiles - 1] : 0;
     if (a->more) num += a->more_at[row + 1] - a->more_at[row];
     longest = num > longest ? num : longest;
     work += num * a->num_heads * a->head_dim;
-    if (!row || row - first == ROWS || a->slots[row] != a->slots[first] ||
+    if (!row || row - first == most || a->slots[row] != a->slots[first] ||
         a->begins[row] != a->begins[first])
       tiles[num_tiles++] = row;
   }

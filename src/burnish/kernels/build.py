@@ -14,7 +14,7 @@ from pathlib import Path
 from burnish.base.files import cache_folder
 
 SOURCES = (
-    *("lanes.h", "calls.h", "rows.c", "attention.c"),
+    *("lanes.h", "calls.h", "attention.h", "rows.c", "attention.c", "attention_pairs.c"),
     *("quantised.c", "products.c", "layers.c"),
 )
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-std=gnu11")
