@@ -39,7 +39,7 @@ from burnish.draft.ways import way_of
 from burnish.models.load import Model, load_model
 
 CONTEXT_TOKENS = 384  # about the middle of Spec-Bench's texts
-SPECS = {"ngram": "ngram", "medusa": "medusa", "firp": "firp", "firp+ngram": "firp:ngram=6"}
+SPECS = {"ngram": "ngram", "medusa": "medusa", "firp": "firp", "firp+ngram": "firp:ngram=4"}
 
 
 def theirs(network: Any, model: Model, **settings: Any) -> Arm:

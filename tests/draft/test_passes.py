@@ -132,7 +132,7 @@ def check_injection(model: Any, monkeypatch: pytest.MonkeyPatch, entries: tuple[
     (real,) = packed_logits(decoder, [TEXT])
 
     def inject(
-        riders: Riders, rows: Tensor, num_anchors: int, num_active: int, layer: int,
+        riders: Riders, maps: Any, rows: Tensor, num_anchors: int, num_active: int, layer: int,
         after: Tensor | None = None,
     ) -> tuple[Tensor, int]:  # fmt: skip
         parts = [rows]

@@ -33,7 +33,7 @@ class Firp:
     """
 
     weights: str = ""
-    nodes: int = 5
+    nodes: int = 3
     offsets: int = 1
     passes: Literal["one", "two"] = "one"
     ngram: int = 0

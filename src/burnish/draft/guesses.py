@@ -3,8 +3,10 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from burnish.contracts.drafter import Riders
 from burnish.draft.candidates import MATCH, lookup
 from burnish.draft.groups import GroupAttend, TextAttend
 from burnish.draft.maps import Maps, medusa_states
-from burnish.draft.passes import enter, through
+from burnish.draft.passes import enter, through, weights_of
 from burnish.draft.ranks import MISSED, Ranks
 from burnish.draft.streams import Streams
 from burnish.kv.rope import Rope
@@ -64,13 +66,14 @@ def firp_states(
     cuts = [*sorted(set(riders.entries)), decoder.shape.num_layers]
     real = _read(decoder, streams, places, cuts[0], riders.weight)
     flat = places.flat
+    maps = [partial(F.linear, weight=w, bias=b) for w, b in weights_of(riders)]
     after = decoder.model.embed_tokens(tokens_of(streams)[flat + 1].to(device))
     begins = [streams.begins[i] for i in places.texts]
     anchors = [rows - begin for rows, begin in zip(places.rows, begins, strict=True)]
     states, num_active = after.new_empty(0, after.shape[1]), 0
     for first, last in itertools.pairwise(cuts):
         both = torch.cat((streams.layers[first][flat].to(device, after.dtype), states))
-        both, num_active = enter(riders, both, len(flat), num_active, first, after)
+        both, num_active = enter(riders, maps, both, len(flat), num_active, first, after)
         attend = GroupAttend(real, anchors, num_active, rope, windows, cross=riders.cross)
         states = through(decoder, both[len(flat) :], attend, first, last)
     return states.view(num_active, len(flat), -1)

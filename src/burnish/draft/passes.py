@@ -1,11 +1,10 @@
 """Passes over drafts: nodes through all layers, pseudo states from their entry layers on."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from burnish.draft.layout import Layout, make_group_layout, make_layout, path_to
 from burnish.kv.dense import DenseCache
 from burnish.kv.rope import Rope
 from burnish.models.decoder import Decoder
+from burnish.models.products import make_product
 
 MOST_LAYOUTS = 512  # kept; a layout is a few kilobytes
 
@@ -42,6 +42,7 @@ class Passes:
         self._decoder, self._cache, self._riders = decoder, cache, riders
         self._device = cache.cells.device
         self._rope, self._layouts = Rope(decoder.config), dict[tuple, Layout]()
+        self._maps = [make_product(*one) for one in weights_of(riders)] if riders else []
 
     @torch.inference_mode()
     def verify(self, drafts: Sequence[Draft]) -> Passed:
@@ -66,7 +67,7 @@ class Passes:
             if first in kept:
                 streams[first] = rows
             if one and riders and first in cuts:
-                rows, num_active = enter(riders, rows, len(ids), num_active, first)
+                rows, num_active = enter(riders, self._maps, rows, len(ids), num_active, first)
             rows = through(self._decoder, rows, attend, first, last)
         pseudo = rows[len(ids) :].view(num_active, len(ids), -1).transpose(0, 1) if one else None
         return Passed(
@@ -94,7 +95,7 @@ class Passes:
         num_active = 0
         for first, last in itertools.pairwise(cuts):
             both = torch.cat((streams[first], rows))
-            both, num_active = enter(riders, both, num_texts, num_active, first, after)
+            both, num_active = enter(riders, self._maps, both, num_texts, num_active, first, after)
             rows = both[num_texts:]
             attend = self._attend((num_texts, num_active), num_texts)
             rows = through(self._decoder, rows, attend, first, last)
@@ -137,8 +138,15 @@ def through(
     return decoder.hidden(unused, attend, first_layer=first, last_layer=last, rows=rows)
 
 
+def weights_of(riders: Riders) -> list[tuple[Tensor, Tensor | None]]:
+    """Weight and bias of each offset."""
+    biases = [None] * riders.num_offsets if riders.bias is None else riders.bias
+    return list(zip(riders.weight, biases, strict=False))
+
+
 def enter(
     riders: Riders,
+    maps: Sequence[Callable[[Tensor], Tensor]],
     rows: Float[Tensor, "N d"],
     num_anchors: int,
     num_active: int,
@@ -158,7 +166,6 @@ def enter(
         features = (
             source if after is None or not riders.knows_next else torch.cat((source, after), -1)
         )
-        bias = None if riders.bias is None else riders.bias[num_active]
-        states.append(F.linear(features, riders.weight[num_active], bias))
+        states.append(maps[num_active](features))
         num_active += 1
     return torch.cat(states), num_active
