@@ -172,13 +172,13 @@ def test_prompts_decide_where_they_are_given(planned: Any, monkeypatch: pytest.M
     """Acceptance is that of the prompts, not that of training."""
     asked: list[Any] = []
 
-    def measured(model: Any, maps: Any, prompts: Any) -> Ranks:
-        asked.append(prompts)
+    def measured(model: Any, maps: Any, prompts: Any, temperature: float) -> Ranks:
+        asked.append((prompts, temperature))
         return ranks_of(0.0)
 
     monkeypatch.setattr(plan_module, "measure_acceptance", measured)
-    found = planned(ranks_of(0.9), cost=1.0, prompts=["a", "b"])
-    assert asked == [["a", "b"]]
+    found = planned(ranks_of(0.9), cost=1.0, prompts=["a", "b"], temperature=0.7)
+    assert asked == [(["a", "b"], 0.7)]
     assert (found.choice, found.speedup.value) == ("plain", 1.0)  # nothing is ever right
-    monkeypatch.setattr(plan_module, "measure_acceptance", lambda *_: ranks_of(0.5))
+    monkeypatch.setattr(plan_module, "measure_acceptance", lambda *_, **__: ranks_of(0.5))
     assert planned(ranks_of(0.0), cost=1.1, prompts=["a"]).choice.startswith("firp")

@@ -102,10 +102,12 @@ def test_planted_step_rotated_one_late(
         def at(self, positions: Tensor, dtype: torch.dtype) -> Any:
             return super().at(positions + 1, dtype)
 
-    def spoilt(cache: DenseCache, num_rows: int, rope: Rope, windows: Any) -> StepAttend:
+    def spoilt(
+        cache: DenseCache, num_rows: int, rope: Rope, windows: Any, **given: Any
+    ) -> StepAttend:
         late = Late.__new__(Late)
         late.__dict__ = vars(rope)
-        return StepAttend(cache, num_rows, late, windows)
+        return StepAttend(cache, num_rows, late, windows, **given)
 
     monkeypatch.setattr(session_module, "StepAttend", spoilt)
     expect_red(lambda: check_steps(tiny_model("llama"), tiny_reference("llama")))

@@ -15,19 +15,23 @@ from burnish.draft.streams import collect_streams
 from burnish.draft.vocabulary import head_rows
 from burnish.models.load import Model
 
-NEW_TOKENS = 64
+NEW_TOKENS = 128  # the longer a text, the more of it there is to copy
 
 
-def measure_acceptance(model: Model, maps: Maps | None, prompts: Sequence[str]) -> Ranks:
+def measure_acceptance(
+    model: Model, maps: Maps | None, prompts: Sequence[str], *, temperature: float = 0.0
+) -> Ranks:
     """Ranks of the model's own tokens behind its answers to `prompts`; without maps only lookup's.
 
-    Every second answer is greedy, as in training.
+    Greedy answers repeat more than sampled ones, so `temperature` is to be that of the later use.
     Raises InputError where the answers are too short to be guessed at.
     Source: ours. Oracle: tests/draft/test_acceptance.py::test_ranks_equal_those_of_decoding
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "answers.jsonl"
-        texts = answer_prompts(model, prompts, log, max_new_tokens=NEW_TOKENS)
+        texts = answer_prompts(
+            model, prompts, log, max_new_tokens=NEW_TOKENS, temperatures=(temperature,)
+        )
     texts = [text for text in texts if len(text.answer) > 2]
     if not texts:
         rule, remedy = "must lead to answers of three tokens", "Give other prompts"

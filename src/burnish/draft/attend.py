@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from burnish.contracts.attention import Attend
@@ -18,9 +18,19 @@ from burnish.kv.rope import Rope, Windows, rotate
 
 
 def tree_attend(
-    cache: DenseCache, layout: Layout, lengths: Sequence[int], rope: Rope, windows: Windows
+    cache: DenseCache,
+    layout: Layout,
+    lengths: Sequence[int],
+    rope: Rope,
+    windows: Windows,
+    *,
+    starts: Int[Tensor, " B"] | None = None,
+    span_tokens: int | None = None,
 ) -> Attend:
     """Attention for the rows of a layout behind the texts in slots 0, 1, ...
+
+    With `starts`, the lengths as a tensor, and `span_tokens`, how many cells are looked at, no
+    number of `lengths` counts.
 
     It may be called with the first rows of the layout only, where those see no later one.
     With the compiled kernel a node has the bits that it would have as the newest row of a plain
@@ -29,9 +39,11 @@ def tree_attend(
     """
     longest = max(lengths) + layout.num_cells
     assert longest <= cache.capacity_tokens, "the session reserves room for the drafts"
-    starts = torch.tensor(lengths, device=cache.cells.device)
+    if starts is None:
+        starts = torch.tensor(lengths, device=cache.cells.device)
     if not ops.usable(cache.cells):
-        return MaskedAttend(cache, layout, starts, rope, windows)
+        span = span_tokens or rounded(longest)
+        return MaskedAttend(cache, layout, starts, rope, windows, span)
     return BranchAttend(cache, layout, starts, rope, windows)
 
 
@@ -96,18 +108,23 @@ class MaskedAttend:
     """
 
     def __init__(
-        self, cache: DenseCache, layout: Layout, starts: Tensor, rope: Rope, windows: Windows
+        self,
+        cache: DenseCache,
+        layout: Layout,
+        starts: Tensor,
+        rope: Rope,
+        windows: Windows,
+        span_tokens: int,
     ) -> None:
         self._cells, self._windows, self._layout = cache.cells, windows, layout
         device, self._single = starts.device, len(starts) == 1
-        self._longest = rounded(int(starts.max()) + layout.num_cells)
+        self._longest = span_tokens
         before = starts[layout.text_of_row]
         self._positions = before + layout.position_of_row
         self._at = before + layout.cell_of_row
         self._rotation = rope.at(self._positions, cache.cells.dtype)
-        num_rows = len(self._at)
         seen = torch.arange(self._longest, device=device) < before[:, None]
-        owners = torch.arange(num_rows, device=device).repeat_interleave(layout.seen_at.diff())
+        owners = layout.row_of_seen
         seen[owners, before[owners] + layout.seen] = True
         where = torch.arange(self._longest, device=device).repeat(len(starts), 1)
         where[layout.text_of_row, self._at] = self._positions

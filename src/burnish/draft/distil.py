@@ -55,14 +55,15 @@ def answer_prompts(
     log_path: Path,
     *,
     max_new_tokens: int = 128,
-    temperature: float = 0.7,
+    temperatures: Sequence[float] = (0.0, 0.7),
     seed: int = 0,
     batch_size: int = 64,
 ) -> list[Text]:
     """Let the model answer; what `log_path` holds already is not answered again.
 
-    Every second answer is greedy and the others are sampled, so that the drafter knows both. Noise
-    depends on seed and prompt only: going on after a kill gives the same texts.
+    Prompts take the temperatures in turn: every second answer is greedy and the others are sampled,
+    so that a drafter learns both. Noise depends on seed and prompt only: going on after a kill
+    gives the same texts.
     Source: Medusa, arXiv 2401.10774, section 2.3.2 (self-distillation); the mixture is ours.
     Oracle: tests/draft/test_distil.py::test_resumed_equals_straight
     """
@@ -70,7 +71,7 @@ def answer_prompts(
     for index, prompt in enumerate(dict.fromkeys(prompts)):
         sampling = Sampling(
             max_new_tokens=max_new_tokens,
-            temperature=temperature if index % 2 else 0.0,
+            temperature=temperatures[index % len(temperatures)],
             seed=derive_seed(seed, "distil", prompt),
         )
         tokens = tuple(render_prompt(model.tokenizer, prompt))

@@ -32,7 +32,8 @@ class Layout:
     Rows are the nodes of all texts, text by text, then the pseudo states of offset 1 of all nodes,
     then those of offset 2 ... Row i sees its text and the cells
     `seen[seen_at[i]:seen_at[i + 1]]`, in the order of their positions, itself last; `reach` says
-    how many positions before the row each of them stands, and `text_of_seen` whose text it is.
+    how many positions before the row each of them stands, `text_of_seen` whose text it is, and
+    `row_of_seen` which row sees it.
     """
 
     num_cells: int  # that the largest text needs behind its end
@@ -43,6 +44,7 @@ class Layout:
     reach: Int[Tensor, " S"]
     seen_at: Int[Tensor, " R"]
     text_of_seen: Int[Tensor, " S"]
+    row_of_seen: Int[Tensor, " S"]
 
     def to(self, device: torch.device) -> "Layout":
         """The same layout with its tensors on a device."""
@@ -80,6 +82,7 @@ class _Rows:
             reach=torch.tensor(self.reach),
             seen_at=ends,
             text_of_seen=texts.repeat_interleave(ends.diff()),
+            row_of_seen=torch.arange(len(texts)).repeat_interleave(ends.diff()),
         )
 
 

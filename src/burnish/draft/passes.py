@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from burnish.contracts.attention import Attend
 from burnish.contracts.drafter import Draft, Riders
 from burnish.draft.attend import tree_attend
 from burnish.draft.layout import Layout, make_group_layout, make_layout, path_to, shapes_of
+from burnish.engine.replay import Replays
 from burnish.kv.dense import DenseCache
 from burnish.kv.rope import Rope
 from burnish.models.decoder import Decoder
@@ -40,9 +42,11 @@ class Passes:
 
     def __init__(self, decoder: Decoder, cache: DenseCache, riders: Riders | None) -> None:
         self._decoder, self._cache, self._riders = decoder, cache, riders
-        self._device = cache.cells.device
+        self._device, self.replays = cache.cells.device, Replays.on(cache.cells.device)
         self._rope, self._layouts = Rope(decoder.config), dict[tuple, Layout]()
         self._maps = [make_product(*one) for one in weights_of(riders)] if riders else []
+        self._ride = riders.num_offsets if riders and riders.passes == "one" else 0
+        self._kept = sorted(set(riders.entries)) if riders and not self._ride else []
 
     @torch.inference_mode()
     def verify(self, drafts: Sequence[Draft]) -> Passed:
@@ -52,31 +56,42 @@ class Passes:
         Source: FIRP, arXiv 2410.20488 (reconstruction); trees: SpecInfer, arXiv 2305.09781.
         Oracle: tests/draft/test_passes.py::test_paths_equal_separate_runs
         """
-        shapes, riders = shapes_of(drafts), self._riders
-        one = riders is not None and riders.passes == "one"
-        kept = set(riders.entries) if riders and not one else set()
-        cuts = sorted(set(riders.entries)) if riders else []
-        num_layers = self._decoder.shape.num_layers
-        ids = [token for draft in drafts for token in draft.tokens]
-        rows = self._decoder.model.embed_tokens(torch.tensor(ids, device=self._device))
-        streams: dict[int, Tensor] = {}
-        num_active = 0
-        num_offsets = riders.num_offsets if one and riders else 0
-        attend = self._attend((shapes, num_offsets), len(drafts))  # the first rows are the nodes
-        for first, last in itertools.pairwise([0, *cuts, num_layers]):
-            if first in kept:
-                streams[first] = rows
-            if one and riders and first in cuts:
-                rows, num_active = enter(riders, self._maps, rows, len(ids), num_active, first)
-            rows = through(self._decoder, rows, attend, first, last)
-        pseudo = rows[len(ids) :].view(num_active, len(ids), -1).transpose(0, 1) if one else None
+        shapes, lengths = shapes_of(drafts), self._cache.lengths[: len(drafts)]
+        layout = self._layout((shapes, self._ride))
+        longest = max(lengths) + layout.num_cells
+        span = self.replays.span(longest, self._cache.capacity_tokens)
+        ids = torch.tensor([t for draft in drafts for t in draft.tokens], device=self._device)
+        starts = torch.tensor(lengths, device=self._device)
+        run = partial(self._nodes, layout, lengths, span)
+        final, logits, pseudo, *kept = self.replays(("verify", shapes, span), run, ids, starts)
         return Passed(
             begins=[0, *itertools.accumulate(len(draft.tokens) for draft in drafts)][:-1],
-            final=rows[: len(ids)],
-            logits=self._decoder.head(rows[: len(ids)]),
-            pseudo=pseudo,
-            streams=streams,
+            final=final,
+            logits=logits,
+            pseudo=pseudo if self._ride else None,
+            streams=dict(zip(self._kept, kept, strict=True)),
         )
+
+    def _nodes(
+        self, layout: Layout, lengths: Sequence[int], span: int | None, ids: Tensor, starts: Tensor
+    ) -> list[Tensor]:
+        """Last states, logits and pseudo states of the nodes, and their streams at the entries."""
+        windows, num_layers = self._decoder.shape.windows, self._decoder.shape.num_layers
+        attend = tree_attend(
+            self._cache, layout, lengths, self._rope, windows, starts=starts, span_tokens=span
+        )  # may be called with the first rows only: the nodes
+        rows, num_active, kept = self._decoder.model.embed_tokens(ids), 0, list[Tensor]()
+        cuts = sorted(set(self._riders.entries)) if self._riders else []
+        for first, last in itertools.pairwise([0, *cuts, num_layers]):
+            if first in self._kept:
+                kept.append(rows)
+            if self._ride and self._riders and first in cuts:
+                rows, num_active = enter(
+                    self._riders, self._maps, rows, len(ids), num_active, first
+                )
+            rows = through(self._decoder, rows, attend, first, last)
+        pseudo = rows[len(ids) :].view(num_active, len(ids), rows.shape[1]).transpose(0, 1)
+        return [rows[: len(ids)], self._decoder.head(rows[: len(ids)]), pseudo, *kept]
 
     @torch.inference_mode()
     def guess(self, streams: dict[int, Tensor], next_tokens: Sequence[int]) -> Tensor:
@@ -97,7 +112,9 @@ class Passes:
             both = torch.cat((streams[first], rows))
             both, num_active = enter(riders, self._maps, both, num_texts, num_active, first, after)
             rows = both[num_texts:]
-            attend = self._attend((num_texts, num_active), num_texts)
+            layout, lengths = self._layout((num_texts, num_active)), self._cache.lengths[:num_texts]
+            windows = self._decoder.shape.windows
+            attend = tree_attend(self._cache, layout, lengths, self._rope, windows)
             rows = through(self._decoder, rows, attend, first, last)
         return rows.view(num_active, num_texts, -1).transpose(0, 1)
 
@@ -115,8 +132,8 @@ class Passes:
             own[..., first:end, :] = own[..., [start + node for node, _ in moved], :]
         self._cache.lengths[slot] = start + len(path)
 
-    def _attend(self, key: tuple, num_texts: int) -> Attend:
-        """Attention for rows of this shape: drafts, or pseudo states behind the texts alone."""
+    def _layout(self, key: tuple) -> Layout:
+        """Rows of this shape: drafts, or pseudo states behind the texts alone."""
         layout = self._layouts.get(key)
         if layout is None:
             cross = self._riders is None or self._riders.cross
@@ -124,10 +141,7 @@ class Passes:
             if len(self._layouts) >= MOST_LAYOUTS:
                 self._layouts.clear()
             layout = self._layouts[key] = make(*key, cross=cross).to(self._device)
-        windows = self._decoder.shape.windows
-        return tree_attend(
-            self._cache, layout, self._cache.lengths[:num_texts], self._rope, windows
-        )
+        return layout
 
 
 def through(

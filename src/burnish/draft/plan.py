@@ -89,6 +89,7 @@ def plan_drafts(
     *,
     weights: str = "",
     prompts: Sequence[str] = (),
+    temperature: float = 0.0,
     batch_size: int = 1,
     context_tokens: int = 256,
     repeats: int = 9,
@@ -96,17 +97,17 @@ def plan_drafts(
 ) -> DraftPlan:
     """Measure steps on this machine, replay answers, choose mode, k and tree.
 
-    The acceptance is that of the model's own answers to `prompts`, written here; without them that
-    of the answers that were held out in training. Ways that could not pay if pseudo states and
-    proposals were free are left out; of the others those that T(n) favours are timed.
-    The speed-up is that of decoding, after the prompt was read. Its interval is that of the
+    The acceptance is that of the model's own answers to `prompts` at `temperature`, written here;
+    without them that of the answers that were held out in training. Ways that could not pay if
+    pseudo states and proposals were free are left out; of the others those that T(n) favours are
+    timed. The speed-up is that of decoding, after the prompt was read. Its interval is that of the
     acceptance over texts; the cost is a median. With `probing` a few short answers are decoded
     for real, and an alarm is raised where next to nothing is accepted.
     Raises InputError for maps without acceptance statistics; ModelError where none fit and there
     are no prompts.
     Source: ours. Oracle: tests/draft/test_plan.py::test_choice_follows_cost_and_acceptance
     """
-    maps, ranks = statistics_for(model, weights, prompts)
+    maps, ranks = statistics_for(model, weights, prompts, temperature)
     if maps is not None:
         maps = replace(maps, ranks=ranks)
     ways = all_ways(maps, weights, looked_up=ranks.lookup is not None)
@@ -133,7 +134,9 @@ def plan_drafts(
     )
 
 
-def statistics_for(model: Model, weights: str, prompts: Sequence[str]) -> tuple[Maps | None, Ranks]:
+def statistics_for(
+    model: Model, weights: str, prompts: Sequence[str], temperature: float = 0.0
+) -> tuple[Maps | None, Ranks]:
     """The maps, if there are any, and the acceptance to go by: on `prompts`, or held out.
 
     Raises ModelError without maps and prompts; InputError for maps without statistics.
@@ -145,7 +148,7 @@ def statistics_for(model: Model, weights: str, prompts: Sequence[str]) -> tuple[
             raise
         maps = None
     if prompts:
-        return maps, measure_acceptance(model, maps, prompts)
+        return maps, measure_acceptance(model, maps, prompts, temperature=temperature)
     assert maps is not None
     if maps.ranks is None:
         rule, remedy = "must hold acceptance statistics", "Train again: burnish draft train"

@@ -119,7 +119,7 @@ def _texts(
                 prompts,
                 log,
                 max_new_tokens=distil.max_new_tokens,
-                temperature=distil.temperature,
+                temperatures=(0.0, distil.temperature),
                 seed=settings.fit.seed,
                 batch_size=distil.batch_size,
             )

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from burnish.contracts.session import Session
+from burnish.engine.replay import Replays
 from burnish.kv.dense import DenseCache, ExtendAttend, Snapshot, StepAttend
 from burnish.kv.rope import Rope
 from burnish.models.adapters import Adapter
@@ -46,7 +47,7 @@ class DecoderSession:
     ) -> None:
         shape = decoder.shape
         self._decoder, self._rope, self._device = decoder, Rope(decoder.config), device
-        self._chunk_rows = chunk_rows
+        self._chunk_rows, self.replays = chunk_rows, Replays.on(device)
         self.cache = DenseCache(
             num_layers=shape.num_layers,
             num_kv_heads=shape.num_kv_heads,
@@ -87,12 +88,19 @@ class DecoderSession:
 
         Source: ours. Oracle: tests/engine/test_session.py::test_step_equals_whole
         """
-        attend = StepAttend(self.cache, len(tokens), self._rope, self._decoder.shape.windows)
-        ids = torch.tensor(tokens, device=self._device)
-        hidden = self._decoder.hidden(ids, attend)
-        for slot in range(len(tokens)):
+        num, lengths = len(tokens), self.cache.lengths[: len(tokens)]
+        span = self.replays.span(max(lengths) + 1, self.cache.capacity_tokens)
+
+        def run(ids: Tensor, at: Tensor) -> Sequence[Tensor]:
+            windows = self._decoder.shape.windows
+            attend = StepAttend(self.cache, num, self._rope, windows, lengths=at, span_tokens=span)
+            return [self._head(self._decoder.hidden(ids, attend))]
+
+        given = (torch.tensor(numbers, device=self._device) for numbers in (tokens, lengths))
+        (logits,) = self.replays(("step", num, span), run, *given)
+        for slot in range(num):
             self.cache.lengths[slot] += 1
-        return self._head(hidden)
+        return logits
 
     def snapshot(self, slot: int) -> Snapshot:
         """A copy of a slot's keys and values."""

@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ SOURCES = (
     *("lanes.h", "calls.h", "attention.h", "rows.c", "attention.c", "attention_pairs.c"),
     *("quantised.c", "products.c", "layers.c"),
 )
-FLAGS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-std=gnu11")
+FLAGS = ("-O3", "-march=native", "-fopenmp", "-fPIC", "-std=gnu11")
 TIMEOUT_S = 120
 
 
@@ -72,11 +73,19 @@ def _compile(compiler: str, target: Path) -> None:
     """Compile beside the target and rename, so that no process sees half a file."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".compiling-") as folder:
-        made = Path(folder) / "kernels.so"
-        files = [str(path) for path in _sources() if path.suffix == ".c"]
-        command = [compiler, *FLAGS, "-o", str(made), *files, "-lm"]
-        subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
+        made, objects = Path(folder) / "kernels.so", []
+        commands = []
+        for path in (path for path in _sources() if path.suffix == ".c"):
+            objects.append(str(Path(folder) / f"{path.stem}.o"))
+            commands.append([compiler, *FLAGS, "-c", "-o", objects[-1], str(path)])
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(_run, commands))
+        _run([compiler, *FLAGS, "-shared", "-o", str(made), *objects, "-lm"])
         os.replace(made, target)
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
 
 
 def _load(path: Path) -> ctypes.CDLL:

@@ -8,13 +8,13 @@
 typedef struct {
   const void *norm, *query_norm, *key_norm, *mlp_norm; /* query and key norm may be null */
   product joined, out, gates, down;                    /* weight, bias and sizes; the rest is ours */
-  int32_t attend;                                      /* which of the calls below is its own */
 } layer;
 
 typedef struct {
   void *rows; /* [num_rows, size]: the stream, before and after */
   const layer *layers;
-  const attention *attends; /* all but query, key, value, cells and out */
+  const attention *attends; /* all but query, key, value, cells and out; */
+  const int32_t *which;     /* each layer's is attends[which[layer]] */
   char *cells;              /* of the first layer: keys, and `values` bytes further values */
   int64_t cells_bytes, values_bytes; /* from a layer to the next, from keys to values */
   int64_t num_layers, num_rows, size, num_gates;
@@ -50,7 +50,7 @@ static int one_layer(const layers *p, int64_t at, buffers *b) {
   burnish_rms_norm(p->rows, l->norm, b->normed, p->num_rows, p->size, p->size * width, p->eps,
                    p->bf16, p->threads);
   int failed = multiply(p, l->joined, b->normed, b->joined);
-  attention a = p->attends[l->attend];
+  attention a = p->attends[p->which[at]];
   char *keys = b->joined + a.num_heads * a.head_dim * width;
   norm_heads(p, l->query_norm, b->joined, a.num_heads, a.head_dim, stride * width);
   norm_heads(p, l->key_norm, keys, a.num_kv_heads, a.head_dim, stride * width);

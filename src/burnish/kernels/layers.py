@@ -69,14 +69,16 @@ class Layers:
                 attends.append(
                     attention_call(num_heads, sight.rotation, sight.cells[layer], places)
                 )
-            self._calls[layer].attend = numbers[id(places)]
+        which = [numbers[id(sight.places[layer])] for layer in range(first, last)]
+        arrays = (AttentionCall * len(attends))(*attends), (ctypes.c_int32 * len(which))(*which)
         width = sight.cells.element_size()
         library = build().library
         assert library is not None, "ask `ops.usable` first"
         call = _Layers(
             rows=out.data_ptr(),
             layers=ctypes.addressof(self._calls[first]),
-            attends=ctypes.addressof(array := (AttentionCall * len(attends))(*attends)),
+            attends=ctypes.addressof(arrays[0]),
+            which=ctypes.addressof(arrays[1]),
             cells=sight.cells[first].data_ptr(),
             cells_bytes=sight.cells.stride(0) * width,
             values_bytes=sight.cells.stride(1) * width,
@@ -88,9 +90,7 @@ class Layers:
             bf16=WIDTHS[out.dtype],
             threads=torch.get_num_threads(),
         )
-        failed = library.burnish_layers(ctypes.byref(call))
-        del array  # it had to live until here
-        if failed:
+        if library.burnish_layers(ctypes.byref(call)):
             raise MemoryError("no memory for the rows of a pass")
         return out
 
@@ -101,7 +101,6 @@ class _Layer(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("norm", "query_norm", "key_norm", "mlp_norm")),
         *((name, ProductCall) for name in ("joined", "out", "gates", "down")),
-        ("attend", ctypes.c_int32),
     )
 
 
@@ -109,7 +108,7 @@ class _Layers(ctypes.Structure):
     """The struct `layers` of layers.c."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("rows", "layers", "attends", "cells")),
+        *((name, ctypes.c_void_p) for name in ("rows", "layers", "attends", "which", "cells")),
         *((name, ctypes.c_int64) for name in ("cells_bytes", "values_bytes", "num_layers")),
         *((name, ctypes.c_int64) for name in ("num_rows", "size", "num_gates")),
         ("eps", ctypes.c_float),
@@ -127,5 +126,4 @@ def _layer(weights: LayerWeights) -> _Layer:
         out=product_call(*weights.out),
         gates=product_call(*weights.gates),
         down=product_call(*weights.down),
-        attend=0,
     )

@@ -131,38 +131,46 @@ INLINE void tile_of(const product *p, const inputs *in, int64_t tile, int64_t ro
   }
 }
 
-#define CASE(n) \
-  case n: tile_of(p, in, tile, row, n, numbers, bits, scales, kind); break;
-
-INLINE void rows_of(const product *p, const inputs *in, int64_t tile, const char *numbers, int bits,
-                    const char *scales, int kind) {
-  int most = kind == 16 ? MOST : FEW;
-  for (int64_t row = 0; row < p->num_rows; row += most) {
-    int num = p->num_rows - row < most ? (int)(p->num_rows - row) : most;
-    if (num <= FEW) {
-      switch (num) { CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) }
-    } else if (kind == 16) {
-      switch (num) { CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) }
-    }
+/* As many rows at a time as there is code for, until all are done. */
+INLINE void rows_of(const product *p, const inputs *in, int64_t tile, int64_t row,
+                    const char *numbers, int bits, const char *scales, int kind) {
+  while (row < p->num_rows) {
+    int64_t left = p->num_rows - row;
+#define SOME(n)                                                      \
+  {                                                                  \
+    tile_of(p, in, tile, row, n, numbers, bits, scales, kind);       \
+    row += n;                                                        \
+    continue;                                                        \
+  }
+    if (kind == 16 && left >= MOST) SOME(MOST)
+    if (kind == 16 && left >= 8) SOME(8)
+    if (left >= FEW) SOME(FEW)
+    if (left == 5) SOME(5)
+    if (left == 4) SOME(4)
+    if (left == 3) SOME(3)
+    if (left == 2) SOME(2)
+    SOME(1)
+#undef SOME
   }
 }
 
-/* With many rows a tile's numbers are unpacked once, into `room`. */
+/* With many rows a tile's numbers are unpacked once, into `room`, for as many as that serves. */
 INLINE void one_tile(const product *p, const inputs *in, int64_t tile, int bits, char *room) {
   const char *from = p->weight + tile * in->num_groups * stride_of(bits);
   const char *scales = from + (bits == 16 ? 0 : bytes_of(bits));
-  if (bits == 16 || p->num_rows <= FEW) {
-    rows_of(p, in, tile, from, bits, scales, bits);
-    return;
+  int64_t row = 0;
+  if (room) {
+    __m512i table = bits == 4 ? nibbles() : _mm512_setzero_si512();
+    for (int64_t group = 0; group < in->num_groups; group++)
+      for (int pair = 0; pair < GROUP / 2; pair++) {
+        __m512bh w[2];
+        weights_of(from + group * stride_of(bits), bits, pair, table, w);
+        memcpy(room + group * bytes_of(16) + pair * sizeof w, w, sizeof w);
+      }
+    for (; row + FEW <= p->num_rows; row += FEW)
+      tile_of(p, in, tile, row, FEW, room, 16, scales, bits);
   }
-  __m512i table = bits == 4 ? nibbles() : _mm512_setzero_si512();
-  for (int64_t group = 0; group < in->num_groups; group++)
-    for (int pair = 0; pair < GROUP / 2; pair++) {
-      __m512bh w[2];
-      weights_of(from + group * stride_of(bits), bits, pair, table, w);
-      memcpy(room + group * bytes_of(16) + pair * sizeof w, w, sizeof w);
-    }
-  rows_of(p, in, tile, room, 16, scales, bits);
+  rows_of(p, in, tile, row, from, bits, scales, bits);
 }
 
 /* Rows as bf16, filled up with zeros to whole groups. */

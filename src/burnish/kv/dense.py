@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from burnish.kernels import ops
@@ -159,18 +159,29 @@ class ExtendAttend:
 class StepAttend:
     """One new row for each of the slots 0..B-1: a decode step.
 
-    Query heads of a group stand as rows of their key head, so nothing is copied.
+    Query heads of a group stand as rows of their key head, so nothing is copied. With `lengths` and
+    `span_tokens`, how many cells are looked at, nothing is read from the cache's own lengths.
     Source: ours. Oracle: tests/engine/test_session.py::test_step_equals_whole
     """
 
-    def __init__(self, cache: DenseCache, num_rows: int, rope: Rope, windows: Windows) -> None:
+    def __init__(
+        self,
+        cache: DenseCache,
+        num_rows: int,
+        rope: Rope,
+        windows: Windows,
+        *,
+        lengths: Int[Tensor, " B"] | None = None,
+        span_tokens: int | None = None,
+    ) -> None:
         self._cache, self._windows, self._num = cache, windows, num_rows
         cells = cache.cells
-        lengths = torch.tensor(cache.lengths[:num_rows], device=cells.device)
+        if lengths is None:
+            lengths = torch.tensor(cache.lengths[:num_rows], device=cells.device)
         self._placed = _placed(cache, range(num_rows), lengths, rope, windows)
         if self._placed is not None:
             return
-        self._longest = rounded(max(cache.lengths[:num_rows]) + 1)
+        self._longest = span_tokens or rounded(max(cache.lengths[:num_rows]) + 1)
         self._rotation = rope.at(lengths, cells.dtype)
         heads = torch.arange(num_rows * cells.shape[3], device=cells.device)
         per_slot = lengths.repeat_interleave(cells.shape[3])

@@ -210,11 +210,10 @@ class Decoder(nn.Module):
         if rows is None:
             rows = self.model.embed_tokens(tokens)
         end = self.shape.num_layers if last_layer is None else last_layer
+        sight = attend.sight if isinstance(attend, Sighted) else None
         joined = self._layers
-        if joined is not None and isinstance(attend, Sighted) and ops.usable(rows, joined.norm):
-            sight = attend.sight
-            if sight is not None:
-                rows, first_layer = joined.run(rows, sight, first_layer, end), end
+        if joined is not None and sight is not None and ops.usable(rows, joined.norm, sight.cells):
+            rows, first_layer = joined.run(rows, sight, first_layer, end), end
         for layer in itertools.islice(self.model.layers, first_layer, end):
             if self.checkpointing and torch.is_grad_enabled():
                 rows = checkpoint(layer, rows, attend, use_reentrant=False)
