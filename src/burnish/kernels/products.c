@@ -80,7 +80,7 @@ typedef struct {
    `bits`; `scales` are those of `kind` bits, 16: none. */
 INLINE void tile_of(const product *p, const inputs *in, int64_t tile, int64_t row, int num,
                     const char *numbers, int bits, const char *scales, int kind) {
-  __m512 sum[MOST][2], part[FEW][2];
+  __m512 sum[MOST][2], part[MOST][2];
   __m512i table = bits == 4 ? nibbles() : _mm512_setzero_si512();
   const uint16_t *x = in->rows + row * in->size;
 #pragma GCC unroll 12
@@ -142,8 +142,14 @@ INLINE void rows_of(const product *p, const inputs *in, int64_t tile, int64_t ro
     row += n;                                                        \
     continue;                                                        \
   }
-    if (kind == 16 && left >= MOST) SOME(MOST)
-    if (kind == 16 && left >= 8) SOME(8)
+    if (kind == 16) { /* in one go: what is read a second time costs half as much again */
+      if (left >= MOST) SOME(MOST)
+      if (left == 11) SOME(11)
+      if (left == 10) SOME(10)
+      if (left == 9) SOME(9)
+      if (left == 8) SOME(8)
+      if (left == 7) SOME(7)
+    }
     if (left >= FEW) SOME(FEW)
     if (left == 5) SOME(5)
     if (left == 4) SOME(4)
