@@ -14,6 +14,7 @@ from burnish.kernels.build import build
 from burnish.kernels.quantised import BLOCK, BLOCK_BYTES, Blocks
 
 TILE = 32  # outputs
+WIDE = {2: torch.int16, 4: torch.int32}
 # of each output in a group of 32 inputs: how many parts lie apart, and the bytes of each
 PARTS = {16: ((16, 4),), 8: ((16, 2), (1, 2)), 4: ((4, 4), (1, 2), (1, 2))}
 
@@ -50,7 +51,7 @@ def usable(bits: int) -> bool:
 def tile_whole(weight: Float[Tensor, "e d"]) -> Tiles:
     """A bf16 weight in tiles; its last group is filled up with zeros."""
     num_outputs, size = weight.shape
-    filled = F.pad(weight.detach(), (0, -size % BLOCK)).contiguous()
+    filled = _filled(weight.detach(), 1, BLOCK).contiguous()
     parts = [filled.view(torch.uint8).view(num_outputs, -1, 16, 4)]
     return Tiles(data=_lay(parts), bits=16, size=size, num_outputs=num_outputs)
 
@@ -107,9 +108,17 @@ def _lay(parts: Sequence[Tensor]) -> Tensor:
     """Put the bytes of 32 outputs side by side; parts are `[e groups num width]`, of bytes."""
     laid = []
     for part in parts:
-        filled = F.pad(part, (0, 0, 0, 0, 0, 0, 0, -len(part) % TILE))
-        laid.append(filled.unflatten(0, (-1, TILE)).permute(0, 2, 3, 1, 4).flatten(2))
-    return torch.cat(laid, dim=-1).contiguous()
+        whole = part.contiguous().view(WIDE[part.shape[-1]]).squeeze(-1)  # moved as one number
+        filled = _filled(whole, 0, TILE)
+        moved = filled.unflatten(0, (-1, TILE)).permute(0, 2, 3, 1).contiguous()
+        laid.append(moved.flatten(2).view(torch.uint8))
+    return torch.cat(laid, dim=-1) if len(laid) > 1 else laid[0]
+
+
+def _filled(tensor: Tensor, dim: int, multiple: int) -> Tensor:
+    """With zeros behind it, up to a multiple; without a copy where it is one already."""
+    missing = -tensor.shape[dim] % multiple
+    return F.pad(tensor, (0, 0) * (tensor.dim() - 1 - dim) + (0, missing)) if missing else tensor
 
 
 class ProductCall(ctypes.Structure):
