@@ -24,6 +24,7 @@ from recording import save
 from transformers import AutoModelForCausalLM
 
 from burnish.contracts.generation import Completion, Request, Sampling
+from burnish.draft.acceptance import Use
 from burnish.draft.bench import (
     Arm,
     Cell,
@@ -96,7 +97,7 @@ def our_arms(model: Model, precision: str, specs: Mapping[str, str]) -> dict[str
 
 def predictions(model: Model, specs: Mapping[str, str], prompts: Sequence[str]) -> dict[str, Any]:
     """What the planner expects of each drafter, on prompts that are not measured here."""
-    maps, ranks = statistics_for(model, "", prompts)
+    maps, ranks = statistics_for(model, "", Use(prompts=prompts))
     ways = {name: way_of(spec, maps) for name, spec in specs.items()}
     known = {name: way for name, way in ways.items() if way is not None}
     bench = open_workbench(model, context_tokens=CONTEXT_TOKENS)

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,19 @@ def test_functions_that_cannot_travel() -> None:
         ProcessLauncher(workers=-1)
     with pytest.raises(SettingError, match="workers"):
         launchers.parse("processes:workers=-2")
+
+
+def test_no_thread_fails_when_a_map_is_left_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool's own thread may see its workers die before it is told to shut down."""
+    exact, failed = ProcessPoolExecutor.shutdown, list[str]()
+
+    def late(pool: ProcessPoolExecutor, **given: bool) -> None:
+        time.sleep(0.5)
+        exact(pool, **given)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "shutdown", late)
+    monkeypatch.setattr(threading, "excepthook", lambda args: failed.append(args.exc_type.__name__))
+    answers = ProcessLauncher(workers=1).map(abs, range(50))
+    assert next(answers) == 0
+    answers.close()
+    assert failed == []

@@ -9,7 +9,7 @@ from burnish.base.errors import InputError
 from burnish.contracts.generation import Request, Sampling
 from burnish.data.chat import render_prompt
 from burnish.draft import acceptance as acceptance_module
-from burnish.draft.acceptance import measure_acceptance
+from burnish.draft.acceptance import Use, measure_acceptance
 from burnish.draft.loop import generate_drafted
 from burnish.draft.maps import save_maps
 from burnish.draft.tree import Tree, grow_tree
@@ -24,7 +24,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def check_decoding(model: Any, maps: Any, spec: str, tree: Tree, ngram: int, shift: int) -> None:
     """Passes of greedy decoding equal those that the measured ranks predict."""
-    ranks = measure_acceptance(model, maps, PROMPTS)
+    ranks = measure_acceptance(model, maps, Use(prompts=PROMPTS))
     sampling = Sampling(max_new_tokens=acceptance_module.NEW_TOKENS)
     for index in range(0, len(PROMPTS), 2):  # the greedy ones
         prompt = tuple(render_prompt(model.tokenizer, PROMPTS[index]))
@@ -39,7 +39,7 @@ def test_ranks_equal_those_of_decoding(
 ) -> None:
     model = dataclasses.replace(tiny_model("llama"), eos_ids=frozenset())
     maps = dataclasses.replace(make_maps(model, entries=(1, 2)), ranks=None)
-    maps = dataclasses.replace(maps, ranks=measure_acceptance(model, maps, PROMPTS))
+    maps = dataclasses.replace(maps, ranks=measure_acceptance(model, maps, Use(prompts=PROMPTS)))
     save_maps(tmp_path / "m.safetensors", maps)
     tree = grow_tree(maps.ranks.acceptance()[:1], 5)
     spec = f'firp:weights="{tmp_path}/m.safetensors",nodes=5,offsets=1,ngram=3'
@@ -57,4 +57,4 @@ def test_answers_too_short_to_guess_at(tiny_model: Any, short: None) -> None:
     model = tiny_model("llama")
     silent = dataclasses.replace(model, eos_ids=frozenset(range(269)))
     with pytest.raises(InputError, match="prompts must lead to answers"):
-        measure_acceptance(silent, None, PROMPTS)
+        measure_acceptance(silent, None, Use(prompts=PROMPTS))

@@ -9,6 +9,7 @@ import torch
 from burnish.base.errors import InputError
 from burnish.draft import cost as cost_module
 from burnish.draft import plan as plan_module
+from burnish.draft.acceptance import Use
 from burnish.draft.cost import RowCosts, time_steps
 from burnish.draft.firp import Firp
 from burnish.draft.maps import save_maps
@@ -170,15 +171,15 @@ def test_plan_is_for_a_batch(planned: Any) -> None:
 
 def test_prompts_decide_where_they_are_given(planned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Acceptance is that of the prompts, not that of training."""
-    asked: list[Any] = []
+    asked, use = list[Use](), Use(prompts=["a", "b"], temperature=0.7)
 
-    def measured(model: Any, maps: Any, prompts: Any, temperature: float) -> Ranks:
-        asked.append((prompts, temperature))
+    def measured(model: Any, maps: Any, use: Use) -> Ranks:
+        asked.append(use)
         return ranks_of(0.0)
 
     monkeypatch.setattr(plan_module, "measure_acceptance", measured)
-    found = planned(ranks_of(0.9), cost=1.0, prompts=["a", "b"], temperature=0.7)
-    assert asked == [(["a", "b"], 0.7)]
+    found = planned(ranks_of(0.9), cost=1.0, use=use)
+    assert asked == [use]
     assert (found.choice, found.speedup.value) == ("plain", 1.0)  # nothing is ever right
-    monkeypatch.setattr(plan_module, "measure_acceptance", lambda *_, **__: ranks_of(0.5))
-    assert planned(ranks_of(0.0), cost=1.1, prompts=["a"]).choice.startswith("firp")
+    monkeypatch.setattr(plan_module, "measure_acceptance", lambda *_: ranks_of(0.5))
+    assert planned(ranks_of(0.0), cost=1.1, use=use).choice.startswith("firp")

@@ -87,17 +87,19 @@ def plan(
     Without --prompts acceptance is that of the answers held out when the drafter was trained.
     Exit status 1: plain decoding is as fast, or an alarm was raised.
     """
+    from burnish.draft.acceptance import Use
     from burnish.draft.bench import stratified
     from burnish.draft.plan import plan_drafts
     from burnish.models.load import load_model
 
-    some = stratified(Path(prompts), limit) if prompts else []
+    use = None
+    if prompts:
+        use = Use(prompts=stratified(Path(prompts), limit), temperature=temperature)
     network = load_model(model, precision=precision)
     found = plan_drafts(
         network,
         weights=weights,
-        prompts=some,
-        temperature=temperature,
+        use=use,
         batch_size=batch,
         context_tokens=context,
         repeats=repeats,

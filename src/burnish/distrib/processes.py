@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -48,8 +49,10 @@ class ProcessLauncher:
         pool = ProcessPoolExecutor(
             num_workers, mp_context=context, initializer=_live_while, initargs=(lifeline,)
         )
-        try:
-            yield from pool.map(fn, items)
+        try:  # not `pool.map`: left early it cancels, which a dying pool does not expect
+            futures = deque(pool.submit(fn, item) for item in items)
+            while futures:
+                yield futures.popleft().result()
         except BrokenProcessPool as error:
             raise IncompleteError(
                 "worker processes", num_workers, "must all live to the end of the map",

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,24 +19,29 @@ from burnish.models.load import Model
 NEW_TOKENS = 128  # the longer a text, the more of it there is to copy
 
 
-def measure_acceptance(
-    model: Model, maps: Maps | None, prompts: Sequence[str], *, temperature: float = 0.0
-) -> Ranks:
-    """Ranks of the model's own tokens behind its answers to `prompts`; without maps only lookup's.
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What a drafter is wanted for. Greedy answers (temperature 0) repeat more than others."""
 
-    Greedy answers repeat more than sampled ones, so `temperature` is to be that of the later use.
+    prompts: Sequence[str]
+    temperature: float = 0.0
+
+
+def measure_acceptance(model: Model, maps: Maps | None, use: Use) -> Ranks:
+    """Ranks of the model's own tokens behind its answers to prompts; without maps only lookup's.
+
     Raises InputError where the answers are too short to be guessed at.
     Source: ours. Oracle: tests/draft/test_acceptance.py::test_ranks_equal_those_of_decoding
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "answers.jsonl"
         texts = answer_prompts(
-            model, prompts, log, max_new_tokens=NEW_TOKENS, temperatures=(temperature,)
+            model, use.prompts, log, max_new_tokens=NEW_TOKENS, temperatures=(use.temperature,)
         )
     texts = [text for text in texts if len(text.answer) > 2]
     if not texts:
         rule, remedy = "must lead to answers of three tokens", "Give other prompts"
-        raise InputError("prompts", len(prompts), rule, remedy=remedy)
+        raise InputError("prompts", len(use.prompts), rule, remedy=remedy)
     streams = collect_streams(model, texts, maps.entries if maps else ())
     everything = range(len(texts))
     if maps is not None:

@@ -11,7 +11,7 @@ from burnish.base.rng import stream
 from burnish.base.stats import Estimate, bootstrap
 from burnish.contracts.generation import Request, Sampling
 from burnish.data.chat import render_prompt
-from burnish.draft.acceptance import measure_acceptance
+from burnish.draft.acceptance import Use, measure_acceptance
 from burnish.draft.cost import PLAIN, Workbench, measure_rows, open_workbench, step_name, time_steps
 from burnish.draft.loop import generate_drafted, make_ready
 from burnish.draft.maps import Maps, maps_for
@@ -88,8 +88,7 @@ def plan_drafts(
     model: Model,
     *,
     weights: str = "",
-    prompts: Sequence[str] = (),
-    temperature: float = 0.0,
+    use: Use | None = None,
     batch_size: int = 1,
     context_tokens: int = 256,
     repeats: int = 9,
@@ -97,8 +96,8 @@ def plan_drafts(
 ) -> DraftPlan:
     """Measure steps on this machine, replay answers, choose mode, k and tree.
 
-    The acceptance is that of the model's own answers to `prompts` at `temperature`, written here;
-    without them that of the answers that were held out in training. Ways that could not pay if
+    The acceptance is that of the model's own answers in that use, written here; without one that
+    of the answers that were held out in training. Ways that could not pay if
     pseudo states and proposals were free are left out; of the others those that T(n) favours are
     timed. The speed-up is that of decoding, after the prompt was read. Its interval is that of the
     acceptance over texts; the cost is a median. With `probing` a few short answers are decoded
@@ -107,7 +106,7 @@ def plan_drafts(
     are no prompts.
     Source: ours. Oracle: tests/draft/test_plan.py::test_choice_follows_cost_and_acceptance
     """
-    maps, ranks = statistics_for(model, weights, prompts, temperature)
+    maps, ranks = statistics_for(model, weights, use)
     if maps is not None:
         maps = replace(maps, ranks=ranks)
     ways = all_ways(maps, weights, looked_up=ranks.lookup is not None)
@@ -134,21 +133,19 @@ def plan_drafts(
     )
 
 
-def statistics_for(
-    model: Model, weights: str, prompts: Sequence[str], temperature: float = 0.0
-) -> tuple[Maps | None, Ranks]:
-    """The maps, if there are any, and the acceptance to go by: on `prompts`, or held out.
+def statistics_for(model: Model, weights: str, use: Use | None) -> tuple[Maps | None, Ranks]:
+    """The maps, if there are any, and the acceptance to go by: in that use, or held out.
 
     Raises ModelError without maps and prompts; InputError for maps without statistics.
     """
     try:
         maps = maps_for(model, "firp", weights)
     except ModelError:
-        if weights or not prompts:
+        if weights or use is None:
             raise
         maps = None
-    if prompts:
-        return maps, measure_acceptance(model, maps, prompts, temperature=temperature)
+    if use is not None:
+        return maps, measure_acceptance(model, maps, use)
     assert maps is not None
     if maps.ranks is None:
         rule, remedy = "must hold acceptance statistics", "Train again: burnish draft train"
