@@ -110,7 +110,7 @@ def tree_outputs(siblings_first: bool) -> tuple[Tensor, Tensor]:
     )
     attend = PlacedAttend(
         trunk.cells, [0] * 4, torch.tensor([common + depth[n] for n in order]), rope, WINDOWS,
-        at=torch.tensor([where[n] for n in order]), branch=branch,
+        at=torch.tensor([where[n] for n in order]), branches=dict.fromkeys(WINDOWS, branch),
     )  # fmt: skip
     index = torch.tensor(order)
     found = [attend(layer, *(p[index] for p in rows)) for layer in (0, 1)]

@@ -1,7 +1,6 @@
 """Attention of a pass over drafts and pseudo states, on top of the dense cache."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +10,6 @@ from torch import Tensor
 from burnish.contracts.attention import Attend
 from burnish.draft.layout import Layout
 from burnish.kernels import ops
-from burnish.kernels.ops import Sight
 from burnish.kv.dense import DenseCache, rounded
 from burnish.kv.placed import Branch, PlacedAttend
 from burnish.kv.rope import Rope, Windows, rotate
@@ -44,50 +42,17 @@ def tree_attend(
     if not ops.usable(cache.cells):
         span = span_tokens or rounded(longest)
         return MaskedAttend(cache, layout, starts, rope, windows, span)
-    return BranchAttend(cache, layout, starts, rope, windows)
-
-
-class BranchAttend:
-    """The compiled path: every row lists the cells of its branch.
-
-    Source: ours. Oracle: tests/draft/test_attend.py::test_tree_equals_separate_steps
-    """
-
-    def __init__(
-        self, cache: DenseCache, layout: Layout, starts: Tensor, rope: Rope, windows: Windows
-    ) -> None:
-        self._windows = windows
-        before = starts[layout.text_of_row]
-        more = layout.seen + starts[layout.text_of_seen]
-        self._attends = {
-            window: PlacedAttend(
-                cache.cells,
-                layout.text_of_row.tolist(),
-                before + layout.position_of_row,
-                rope,
-                windows,
-                at=before + layout.cell_of_row,
-                branch=_branch(layout, before, more, window),
-            )
-            for window in set(windows)
-        }
-
-    def __call__(
-        self,
-        layer: int,
-        query: Float[Tensor, "N H D"],
-        key: Float[Tensor, "N K D"],
-        value: Float[Tensor, "N K D"],
-    ) -> Float[Tensor, "N H D"]:
-        """Attention output of every row; writes keys and values into the cache."""
-        return self._attends[self._windows[layer]](layer, query, key, value)
-
-    @property
-    def sight(self) -> Sight:
-        """The same for one kernel that goes through all layers."""
-        own = {window: attend.sight for window, attend in self._attends.items()}
-        places = [own[window].places[layer] for layer, window in enumerate(self._windows)]
-        return replace(own[self._windows[0]], places=places)
+    before = starts[layout.text_of_row]
+    more = layout.seen + starts[layout.text_of_seen]
+    return PlacedAttend(
+        cache.cells,
+        layout.text_of_row.tolist(),
+        before + layout.position_of_row,
+        rope,
+        windows,
+        at=before + layout.cell_of_row,
+        branches={window: _branch(layout, before, more, window) for window in set(windows)},
+    )
 
 
 def _branch(layout: Layout, before: Tensor, more: Tensor, window: int | None) -> Branch:

@@ -1,6 +1,6 @@
 """Attention of rows over cells of the cache, by the compiled kernel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,8 +28,8 @@ class PlacedAttend:
     """Rows that know their sequence, position and cell; what an `Attend` of the engine ends in.
 
     The bits of a row depend on nothing but the row and what it sees: not on the other rows of
-    the pass, on how a prompt was cut, or on which cells hold its past. A row of a tree (`branch`)
-    has the bits that it would have as the newest row of a plain sequence.
+    the pass, on how a prompt was cut, or on which cells hold its past. A row of a tree
+    (`branches`, one for each window) has the bits of the newest row of a plain sequence.
     Source: ours. Oracle: tests/kv/test_placed.py::test_bits_depend_on_what_a_row_sees
     """
 
@@ -42,27 +42,25 @@ class PlacedAttend:
         windows: Windows,
         *,
         at: Int[Tensor, " N"] | None = None,
-        branch: Branch | None = None,
+        branches: Mapping[int | None, Branch] | None = None,
     ) -> None:
         self._cells, self._windows = cells, windows
         cosine, sine = rope.at(positions, torch.float32)
         self._rotation = (cosine.flatten(1), sine.flatten(1))
         owners = torch.tensor(slots)
         own = positions if at is None else at
-        ends = positions + 1 if branch is None else branch.common
-        self._places = {
-            window: Places(
+        self._places = {}
+        for window in set(windows):
+            branch = None if branches is None else branches[window]
+            first = torch.zeros_like(positions)
+            self._places[window] = Places(
                 slots=owners,
                 cells=own,
-                begins=torch.zeros_like(positions)
-                if window is None
-                else (positions + 1 - window).clamp(min=0),
-                ends=ends,
+                begins=first if window is None else (positions + 1 - window).clamp(min=0),
+                ends=positions + 1 if branch is None else branch.common,
                 more=None if branch is None else branch.more,
                 more_at=None if branch is None else branch.more_at,
             )
-            for window in set(windows)
-        }
 
     def __call__(
         self,
