@@ -72,7 +72,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's answer to Ctrl-C is this status without a word
-            print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+            print("interrupted; a run goes on when its command is given again", file=sys.stderr)
         raise
     except BrokenPipeError:  # `burnish ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
