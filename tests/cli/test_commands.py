@@ -95,6 +95,20 @@ def test_ctrl_c(burnish: Burnish, config: Path, finished: Path, tmp_path: Path) 
 # ---- text ----
 
 
+def test_ctrl_c_where_nothing_is_kept(
+    burnish: Burnish, tiny_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import burnish.engine.generate as engine
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, "generate", interrupted)
+    done = burnish("generate", tiny_folder("llama"), "the abc", "--greedy")
+    assert (done.status, done.out) == (130, "")
+    assert done.err.splitlines()[-1] == "interrupted"
+
+
 def test_generate(burnish: Burnish, tiny_folder: Any, tiny_model: Any) -> None:
     words = ("generate", tiny_folder("llama"), "the abc", "--max-new-tokens", 7, "--greedy")
     done = burnish(*words, "--precision", "fp32", "--json")

@@ -23,6 +23,7 @@ from burnish.base.stages import Stage, StageResult, run_stage
 
 RUN_FILE, RESULT_FILE, EVENTS_FILE, LOCK_FILE = "run.json", "result.json", "events.jsonl", "lock"
 LAST = "last"
+RESUMES = "the same command goes on where it stopped"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,9 @@ class Run:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, KeyboardInterrupt):  # for whoever tells the user
+            error.add_note(RESUMES)
         self.close()
 
 

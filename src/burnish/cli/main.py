@@ -59,6 +59,15 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _notes(error: BaseException | None) -> list[str]:
+    """What was noted on `error` and on what led to it: an open run says that it goes on."""
+    notes: list[str] = []
+    while error is not None:
+        notes += getattr(error, "__notes__", [])
+        error = error.__cause__ or error.__context__
+    return notes
+
+
 def main() -> None:
     """Run a command: exit 0 good, 1 a finding or an incomplete result, 2 wrong use, 3 too big."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -72,7 +81,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer's answer to Ctrl-C is this status without a word
-            print("interrupted; a run goes on when its command is given again", file=sys.stderr)
+            print("; ".join(["interrupted", *_notes(end)]), file=sys.stderr)
         raise
     except BrokenPipeError:  # `burnish ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
