@@ -10,9 +10,11 @@ same texts, whole and cut after k lines; an abstention counts as wrong.
     python benchmarks/sandbox_detect.py /tmp/pygments/pygments-* --peers /tmp/peers/bin/python
 
 `--more NAME=FOLDER` measures further files, whole, in a folder for each language. The results have
-two such sets, of the test files of other highlighters: `programs` are rouge's demos, highlight.js's
-test/detect, bat's tests/syntax-tests/source and chroma's lexers/testdata; `snippets` are
-highlight.js's test/markup, each a few lines of one construct (number literals, kinds of comment).
+four such sets. `programs` are rouge's demos, highlight.js's test/detect, bat's
+tests/syntax-tests/source and chroma's lexers/testdata; `snippets` are highlight.js's test/markup,
+each a few lines of one construct (number literals, comments); `linguist-any-extension` are the samples
+of github-linguist/linguist at b45dbe9b, and `linguist` those of them whose extension is in
+`detect_corpus.EXTENSIONS`.
 """
 
 import argparse

@@ -2,11 +2,12 @@
 
 # ruff: noqa: E501 - programs stand on one line
 
+import numpy as np
 import pytest
 from fixtures.programs import DIALECTS, random_tree, write
 
 from burnish.base.errors import InputError, MissingFileError
-from burnish.sandbox.detect import THRESHOLD, detect
+from burnish.sandbox.detect import THRESHOLD, detect, families, part_families
 from burnish.sandbox.detect_features import NUM_BUCKETS, bucket_features
 from burnish.sandbox.detect_model import load_language_model
 from burnish.sandbox.languages import languages
@@ -52,6 +53,45 @@ def test_generated_programs_are_among_the_likeliest(language):
     code = write(random_tree(3), language).code
     names = [name for name, _ in detect(code).candidates[:4]]
     assert language in names or {"c", "cpp"} & set(names) & {language, "c"}
+
+
+def test_c_with_one_construct_of_its_own_is_cpp():
+    plain = PROGRAMS["c"].replace(
+        "int main", "static int twice(int x) { return 2 * x; }\n\nint main"
+    )
+    cpp = plain.replace("(void *)s", "static_cast<void *>(s)").replace(
+        "static int", "constexpr int"
+    )
+    assert [detect(code).language for code in (plain, cpp)] == ["c", "cpp"]
+
+
+def test_javascript_with_a_type_is_typescript():
+    typed = PROGRAMS["javascript"].replace("(a, b)", "(a: number[], b: number)")
+    for shebang in ("", "#!/usr/bin/env bun\n", "#!/usr/bin/env node\n"):
+        assert detect(shebang + typed).language == "typescript"
+        assert detect(shebang + PROGRAMS["javascript"]).language == "javascript"
+
+
+def test_a_wildcard_of_java_opens_no_php():
+    code = (
+        PROGRAMS["java"]
+        .replace("List<Integer>", "List<?>")
+        .replace("ArrayList<>", "ArrayList<Long>")
+    )
+    assert detect(code).language == "java"
+
+
+def test_a_split_moves_nothing_out_of_its_family():
+    model = load_language_model()
+    scores, evidence = np.linspace(-3, 2, len(model.classes)), np.zeros((len(families()), 7))
+    evidence[:, 0] = 1.0
+    parted = part_families(model, scores, evidence)
+    for pair in families():
+        places = [model.classes.index(name) for name in pair]
+        assert np.logaddexp(*parted[places]) == pytest.approx(np.logaddexp(*scores[places]))
+    others = [i for i, n in enumerate(model.classes) if n not in {x for p in families() for x in p}]
+    assert (parted[others] == scores[others]).all()
+    assert (part_families(model, scores, 0 * evidence) == scores).all()
 
 
 def test_probabilities_are_probabilities():

@@ -5,7 +5,14 @@ import pytest
 from fixtures.programs import DIALECTS, random_tree, write
 
 from burnish.sandbox import detect_train
-from burnish.sandbox.detect_corpus import EXTENSIONS, corpus_files, is_held_out, samples_of
+from burnish.sandbox.detect import families, family_evidence, parse_one
+from burnish.sandbox.detect_corpus import (
+    EXTENSIONS,
+    Sample,
+    corpus_files,
+    held_out_groups,
+    samples_of,
+)
 from burnish.sandbox.detect_train import calibration_error, train
 
 
@@ -30,13 +37,33 @@ def test_a_small_corpus_is_learned(corpus, monkeypatch):
     assert path.stat().st_size < 100_000
 
 
-def test_folders_are_never_parted(corpus):
+def check_held_out(samples, apart):
+    """Some packages, each whole, and of no language more than a fifth."""
+    assert apart and apart < {s.group for s in samples}
+    for language in {s.language for s in samples}:
+        own = [s.group in apart for s in samples if s.language == language]
+        assert sum(own) <= 0.2 * len(own)
+
+
+def test_packages_are_never_parted(corpus):
     samples = list(samples_of(corpus_files([corpus], 30, 0), windows=3, seed=0))
-    sides = {}
-    for sample in samples:
-        sides.setdefault(sample.group, set()).add(is_held_out(sample))
-    assert all(len(side) == 1 for side in sides.values())
-    assert {True, False} == set().union(*sides.values())
+    assert {s.group for s in samples} == {p.name for p in corpus.iterdir()}
+    check_held_out(samples, held_out_groups(samples))
+
+
+def test_planted_split_that_takes_half(corpus):
+    samples = list(samples_of(corpus_files([corpus], 30, 0), windows=3, seed=0))
+    with pytest.raises(AssertionError):
+        check_held_out(samples, held_out_groups(samples, frac=0.5))
+
+
+def test_every_package_has_its_share(tmp_path):
+    for package, num in (("large", 40), ("small", 3)):
+        for i in range(num):
+            (tmp_path / package / str(i)).mkdir(parents=True)
+            (tmp_path / package / str(i) / "a.py").write_text(f"x = {i}\n" * 9)
+    chosen = corpus_files([tmp_path], 6, 0)["python"]
+    assert sorted(file.group for file in chosen) == ["large"] * 3 + ["small"] * 3
 
 
 def test_the_same_content_is_taken_once(tmp_path):
@@ -65,3 +92,17 @@ def test_planted_error_that_looks_at_the_mean_alone():
 
 def test_every_language_has_extensions():
     assert set(DIALECTS) < set(EXTENSIONS)
+
+
+def test_inside_a_family_syntax_is_learned():
+    plain, typed = "const x = {i};\nf(x);\n", "const x: number = {i};\nf(x as any);\n"
+    rows = [
+        Sample(code=text.format(i=i), language=name, group=str(i), whole=True)
+        for i in range(20)
+        for text, name in ((plain, "javascript"), (typed, "typescript"))
+    ]
+    number = families().index(("typescript", "javascript"))
+    odds = detect_train._fit_splits(rows)[number]
+    for row, sign in zip(rows, (-1, 1) * 20, strict=True):
+        parsed = {name: parse_one(row.code, name) for name in families()[number]}
+        assert sign * float(family_evidence(parsed)[number] @ odds) > 1

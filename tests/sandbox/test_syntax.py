@@ -35,6 +35,30 @@ def test_a_missing_wheel_is_named(monkeypatch):
     syntax._grammar.cache_clear()
 
 
+def check_counts(count):
+    assert count("std::string s; class A {};", {"qualified_identifier", "class_specifier"}) == 2
+    assert count("std::string s; class A {};", {"class_specifier"}) == 1
+    assert count("int a(b) { rb_x _((long)); }", {"qualified_identifier"}) == 0  # `::` was put in
+
+
+def test_nodes_are_counted():
+    check_counts(lambda code, kinds: syntax.count_nodes(syntax.parse(code, "cpp"), kinds))
+    with pytest.raises(SettingError, match="must exist"):
+        syntax.count_nodes(syntax.parse("x", "c"), {"class_specifier"})
+
+
+def test_planted_count_of_all_nodes():
+    with pytest.raises(AssertionError):
+        check_counts(lambda code, kinds: syntax.parse(code, "cpp").root_node.descendant_count)
+
+
+@pytest.mark.parametrize("name", [n for n in languages.names() if languages.get(n).extends])
+def test_own_nodes_are_nodes_of_the_grammar(name):
+    language = languages.get(name)
+    assert syntax.count_nodes(syntax.parse("", name), language.own_nodes) == 0
+    assert language.extends in languages.names()
+
+
 CIRCLES = (  # R, on which TypeScript's grammar 0.23 never ends
     'test_that("ids of vertex and edge sequence remain after removing graph", {\n'
     "  g <- make_ring(10)\n  id <- graph_id(g)\n  vs <- V(g)\n  vs2 <- vs[1:5]"

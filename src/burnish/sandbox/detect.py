@@ -1,6 +1,7 @@
 """Which language a text is in: a statistical model, corrected by what parses; it may abstain."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,14 @@ import numpy as np
 
 from burnish.base.errors import InputError
 from burnish.sandbox.detect_features import OTHER, bucket_features
-from burnish.sandbox.detect_model import LanguageModel, load_language_model
+from burnish.sandbox.detect_model import (
+    NUM_EVIDENCE,
+    NUM_FAMILY_EVIDENCE,
+    LanguageModel,
+    load_language_model,
+)
 from burnish.sandbox.languages import find_language, languages
-from burnish.sandbox.syntax import error_frac, has_grammar, parse
+from burnish.sandbox.syntax import count_nodes, error_frac, has_grammar, parse
 
 NUM_PARSED = 8  # how many of the likeliest languages are parsed
 THRESHOLD = 0.4  # less sure than this: no language is named
@@ -20,6 +26,7 @@ OTHER_NATS = -3.0  # who asks has a program: in the training text `other` is as 
 MIN_FEATURES = 6  # of less text (`30`) only hints can tell the language
 MAX_PARSED_CHARACTERS = 100_000
 
+_PHP = re.compile(r"<\?(?:php\b|=)|^\s*<\?\s", re.IGNORECASE | re.MULTILINE)
 _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+)*)?([A-Za-z]+[\w.]*)")
 
 
@@ -47,9 +54,13 @@ def detect(code: str, path: Path | str | None = None) -> Detection:
     if not code.strip():
         raise InputError("code", code, "must not be empty", remedy="Give a program")
     model = load_language_model()
-    enough = len(bucket_features(code)) >= MIN_FEATURES
-    scores = fused_scores(model, code) if enough else np.zeros(len(model.classes))
-    scores += _hints_nats(model, code, Path(path) if path else None)
+    scores = _shebang_nats(model, code)
+    if len(bucket_features(code)) >= MIN_FEATURES:
+        tokens, parsed = model.scores_nats(code), parse_likely(model, code)
+        scores += fuse(tokens, class_evidence(model, code, parsed), model.fusion)
+        scores = part_families(model, scores, family_evidence(parsed))
+    scores += _extension_nats(model, Path(path) if path else None)
+    scores += np.where([name == OTHER for name in model.classes], OTHER_NATS, 0.0)
     probabilities = _softmax(scores)
     order = np.argsort(-probabilities)
     candidates = tuple((model.classes[i], float(probabilities[i])) for i in order)
@@ -58,30 +69,63 @@ def detect(code: str, path: Path | str | None = None) -> Detection:
     return Detection(language=best if named else None, confidence=confidence, candidates=candidates)
 
 
-def fused_scores(model: LanguageModel, code: str) -> np.ndarray:
-    """Log-scores of the classes from tokens and parses, at the temperature that calibrates."""
-    return fuse(model.scores_nats(code), parse_evidence(model, code), model.fusion)
+@dataclass(frozen=True, kw_only=True)
+class Parsed:
+    """The fraction of a text that is in errors under a grammar, and how many nodes are its own."""
+
+    error_frac: float
+    num_own: int = 0
 
 
-def parse_evidence(model: LanguageModel, code: str) -> np.ndarray:
+def parse_likely(model: LanguageModel, code: str) -> dict[str, Parsed]:
+    """The text under the grammars of the likeliest languages, and of the others of their family."""
+    order = np.argsort(-model.scores_nats(code))[:NUM_PARSED]
+    names = {model.classes[i] for i in order}
+    for extended, base in families():
+        if names & {extended, base}:
+            names |= {extended, base}
+    return {name: parse_one(code, name) for name in sorted(names - {OTHER}) if has_grammar(name)}
+
+
+def families() -> list[tuple[str, str]]:
+    """Languages that extend another one, with that one."""
+    pairs = [(name, languages.get(name).extends) for name in languages.names()]
+    return [(name, base) for name, base in pairs if base]
+
+
+def class_evidence(model: LanguageModel, code: str, parsed: Mapping[str, Parsed]) -> np.ndarray:
     """What joins the tokens' score: for each class a row of the features of the fusion.
 
     The columns: 1, binary logarithm of the lines, any syntax error, fraction in errors, `r`,
     `other`, and not parsed because too unlikely.
     """
-    scores = model.scores_nats(code)
-    likely = set(np.argsort(-scores)[:NUM_PARSED].tolist())
-    rows = np.zeros((len(model.classes), 7))
+    rows = np.zeros((len(model.classes), NUM_EVIDENCE))
     rows[:, 0] = 1.0
     rows[:, 1] = np.log2(max(code.count("\n") + 1, 1))
     for i, name in enumerate(model.classes):
         if name == OTHER or not has_grammar(name):
             rows[i, 5 if name == OTHER else 4] = 1.0
-        elif i in likely:
-            wrong = _errors(code, name)
+        elif name in parsed:
+            wrong = parsed[name].error_frac
             rows[i, 2:4] = float(wrong > 0), wrong
         else:
             rows[i, 6] = 1.0
+    return rows
+
+
+def family_evidence(parsed: Mapping[str, Parsed]) -> np.ndarray:
+    """What tells the members of a family apart: a row for each of `families`, zeros if unparsed.
+
+    The columns: 1, no node of its own, binary logarithm of 1 + their number, and any error and
+    the fraction in errors for the language that extends, and for the one that is extended.
+    """
+    rows = np.zeros((len(families()), NUM_FAMILY_EVIDENCE))
+    for row, (extended, base) in zip(rows, families(), strict=True):
+        if extended in parsed and base in parsed:
+            own = parsed[extended].num_own
+            wrong = [parsed[name].error_frac for name in (extended, base)]
+            row[:3] = 1.0, own == 0, np.log2(1 + own)
+            row[3:] = wrong[0] > 0, wrong[0], wrong[1] > 0, wrong[1]
     return rows
 
 
@@ -91,28 +135,59 @@ def fuse(scores_nats: np.ndarray, evidence: np.ndarray, fusion: np.ndarray) -> n
     return scores_nats * sharpness + evidence[..., 2:] @ fusion[2:]
 
 
-def _errors(code: str, name: str) -> float:
-    if name == "php" and "<?" not in code:
-        return 1.0  # outside <?php everything is text, and text never is an error
+def part_families(model: LanguageModel, scores: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    """Tokens say how likely a family is; inside it syntax decides, which is the same everywhere.
+
+    Words tell C from C++ by project rather than by language; a `std::` or a type annotation
+    settles it.
+    """
+    parted = scores.copy()
+    for number, pair in enumerate(families()):
+        row = evidence[..., number, :]
+        odds, known = row @ model.splits[number], row[..., 0] > 0
+        places = [model.classes.index(name) for name in pair]
+        both = np.logaddexp(*(scores[..., place] for place in places))
+        for place, nats in zip(places, (odds, -odds), strict=True):
+            share = both - np.logaddexp(0.0, -nats)
+            parted[..., place] = np.where(known, share, scores[..., place])
+    return parted
+
+
+def parse_one(code: str, name: str) -> Parsed:
+    """The text under one grammar."""
+    if name == "php" and not _PHP.search(code):
+        return Parsed(error_frac=1.0)  # outside <?php everything is text, and text is no error
     try:
-        return error_frac(parse(code[:MAX_PARSED_CHARACTERS], name))
+        tree = parse(code[:MAX_PARSED_CHARACTERS], name)
     except InputError:
-        return 1.0  # its grammar comes to no end: no program of that language
+        return Parsed(error_frac=1.0)  # its grammar comes to no end: no program of that language
+    own = find_language(name).own_nodes
+    return Parsed(error_frac=error_frac(tree), num_own=count_nodes(tree, own) if own else 0)
 
 
-def _hints_nats(model: LanguageModel, code: str, path: Path | None) -> np.ndarray:
-    hints = np.where([name == OTHER for name in model.classes], OTHER_NATS, 0.0)
-    shebang = _SHEBANG.match(code)
-    program = shebang[1].rstrip("0123456789.") if shebang else ""
-    for i, name in enumerate(model.classes):
-        if name not in languages.names():
-            continue
-        language = find_language(name)
-        if program and program.lower() in {s.lower() for s in language.shebangs}:
-            hints[i] += SHEBANG_NATS
-        if path and path.suffix.lower() in language.extensions:
-            hints[i] += EXTENSION_NATS
-    return hints
+def _shebang_nats(model: LanguageModel, code: str) -> np.ndarray:
+    """For languages whose interpreter is named; of their family too: bun runs either member."""
+    found = _SHEBANG.match(code)
+    program = found[1].rstrip("0123456789.").lower() if found else ""
+    named = {
+        name
+        for name in languages.names()
+        if program and program in {s.lower() for s in languages.get(name).shebangs}
+    }
+    for pair in families():
+        if named & set(pair):
+            named |= set(pair)
+    return np.array([SHEBANG_NATS * (name in named) for name in model.classes])
+
+
+def _extension_nats(model: LanguageModel, path: Path | None) -> np.ndarray:
+    known = [name in languages.names() for name in model.classes]
+    return np.array(
+        [
+            EXTENSION_NATS * bool(k and path and path.suffix.lower() in languages.get(n).extensions)
+            for n, k in zip(model.classes, known, strict=True)
+        ]
+    )
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ WHOLE_LINES = 300  # files up to this length are also taken whole
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A window of a file. `group` is its folder: a split never parts the files of one folder.
+    """A window of a file. `group` is its package: the first folder below the root of the corpus.
 
     `whole` says that it is a file from its first line to its last, as programs are. Of the other
     windows, half begin and end between top-level definitions, and half anywhere.
@@ -41,35 +42,52 @@ class Sample:
     whole: bool
 
 
-def corpus_files(roots: Sequence[Path], limit: int, seed: int) -> dict[str, list[Path]]:
-    """At most `limit` files a language, as evenly as possible from all folders."""
+@dataclass(frozen=True, kw_only=True)
+class CorpusFile:
+    """A file, its package and the folder that it lies in."""
+
+    path: Path
+    group: str
+
+
+def corpus_files(roots: Sequence[Path], limit: int, seed: int) -> dict[str, list[CorpusFile]]:
+    """At most `limit` files a language, as evenly as possible from all packages and folders."""
     by_suffix = {suffix: name for name, suffixes in EXTENSIONS.items() for suffix in suffixes}
-    folders: dict[str, dict[str, list[Path]]] = {name: {} for name in EXTENSIONS}
+    found: dict[str, dict[str, dict[str, list[CorpusFile]]]] = {name: {} for name in EXTENSIONS}
     for root in roots:
-        for folder, _, names in os.walk(root):
-            for name in names:
+        for folder, inner, names in os.walk(root):
+            inner.sort()
+            group = Path(folder).relative_to(root).parts[:1]
+            for name in sorted(names):
                 language = by_suffix.get(os.path.splitext(name)[1])
-                if language and not name.endswith((".min.js", ".d.ts")):
-                    folders[language].setdefault(folder, []).append(Path(folder, name))
+                if language and group and not name.endswith((".min.js", ".d.ts")):
+                    by_folder = found[language].setdefault(group[0], {})
+                    file = CorpusFile(path=Path(folder, name), group=group[0])
+                    by_folder.setdefault(folder, []).append(file)
     rng, chosen = np.random.default_rng(seed), {}
-    for language, by_folder in folders.items():
-        queues = [list(rng.permutation(sorted(map(str, paths)))) for paths in by_folder.values()]
-        picked = _round_robin([queues[i] for i in rng.permutation(len(queues))], limit)
-        chosen[language] = [Path(path) for path in picked]
+    for language, by_group in found.items():
+        queues = []
+        for by_folder in by_group.values():
+            inside = [
+                [files[i] for i in rng.permutation(len(files))] for files in by_folder.values()
+            ]
+            queues.append(_round_robin(inside, limit)[::-1])
+        chosen[language] = _round_robin([queues[i] for i in rng.permutation(len(queues))], limit)
     return chosen
 
 
-def samples_of(files: dict[str, list[Path]], *, windows: int, seed: int) -> Iterator[Sample]:
+def samples_of(files: dict[str, list[CorpusFile]], *, windows: int, seed: int) -> Iterator[Sample]:
     """Windows of random length at random places; each content once."""
     rng, seen = np.random.default_rng(seed), set()
-    for language, paths in files.items():
-        for path in paths:
+    for language, listed in files.items():
+        for file in listed:
+            path = file.path
             code = _readable(path)
             digest = hashlib.sha256(code.encode()).digest()
             if not code or digest in seen:
                 continue
             seen.add(digest)
-            lines, group = code.splitlines(), str(path.parent)
+            lines, group = code.splitlines(), file.group
             for number in range(windows):
                 whole = number % 2 == 0
                 entire = number == 0 and len(lines) <= WHOLE_LINES
@@ -96,13 +114,25 @@ def _is_border(lines: list[str], i: int) -> bool:
     return not lines[i - 1].strip() and bool(lines[i].strip()) and not lines[i][0].isspace()
 
 
-def is_held_out(sample: Sample, *, frac: float = 0.2) -> bool:
-    """Whether a sample belongs to the part that calibrates and reports, not to the training."""
-    return hashlib.sha256(sample.group.encode()).digest()[0] < 256 * frac
+def held_out_groups(samples: Sequence[Sample], *, frac: float = 0.2) -> set[str]:
+    """Packages that calibrate and report, not train: at most this share of each language.
+
+    Files of one package speak alike; only packages that were not seen tell what strangers do.
+    """
+    sizes: dict[str, Counter[str]] = {}
+    for sample in samples:
+        sizes.setdefault(sample.group, Counter())[sample.language] += 1
+    room = Counter({n: frac * c for n, c in Counter(s.language for s in samples).items()})
+    chosen = set()
+    for group in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if all(room[name] >= size for name, size in sizes[group].items()):
+            room.subtract(sizes[group])
+            chosen.add(group)
+    return chosen
 
 
-def _round_robin(queues: list[list[str]], limit: int) -> list[str]:
-    picked: list[str] = []
+def _round_robin(queues: list[list[CorpusFile]], limit: int) -> list[CorpusFile]:
+    picked: list[CorpusFile] = []
     while queues and len(picked) < limit:
         picked += [queue.pop() for queue in queues]
         queues = [queue for queue in queues if queue]

@@ -10,16 +10,19 @@ from burnish.base.errors import MissingFileError
 from burnish.base.files import atomic_write
 from burnish.sandbox.detect_features import NUM_BUCKETS, bucket_features
 
+# columns of evidence in `detect`, and as many coefficients of the fusion and of each split
+NUM_EVIDENCE, NUM_FAMILY_EVIDENCE = 7, 7
 MODEL_FILE = Path(__file__).with_name("detect.npz")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModel:
-    """Weights of classes x buckets in eighths of a byte's range, biases, and the fusion.
+    """Weights of classes x buckets in eighths of a byte's range, biases, fusion and splits.
 
     `fusion` are the coefficients of what joins the model's score with the parse: temperature at
-    one line and per doubling of the lines, one for any syntax error, one for the fraction of the
-    text in errors, and one each for the classes whose parse says nothing (`r`, `other`).
+    one line and per doubling of the lines, then one for each further column of
+    `detect.class_evidence`. `splits` has a row for each of `detect.families`: the log-odds of the
+    language that extends are their product with the columns of `detect.family_evidence`.
     Source: ours.
     """
 
@@ -28,6 +31,7 @@ class LanguageModel:
     scale: float
     bias: np.ndarray
     fusion: np.ndarray
+    splits: np.ndarray
 
     def scores_nats(self, code: str) -> np.ndarray:
         """Unnormalised log-probabilities of the classes, from the tokens alone."""
@@ -41,19 +45,21 @@ class LanguageModel:
             np.savez_compressed(
                 file, classes=np.array(self.classes), weights=self.weights,
                 scale=np.array(self.scale), bias=self.bias, fusion=self.fusion,
+                splits=self.splits,
             )  # fmt: skip
 
 
 def quantise(
-    classes: tuple[str, ...], weights: np.ndarray, bias: np.ndarray, fusion: np.ndarray
+    classes: tuple[str, ...], weights: np.ndarray, bias: np.ndarray, *, num_families: int
 ) -> LanguageModel:
-    """A model with weights of one byte each. Raises: ValueError, for weights of another width."""
+    """Weights of one byte each; nothing is fused yet. Raises: ValueError, for another width."""
     if weights.shape != (len(classes), NUM_BUCKETS):
         raise ValueError(f"weights must be {(len(classes), NUM_BUCKETS)}, are {weights.shape}")
     scale = float(np.abs(weights).max()) / 127 or 1.0
     return LanguageModel(
         classes=classes, weights=np.round(weights / scale).astype(np.int8), scale=scale,
-        bias=bias.astype(np.float32), fusion=fusion.astype(np.float64),
+        bias=bias.astype(np.float32), fusion=np.zeros(NUM_EVIDENCE),
+        splits=np.zeros((num_families, NUM_FAMILY_EVIDENCE)),
     )  # fmt: skip
 
 
@@ -67,4 +73,5 @@ def load_language_model(path: Path = MODEL_FILE) -> LanguageModel:
         return LanguageModel(
             classes=tuple(arrays["classes"].tolist()), weights=arrays["weights"],
             scale=float(arrays["scale"]), bias=arrays["bias"], fusion=arrays["fusion"],
+            splits=arrays["splits"],
         )  # fmt: skip

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import importlib
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from burnish.base.errors import InputError, MissingExtraError, SettingError
@@ -66,6 +67,22 @@ def error_frac(tree: "Tree") -> float:
         elif node.has_error:
             stack.extend(node.children)
     return min(num_bytes / max(root.end_byte, 1), 1.0)
+
+
+def count_nodes(tree: "Tree", kinds: Collection[str]) -> int:
+    """How many nodes of these kinds a tree has, but for those that lack a token of their own.
+
+    Raises: SettingError, for a kind that the grammar does not have.
+    """
+    from tree_sitter import Query, QueryCursor, QueryError
+
+    try:
+        query = Query(tree.language, f"[{' '.join(f'({kind})' for kind in kinds)}] @found")
+    except QueryError as error:
+        remedy = "Name nodes of its grammar"
+        raise SettingError("kinds", sorted(kinds), f"must exist ({error})", remedy=remedy) from None
+    found = QueryCursor(query).captures(tree.root_node).get("found", ())
+    return sum(not any(child.is_missing for child in node.children) for node in found)
 
 
 def text_of(node: "Node") -> str:

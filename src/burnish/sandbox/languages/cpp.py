@@ -26,6 +26,21 @@ class Cpp(Language):
     package: ClassVar[str] = "g++ (apt-get install g++)"
     shebangs: ClassVar[tuple[str, ...]] = ()
     grammar: ClassVar[str] = "tree_sitter_cpp:language"
+    extends: ClassVar[str] = "c"
+    own_nodes: ClassVar[tuple[str, ...]] = (
+        "abstract_reference_declarator", "access_specifier", "alias_declaration",
+        "base_class_clause", "class_specifier", "concept_definition", "default_method_clause",
+        "delete_expression", "delete_method_clause", "destructor_name",
+        "explicit_function_specifier", "field_initializer_list", "for_range_loop",
+        "friend_declaration", "lambda_expression", "namespace_alias_definition",
+        "namespace_definition", "nested_namespace_specifier", "new_expression", "noexcept",
+        "operator_cast", "operator_name", "optional_parameter_declaration",
+        "placeholder_type_specifier", "qualified_identifier", "raw_string_literal",
+        "reference_declarator", "structured_binding_declarator", "template_declaration",
+        "template_function", "template_instantiation", "template_method", "template_type",
+        "throw_statement", "trailing_return_type", "try_statement", "using_declaration",
+        "virtual_specifier",
+    )  # fmt: skip
     memory_errors: ClassVar[tuple[str, ...]] = ("std::bad_alloc",)
 
     standard: str = "c++17"

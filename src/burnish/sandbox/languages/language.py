@@ -68,7 +68,8 @@ class Language(abc.ABC):
     command, it runs once in a work folder with the source, and what it leaves there is mounted
     read-only at /program for each run; otherwise the source itself stands in the work folder.
     `memory_errors` are texts on stderr by which the runtime reports that memory ran out, so that
-    this can be told apart from any other exit code of 1.
+    this can be told apart from any other exit code of 1. A language that `extends` another has
+    `own_nodes`: nodes of its grammar that hardly a program of that other language has.
     """
 
     title: ClassVar[str]
@@ -78,6 +79,8 @@ class Language(abc.ABC):
     aliases: ClassVar[tuple[str, ...]] = ()
     shebangs: ClassVar[tuple[str, ...]] = ()
     grammar: ClassVar[str] = ""
+    extends: ClassVar[str] = ""
+    own_nodes: ClassVar[tuple[str, ...]] = ()
     floor: ClassVar[Floor] = Floor()
     memory_errors: ClassVar[tuple[str, ...]] = ()
     compile_limits: ClassVar[Limits] = Limits(

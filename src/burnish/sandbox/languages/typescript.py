@@ -38,6 +38,15 @@ class TypeScript(Language):
     )
     shebangs: ClassVar[tuple[str, ...]] = ("ts-node", "tsx", "deno", "bun")
     grammar: ClassVar[str] = "tree_sitter_typescript:language_typescript"
+    extends: ClassVar[str] = "javascript"
+    own_nodes: ClassVar[tuple[str, ...]] = (
+        "abstract_class_declaration", "abstract_method_signature", "accessibility_modifier",
+        "ambient_declaration", "as_expression", "enum_declaration", "function_signature",
+        "implements_clause", "import_alias", "import_require_clause", "index_signature",
+        "interface_declaration", "internal_module", "non_null_expression", "optional_parameter",
+        "override_modifier", "satisfies_expression", "type_alias_declaration", "type_annotation",
+        "type_arguments", "type_assertion", "type_parameters", "type_predicate_annotation",
+    )  # fmt: skip
     floor: ClassVar[Floor] = Floor(memory_bytes=256 * MIB, num_processes=32, data=False)
     memory_errors: ClassVar[tuple[str, ...]] = (
         "JavaScript heap out of memory",
