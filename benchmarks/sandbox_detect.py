@@ -12,8 +12,8 @@ same texts, whole and cut after k lines; an abstention counts as wrong.
 `--more NAME=FOLDER` measures further files, whole, in a folder for each language. The results have
 four such sets. `programs` are rouge's demos, highlight.js's test/detect, bat's
 tests/syntax-tests/source and chroma's lexers/testdata; `snippets` are highlight.js's test/markup,
-each a few lines of one construct (number literals, comments); `linguist-any-extension` are the samples
-of github-linguist/linguist at b45dbe9b, and `linguist` those of them whose extension is in
+each a few lines of one construct (number literals, comments); `linguist-any-extension` are the
+samples of github-linguist/linguist at b45dbe9b, and `linguist` those whose extension is in
 `detect_corpus.EXTENSIONS`.
 """
 
