@@ -5,6 +5,7 @@ import gc
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -47,6 +48,18 @@ def test_no_compiler_no_launcher(tmp_path, monkeypatch):
     assert compiled_launcher() is None
     monkeypatch.setenv("CC", "/bin/false")
     assert compiled_launcher() is None
+
+
+def test_what_unshare_can_the_launcher_can():
+    """A launcher that is broken must not pass for a machine that forbids namespaces."""
+    tool, user = shutil.which("unshare"), ["--user", "--map-root-user"] * bool(os.geteuid())
+    if not tool or not shutil.which("cc"):
+        pytest.skip("needs unshare(1) and a C compiler")
+    flags = ["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", *user]
+    words = [tool, *flags, "mount", "-t", "tmpfs", "none", "/mnt"]
+    if subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("this machine forbids namespaces")
+    assert probe().trouble == ""
 
 
 @pytest.fixture

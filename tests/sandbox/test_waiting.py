@@ -100,3 +100,35 @@ def test_a_job_has_only_its_own_arguments():
         run_job(Job(argv=("/bin/bash", "-c", script, "bash", *many), env=env))
         done = run_job(Job(argv=("/bin/bash", "-c", script, "bash", "one")))
         assert done.ok and done.stdout.split() == [b"1", b"0"]
+
+
+SEEN = "find / -xdev -printf '%p %M %U %l\\n' | sort; cut -d' ' -f5,6,9 /proc/self/mountinfo | sort"
+
+
+def seen(**named):
+    done = run_job(Job(argv=("/bin/bash", "-c", SEEN), **named))
+    assert done.ok
+    return set(done.stdout.decode().splitlines())
+
+
+def test_a_copied_root_is_the_root_that_a_job_alone_would_get(tmp_path):
+    copied = seen()
+    alone = seen(mounts={"/program": tmp_path})  # files of this machine in sight: built anew
+    assert {line for line in alone - copied if "/program" not in line} == set()
+    assert copied < alone
+    assert any(line.startswith("/ ro,") for line in copied)
+
+
+def test_what_one_job_saw_of_this_machine_the_next_does_not(tmp_path):
+    WAITING.dismiss()
+    inside, kept = tmp_path / "inside", tmp_path / "kept"
+    inside.mkdir(), kept.mkdir()
+    (inside / "a").write_text("here")
+    before = seen()
+    for _ in range(3):
+        shown = run_job(Job(argv=("/bin/cat", "/program/a"), mounts={"/program": inside}))
+        assert shown.stdout == b"here"
+        saved = run_job(Job(argv=("/bin/bash", "-c", "echo kept > b"), keep=kept))
+        assert saved.ok and (kept / "b").read_text() == "kept\n"
+        (kept / "b").unlink()
+    assert seen() == before

@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -64,11 +65,34 @@ static int num_rules;
 
 static void add(struct sock_filter rule) { rules[num_rules++] = rule; }
 
-static void add_all(const int *calls, size_t num, uint32_t action) {
-    for (size_t i = 0; i < num; i++) {
-        add((struct sock_filter)NEXT_UNLESS(calls[i]));
-        add((struct sock_filter)RETURN(action));
+struct denied { int call; uint32_t action; };
+
+static struct denied denied[128];
+static int num_denied;
+
+static void deny(const int *calls, size_t num, uint32_t action) {
+    for (size_t i = 0; i < num; i++) denied[num_denied++] = (struct denied){calls[i], action};
+}
+
+static int by_number(const void *a, const void *b) {
+    return ((const struct denied *)a)->call - ((const struct denied *)b)->call;
+}
+
+/* Halves, halves again: the kernel walks a new filter once for every system call that there is. */
+static void add_tree(int first, int end) {
+    if (end - first <= 2) {
+        for (int i = first; i < end; i++) {
+            add((struct sock_filter)NEXT_UNLESS(denied[i].call));
+            add((struct sock_filter)RETURN(denied[i].action));
+        }
+        add((struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
+        return;
     }
+    int middle = (first + end) / 2, fork = num_rules;
+    add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, denied[middle].call, 0, 0));
+    add_tree(first, middle);
+    rules[fork].jt = (unsigned char)(num_rules - fork - 1);
+    add_tree(middle, end);
 }
 
 static void add_arguments(void) {
@@ -113,12 +137,13 @@ void filter_calls(void) {
     add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1));
     add((struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS));
 #endif
-    add_all(HOSTILE, sizeof HOSTILE / sizeof *HOSTILE, SECCOMP_RET_KILL_PROCESS);
-    add_all(ABSENT, sizeof ABSENT / sizeof *ABSENT, SECCOMP_RET_ERRNO | ENOSYS);
-    if (!spec.num_groups)
-        add_all(UNCOUNTED, sizeof UNCOUNTED / sizeof *UNCOUNTED, SECCOMP_RET_ERRNO | ENOSYS);
     add_arguments();
-    add((struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
+    deny(HOSTILE, sizeof HOSTILE / sizeof *HOSTILE, SECCOMP_RET_KILL_PROCESS);
+    deny(ABSENT, sizeof ABSENT / sizeof *ABSENT, SECCOMP_RET_ERRNO | ENOSYS);
+    if (!spec.num_groups)
+        deny(UNCOUNTED, sizeof UNCOUNTED / sizeof *UNCOUNTED, SECCOMP_RET_ERRNO | ENOSYS);
+    qsort(denied, (size_t)num_denied, sizeof *denied, by_number);
+    add_tree(0, num_denied);
     struct sock_fprog program = {(unsigned short)num_rules, rules};
     shared->seccomp = !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }

@@ -83,6 +83,7 @@ static void receive_job(int line) {
     if (dup2(fds[0], 0) < 0) fail("input");
     spec.keep_fd = -1;
     if (!spec.keep || !spec.namespaces) return;
+    leave_model(); /* it is a folder of this machine */
     spec.keep_fd = open(spec.keep, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (spec.keep_fd < 0) fail(spec.keep);
 }

@@ -82,6 +82,9 @@ int send_descriptors(int socket, const int *fds, int num);
 int receive_descriptors(int socket, int *fds, int num); /* 0: the other end is closed */
 
 void keep_job(pid_t supervisor, uid_t user, int out, int err, int report, int line);
+void build_model(void); /* for all jobs of this launcher */
+void enter_model(int inside);
+void leave_model(void);
 void build_root(uid_t user);
 void run_program(uid_t user, int out, int err, int report);
 void copy_out(int to);

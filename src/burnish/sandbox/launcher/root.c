@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -123,10 +124,14 @@ static void make_disk(uid_t user) {
     if (umount2("/.disk", MNT_DETACH)) fail("work disk");
 }
 
-void build_root(uid_t user) {
+static unsigned long root_flags(int own_nodes) {
+    return MS_NOSUID | (own_nodes ? 0 : MS_NODEV); /* nodes: only those of show_devices */
+}
+
+/* What every job sees; the old root stays beneath until it is closed. */
+static void build_shared(int own_nodes) {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) fail("private mounts");
-    unsigned long flags = MS_NOSUID | (user ? 0 : MS_NODEV); /* nodes: only those of show_devices */
-    if (mount("root", "/tmp", "tmpfs", flags, "size=4m,mode=0755")) fail("root");
+    if (mount("root", "/tmp", "tmpfs", root_flags(own_nodes), "size=4m,mode=0755")) fail("root");
     if (chdir("/tmp") || mkdir(".old", 0700)) fail("root");
     if (syscall(SYS_pivot_root, ".", ".old") || chdir("/")) fail("pivot_root");
     umask(022);
@@ -134,15 +139,61 @@ void build_root(uid_t user) {
     show_settings();
     for (int i = 0; i < spec.num_binds; i++)
         bind_read_only(spec.binds[i].from, spec.binds[i].to, 1);
-    show_devices(user != 0);
+    show_devices(own_nodes);
     static const char *own[] = {"/proc", "/work", "/tmp", "/dev/shm", "/.disk"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (mkdir(own[i], 0755) && errno != EEXIST) fail(own[i]);
+}
+
+static void close_root(int own_nodes) {
+    unsigned long flags = MS_BIND | MS_REMOUNT | MS_RDONLY | root_flags(own_nodes);
+    if (umount2(OLD, MNT_DETACH) || rmdir(OLD)) fail("old root");
+    if (mount(NULL, "/", NULL, flags, NULL)) fail("read-only root");
+}
+
+static int host = -1, model = -1; /* mounts of this machine, and those that jobs begin with */
+
+static int own_mounts(void) { /* above the descriptors that have their numbers */
+    int low = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    int high = fcntl(low, F_DUPFD_CLOEXEC, RESULT_FD + 1);
+    close(low);
+    return high;
+}
+
+/* A launcher that serves many jobs builds once what all of them see and none can write. The mounts
+ * of a job are a copy of these; with files of this machine in sight it builds all of its own. */
+void build_model(void) {
+    host = own_mounts();
+    if (host < 0 || unshare(CLONE_NEWNS)) return;
+    model = own_mounts();
+    if (model < 0) fail("model of the root");
+    build_shared(1);
+    close_root(1);
+    enter_model(0);
+}
+
+/* Who is about to start a job stands in the model for as long as it is copied. */
+void enter_model(int inside) {
+    if (model >= 0 && setns(inside ? model : host, CLONE_NEWNS)) fail("model of the root");
+}
+
+/* In a job: a copy of this machine's mounts instead. */
+void leave_model(void) {
+    if (model < 0) return;
+    enter_model(0);
+    if (unshare(CLONE_NEWNS)) fail("mounts");
+    model = -1;
+}
+
+void build_root(uid_t user) {
+    if (spec.num_binds) leave_model();
+    int whole = model < 0;
+    if (whole) build_shared(user != 0);
+    umask(022);
     make_disk(user);
     unsigned long quiet = MS_NOSUID | MS_NODEV | MS_NOEXEC;
     if (mount("proc", "/proc", "proc", quiet, "hidepid=2") &&
         mount("proc", "/proc", "proc", quiet, NULL))
         fail("/proc");
-    if (umount2(OLD, MNT_DETACH) || rmdir(OLD)) fail("old root");
-    if (mount(NULL, "/", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | flags, NULL)) fail("read-only root");
+    if (whole) close_root(user != 0); /* nobody but root mounts a /proc where none is in sight */
 }

@@ -142,12 +142,16 @@ static void write_report(struct stream streams[3], double setup_s) {
     fclose(to); /* if nobody listens any more, the groups still have to go */
 }
 
-static int may_administer(void) {
+static int holds(unsigned capabilities) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2];
-    if (geteuid() || syscall(SYS_capget, &header, data)) return 0;
+    if (syscall(SYS_capget, &header, data)) return 0;
+    return (data[0].effective & capabilities) == capabilities;
+}
+
+static int may_administer(void) {
     unsigned needed = 1u << CAP_SYS_ADMIN | 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_CHOWN;
-    return (data[0].effective & needed) == needed;
+    return !geteuid() && holds(needed);
 }
 
 static void map_users(pid_t keeper, uid_t uid, gid_t gid) {
@@ -171,8 +175,10 @@ static pid_t start_keeper(int privileged, int pipes[3][2], int ends[2]) {
         flags |= (spec.network || in_own_net ? 0 : CLONE_NEWNET) | (privileged ? 0 : CLONE_NEWUSER);
     }
     uid_t user = privileged ? FIRST_USER + (uid_t)getpid() : 0;
+    enter_model(1);
     pid_t keeper = (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
     if (keeper < 0) {
+        enter_model(0);
         snprintf(shared->failure, sizeof shared->failure, "namespaces: %s", strerror(errno));
         return -1;
     }
@@ -184,6 +190,7 @@ static pid_t start_keeper(int privileged, int pipes[3][2], int ends[2]) {
             close(pipes[i][0]);
         keep_job(supervisor, user, pipes[0][1], pipes[1][1], pipes[2][1], ends[1]);
     }
+    enter_model(0);
     if (spec.namespaces && !privileged) map_users(keeper, geteuid(), getegid());
     return keeper;
 }
@@ -240,6 +247,7 @@ static int serve(int num_groups, char **groups) {
     close(CONTROL_FD);
     /* Nobody in a job may configure it and every socket dies with its job: nothing passes on. */
     in_own_net = may_administer() && !unshare(CLONE_NEWNET);
+    if (may_administer() && holds(1u << CAP_SYS_CHROOT)) build_model();
     for (make_groups();; renew_groups()) {
         memset(shared, 0, sizeof *shared);
         forget_spec();
