@@ -10,6 +10,11 @@ machine with time: --most-rows 512 --steps 100 --heldout-frac 0.105 --answers 94
 --max-new-tokens 256, which is 800 pairs an epoch. Each cell is kept when it ends; a run that was
 cut off goes on. Arms are compared paired over prompts and seeds; "alike within 2 points" is a
 non-inferiority question, whose answer may be "undetermined".
+
+`--taught` first fine-tunes the model for one epoch on the chosen answers, as the authors of DPO do:
+the model as it comes runs into every cap, so that there is no length to change. Its results were
+made by: --taught --precision bf16 --most-rows 256 --steps 32 --heldout-frac 0.2 --answers 100
+--max-new-tokens 256 --draws 8
 """
 
 import argparse
@@ -27,17 +32,24 @@ from burnish.base.log import RecordLog
 from burnish.base.meter import Meter
 from burnish.base.rng import stream
 from burnish.base.stats import bootstrap, paired_difference
-from burnish.models.load import load_model
+from burnish.contracts.generation import Request, Sampling
+from burnish.engine.generate import generate
+from burnish.models.load import Model, load_model
+from burnish.models.save import save_model
 from burnish.prefer.pairs import Pair
-from burnish.prefer.reading import PairSet, read_pairs
+from burnish.prefer.reading import PairSet, read_pairs, split_pairs
 from burnish.prefer.settings import EvaluateSettings, LossSettings, PairSettings, PreferSettings
 from burnish.prefer.training import EVALUATIONS, Aligned, align
+from burnish.recipes.teaching import merged
+from burnish.train.examples import Example
+from burnish.train.loop import fit
 from burnish.train.settings import TrainSettings
 
 DATA = Path(__file__).parents[2] / "shared/data/preference/pandalm-testset-v1.json"
 ARMS: dict[str, dict[str, Any]] = {
     "dpo": {"name": "dpo"},
     "ld-dpo-0": {"name": "ld-dpo", "alpha": 0.0},
+    "ld-dpo-0-end": {"name": "ld-dpo", "alpha": 0.0, "ld_end": "public"},
     "ld-dpo-0.5": {"name": "ld-dpo", "alpha": 0.5},
     "simpo": {"name": "simpo"},
     "r-dpo": {"name": "r-dpo"},
@@ -69,12 +81,39 @@ def settings_of(arm: str, seed: int, options: argparse.Namespace) -> PreferSetti
     )
 
 
+def taught(seed: int, options: argparse.Namespace) -> Path:
+    """The model after one epoch on the chosen answers of the seed's training pairs; made once."""
+    folder = Path(tempfile.gettempdir()) / "burnish-prefer-effect"
+    place = folder / f"seed{seed}-rows{options.most_rows}-heldout{options.heldout_frac}"
+    if place.exists():
+        return place
+    model = load_model("smollm2-135m", precision=options.precision, device="cpu")
+    train, _ = split_pairs(
+        usable_pairs(model, options.most_rows).pairs, heldout_frac=options.heldout_frac, seed=seed
+    )
+    texts = [Example(id=str(p.row), prompt=p.prompt, answer=p.chosen) for p in train]
+    settings = TrainSettings(
+        learning_rate=2e-4, epochs=1, examples_per_step=8, save_every_steps=1000, seed=seed
+    )
+    with tempfile.TemporaryDirectory() as work:
+        fitted = fit(
+            model,
+            texts,
+            settings,
+            folder=Path(work),
+            event=lambda *a, **k: None,
+            meter=Meter("sft"),
+        )
+    return save_model(merged(model, fitted), place)
+
+
 def run_cell(
     arm: str, seed: int, options: argparse.Namespace, before: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """One arm with one seed: numbers of every held-out pair and prompt, and their summaries."""
+    spec = str(taught(seed, options)) if options.taught else "smollm2-135m"
     started = time.perf_counter()
-    model = load_model("smollm2-135m", precision="fp32", device="cpu")
+    model = load_model(spec, precision=options.precision, device="cpu")
     found = usable_pairs(model, options.most_rows)
     with tempfile.TemporaryDirectory() as folder:
         if before is not None:  # of the base model, which is the same for every arm of a seed
@@ -88,9 +127,11 @@ def run_cell(
             event=lambda *given, **named: None,
             meter=Meter("effect"),
         )
+    sampled = drawn_lengths(model, out.heldout, seed, options)
     return {
         "arm": arm,
         "seed": seed,
+        "sampled": sampled,
         "seconds": round(time.perf_counter() - started, 1),
         "settings": {k: v for k, v in vars(options).items() if k not in ("arms", "seeds")},
         "num_train": len(out.train),
@@ -98,6 +139,26 @@ def run_cell(
         "losses": out.fitted.losses,
         **_measured(out),
     }
+
+
+def drawn_lengths(
+    model: Model, heldout: Sequence[Pair], seed: int, options: argparse.Namespace
+) -> dict[str, list[list[int]]]:
+    """Tokens of answers drawn at temperature 1, by prompt: of the policy, not of its mode alone."""
+    if not options.draws:
+        return {"tokens": []}
+    samplings = [
+        Sampling(max_new_tokens=options.max_new_tokens, temperature=1.0, seed=100 * seed + draw)
+        for draw in range(options.draws)
+    ]
+    requests = [
+        Request(id=f"{number} {draw}", prompt=prompt, sampling=sampling)
+        for number, prompt in enumerate(dict.fromkeys(pair.prompt for pair in heldout))
+        for draw, sampling in enumerate(samplings)
+    ]
+    tokens = [len(one.tokens) for one in generate(model, requests, batch_size=32)]
+    rows = [tokens[at : at + options.draws] for at in range(0, len(tokens), options.draws)]
+    return {"tokens": rows}
 
 
 def _measured(out: Aligned) -> dict[str, Any]:
@@ -145,6 +206,7 @@ def _arm(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "length_tokens": bootstrap(lengths, rng=rng, groups=prompts).to_dict(),
         "length_before_tokens": float(np.mean(before)),
+        "drawn_length_tokens": _drawn(cells, rng),
         "num_capped": sum(c["after"]["num_capped"] for c in cells),
         "accuracy": bootstrap(right, rng=rng).to_dict(),
         "alike_accuracy": bootstrap(alike, rng=rng).to_dict(),
@@ -157,24 +219,38 @@ def _arm(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _by_prompt(cells: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [float(np.mean(row)) for c in cells for row in c.get("sampled", {}).get("tokens", [])]
+
+
+def _drawn(cells: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> dict[str, Any] | None:
+    means = _by_prompt(cells)
+    return bootstrap(means, rng=rng).to_dict() if means else None
+
+
 def _against(own: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Paired over the same prompts and held-out pairs; length as a fraction of DPO's."""
     rng = stream(0, "effect", "paired")
     ours, theirs = ([float(n) for c in side for n in c["after"]["tokens"]] for side in (own, base))
-    change = paired_difference(theirs, ours, rng=rng).to_dict()
-    mean = float(np.mean(theirs))
+    change = _change(theirs, ours, rng)
+    drawn = [_by_prompt(side) for side in (base, own)]
     right = [[float(m > 0) for c in side for m in c["margins"]] for side in (own, base)]
     alike = [
         [float(m > 0) for c in side for m, a in zip(c["margins"], c["alike"], strict=True) if a]
         for side in (own, base)
     ]
     return {
-        "length_change_frac": {
-            name: value / mean if name != "n" else value for name, value in change.items()
-        },
+        "length_change_frac": change,
+        "drawn_length_change_frac": _change(*drawn, rng) if all(drawn) else None,
         "accuracy_difference": paired_difference(right[1], right[0], rng=rng).to_dict(),
         "alike_accuracy_difference": paired_difference(alike[1], alike[0], rng=rng).to_dict(),
     }
+
+
+def _change(before: list[float], after: list[float], rng: np.random.Generator) -> dict[str, float]:
+    """The paired difference as a fraction of the mean before."""
+    change, mean = paired_difference(before, after, rng=rng).to_dict(), float(np.mean(before))
+    return {name: value / mean if name != "n" else value for name, value in change.items()}
 
 
 def main() -> None:
@@ -188,12 +264,16 @@ def main() -> None:
     parser.add_argument("--most-rows", type=int, default=200)
     parser.add_argument("--answers", type=int, default=40)
     parser.add_argument("--max-new-tokens", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=0, help="Answers a prompt at temperature 1.")
+    parser.add_argument("--taught", action="store_true", help="Fine-tune on chosen answers first.")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--cells", type=int, default=1, help="New cells of each arm, now.")
     options = parser.parse_args()
     new = dict.fromkeys(ARMS, options.cells)
     del options.cells
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    log = RecordLog(RESULTS / "prefer_effect.cells.jsonl")
+    name = "prefer_effect_taught" if options.taught else "prefer_effect"
+    log = RecordLog(RESULTS / f"{name}.cells.jsonl")
     for seed in options.seeds:
         for arm in options.arms:
             cells = log.peek()  # another process may have finished one meanwhile
@@ -208,7 +288,7 @@ def main() -> None:
               f"[{length['low']:.1f}, {length['high']:.1f}], accuracy "
               f"{row['accuracy']['value']:.3f}, alike {row['alike_accuracy']['value']:.3f}, "
               f"Spearman {rank}, {row['seconds']} s")  # fmt: skip
-    save("prefer_effect", {"settings": vars(options), "arms": table})
+    save(name, {"settings": vars(options), "arms": table})
 
 
 if __name__ == "__main__":

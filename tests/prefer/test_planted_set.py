@@ -33,7 +33,9 @@ PROMPT = (5, 6, 7)
 # --- two tokens, in closed form -----------------------------------------------------------------
 
 
-def push_on_end(loss: Loss, *, alpha: float, hazard: float, short: int, excess: int) -> float:
+def push_on_end(
+    loss: Loss, *, alpha: float, hazard: float, short: int, excess: int, **named: str
+) -> float:
     """Derivative of the margin by the end token's logit; the longer answer was chosen."""
     logit = torch.tensor(hazard, dtype=torch.float64).logit().requires_grad_(True)
     end, go_on = torch.nn.functional.logsigmoid(logit), torch.nn.functional.logsigmoid(-logit)
@@ -42,7 +44,7 @@ def push_on_end(loss: Loss, *, alpha: float, hazard: float, short: int, excess: 
     policy = torch.stack([*chosen, *rejected])
     lengths = ((len(chosen), len(rejected)),)
     batch = Batch(policy=policy, reference=policy.detach(), lengths=lengths)
-    margin = loss(batch, alpha=alpha, beta=1.0).margins.sum()
+    margin = loss(batch, alpha=alpha, beta=1.0, **named).margins.sum()
     return float(torch.autograd.grad(margin, logit)[0])
 
 
@@ -58,6 +60,17 @@ def check_push(loss: Loss) -> None:
 
 def test_push_on_the_end_token_in_closed_form() -> None:
     check_push(ld_dpo)
+
+
+def test_push_on_a_public_end_never_exceeds_that_of_dpo() -> None:
+    """-hazard (1 + alpha (excess - 1)): at alpha 0 the end token is all but left alone."""
+    for alpha in (0.0, 0.3, 1.0):
+        for hazard in (0.05, 0.3):
+            for short, excess in ((1, 2), (4, 25)):
+                place: dict[str, Any] = {"hazard": hazard, "short": short, "excess": excess}
+                found = push_on_end(ld_dpo, alpha=alpha, ld_end="public", **place)
+                assert found == pytest.approx(-hazard * (1 + alpha * (excess - 1)), abs=1e-12)
+                assert found >= push_on_end(ld_dpo, alpha=1.0, **place) - 1e-12
 
 
 def test_planted_alpha_on_the_public_tokens() -> None:

@@ -18,7 +18,7 @@ from burnish.train.settings import TrainSettings
         ({"name": "dpo", "ld_reference": "both"}, "ld_reference is no setting of dpo"),
         ({"name": "r-dpo", "alpha": 0.5}, "It takes beta, length_penalty"),
         ({"name": "ipo", "beta": 0.1}, "It takes tau"),
-        ({"name": "ld-dpo", "gamma": 0.1}, "It takes beta, alpha, ld_reference"),
+        ({"name": "ld-dpo", "gamma": 0.1}, "It takes beta, alpha, ld_reference, ld_end"),
     ],
 )
 def test_no_loss_ignores_a_setting(settings: dict[str, Any], says: str) -> None:
@@ -33,7 +33,9 @@ def test_every_setting_reaches_its_loss(name: str, batch: Any) -> None:
     taken = {k: v for k, v in base.resolved().items() if k != "name"}
     before = base.build()(batch).losses
     for key, value in taken.items():
-        other = {"ld_reference": "policy_only", "sampling_seed": 7}.get(key, 0.37)
+        other = {"ld_reference": "policy_only", "ld_end": "public", "sampling_seed": 7}.get(
+            key, 0.37
+        )
         assert other != value
         changed = LossSettings(name=name, **{key: other})
         assert changed.resolved()[key] == other

@@ -18,6 +18,22 @@ def test_public_weights_by_hand() -> None:
     check_public(public_weights)
 
 
+def check_public_end(weights: Callable[..., torch.Tensor]) -> None:
+    found = weights([(2, 4), (3, 1), (2, 2)], alpha=0.25, end="public").tolist()
+    assert found == [1, 1, 1, 1, 0.25, 1, 1, 0.25, 1, 1, 1, 1, 1, 1]
+
+
+def test_public_end_by_hand() -> None:
+    check_public_end(public_weights)
+    with pytest.raises(SettingError, match="must be tail or public"):
+        public_weights([(1, 2)], alpha=0.5, end="both")  # pyright: ignore[reportArgumentType]
+
+
+def test_planted_end_that_is_not_heard() -> None:
+    with pytest.raises(AssertionError):
+        check_public_end(lambda lengths, *, alpha, end: public_weights(lengths, alpha=alpha))
+
+
 def test_planted_off_by_one() -> None:
     def late(lengths: list[tuple[int, int]], *, alpha: float) -> torch.Tensor:
         rows = [

@@ -166,7 +166,7 @@ def check_run(result: dict[str, Any], folder: Path) -> None:
     assert {"before", "after"} == result["lengths"].keys()
     assert result["margins"]["num_pairs"] == result["num_heldout"]
     assert result["loss"] == {
-        "name": "ld-dpo", "beta": 0.1, "alpha": 0.5, "ld_reference": "both"
+        "name": "ld-dpo", "beta": 0.1, "alpha": 0.5, "ld_reference": "both", "ld_end": "tail"
     }  # fmt: skip
     page = page_from_json(result["page"])
     titles = [block.title for block in page.blocks]

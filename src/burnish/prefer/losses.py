@@ -12,6 +12,7 @@ from torch import Tensor
 
 from burnish.base.errors import SettingError
 from burnish.prefer.weights import (
+    LdEnd,
     Lengths,
     answer_sums,
     mean_weights,
@@ -52,20 +53,27 @@ def dpo(batch: Batch, *, beta: float = 0.1) -> PairLosses:
 
 
 def ld_dpo(
-    batch: Batch, *, beta: float = 0.1, alpha: float = 0.5, ld_reference: LdReference = "both"
+    batch: Batch,
+    *,
+    beta: float = 0.1,
+    alpha: float = 0.5,
+    ld_reference: LdReference = "both",
+    ld_end: LdEnd = "tail",
 ) -> PairLosses:
     """DPO in which tokens past the pair's public length count `alpha` times.
 
     The reference is weighted like the policy (`both`: margin 0 at the start) or not at all
-    (`policy_only`, as LLaMA-Factory and ms-swift do: an R-DPO-like margin from the start).
+    (`policy_only`, as LLaMA-Factory and ms-swift do: an R-DPO-like margin from the start). The
+    longer answer's last token is one of its tail, or counts fully (`ld_end="public"`): then the
+    shorter one's end is not pushed down alone.
     Source: LD-DPO, arXiv 2409.06411, eqs. 9-12 (reconstruction); the paper's treatment of the
-    reference is unknown to us; `both` is TRL's since 0.29.
+    reference is unknown to us; `both` is TRL's since 0.29. Departure: `ld_end="public"` is ours.
     Oracle: tests/prefer/test_losses.py::test_alpha_one_is_dpo_bit_for_bit, ::test_closed_forms
     """
     if ld_reference not in ("both", "policy_only"):
         rule = "must be both or policy_only"
         raise SettingError("ld_reference", ld_reference, rule, remedy="both starts at margin 0")
-    weights = public_weights(batch.lengths, alpha=alpha).to(batch.policy)
+    weights = public_weights(batch.lengths, alpha=alpha, end=ld_end).to(batch.policy)
     if ld_reference == "both":
         return _logistic(_positive("beta", beta) * _difference(_log_ratios(batch, weights)))
     policy = answer_sums(batch.policy * weights, batch.lengths)

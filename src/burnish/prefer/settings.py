@@ -12,6 +12,7 @@ from burnish.base.errors import SettingError, UnknownNameError
 from burnish.base.naming import suggest
 from burnish.data.chat import Template
 from burnish.prefer.losses import LOSSES, REFERENCE_FREE, Batch, LdReference, Loss
+from burnish.prefer.weights import LdEnd
 from burnish.train.settings import TrainSettings
 
 ReferenceKind = Literal["auto", "cache", "adapter-off", "copy"]
@@ -28,6 +29,7 @@ class LossSettings:
     beta: float | None = None
     alpha: float | None = None
     ld_reference: LdReference | None = None
+    ld_end: LdEnd | None = None
     gamma: float | None = None
     tau: float | None = None
     length_penalty: float | None = None

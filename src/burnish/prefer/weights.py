@@ -1,6 +1,7 @@
 """What a token counts: one weight a token is the whole difference between most losses."""
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -9,23 +10,30 @@ from torch import Tensor
 from burnish.base.errors import SettingError
 from burnish.base.rng import stream
 
+LdEnd = Literal["tail", "public"]
 Lengths = Sequence[tuple[int, int]]  # tokens of chosen and rejected answer, pair by pair
 
 
-def public_weights(lengths: Lengths, *, alpha: float) -> Float[Tensor, " R"]:
+def public_weights(lengths: Lengths, *, alpha: float, end: LdEnd = "tail") -> Float[Tensor, " R"]:
     """1 up to the public length of a pair, the shorter answer's; `alpha` past it.
 
     The public length is a count of answer tokens, relative to the answer and known from the pair
-    only: prompt, padding, packing and order cannot move it. Only the longer answer changes.
+    only: prompt, padding, packing and order cannot move it. Only the longer answer changes. With
+    `end` "public" its last token counts 1, as the shorter one's does.
     Source: LD-DPO, arXiv 2409.06411, eqs. 9-12 (reconstruction: read in abstract and quotations).
+    Departure: `end="public"` is ours.
     Oracle: tests/prefer/test_weights.py::test_public_weights_by_hand
     """
     if not 0 <= alpha <= 1:
         raise SettingError("alpha", alpha, "must lie in [0, 1]", remedy="1 is plain DPO")
+    if end not in get_args(LdEnd):
+        raise SettingError("ld_end", end, "must be tail or public", remedy="tail is the paper's")
     rows = []
     for pair in lengths:
         public = min(pair)
         rows += [[1.0] * public + [alpha] * (length - public) for length in pair]
+        if end == "public":
+            rows[-2][-1] = rows[-1][-1] = 1.0
     return _flat(rows)
 
 
