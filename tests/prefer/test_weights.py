@@ -25,8 +25,6 @@ def check_public_end(weights: Callable[..., torch.Tensor]) -> None:
 
 def test_public_end_by_hand() -> None:
     check_public_end(public_weights)
-    with pytest.raises(SettingError, match="must be tail or public"):
-        public_weights([(1, 2)], alpha=0.5, end="both")  # pyright: ignore[reportArgumentType]
 
 
 def test_planted_end_that_is_not_heard() -> None:
