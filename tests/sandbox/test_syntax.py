@@ -1,6 +1,8 @@
 """Parsing: every grammar loads, errors are measured, what is missing is named."""
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
 from fixtures.programs import DIALECTS, random_tree, write
@@ -88,3 +90,36 @@ def test_planted_bound_that_is_too_tight(monkeypatch):
     monkeypatch.setattr(syntax, "BYTES_A_STEP", 10_000)
     with pytest.raises(InputError, match="cannot be parsed"):
         syntax.parse("x = [1, 2]\n" * 500, "python")
+
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def check_memory(parse):
+    """Text that a grammar reads again and again is not kept."""
+    code = "int f(int a) { return a % 3 ? a : f(a / 2); } /* it's $x{y} */\n" * 400
+    parse(code, "perl")
+    before = resident_bytes()
+    for _ in range(8):
+        parse(code, "perl")
+    assert resident_bytes() - before < 20e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+def test_nothing_is_kept_of_what_was_parsed(monkeypatch):
+    check_memory(syntax.parse)
+    monkeypatch.setattr(syntax, "_let_go", lambda given: None)
+    monkeypatch.setattr(syntax, "CHUNK_BYTES", 1 << 16)
+    with pytest.raises(AssertionError):
+        check_memory(syntax.parse)
+
+
+@pytest.mark.parametrize("code", ["x = 1\n", "y = f(2)\n" * 900])
+def test_references_are_dropped_only_where_some_are_kept(code):
+    source = code.encode()
+    before = sys.getrefcount(source)
+    for _ in range(3):
+        assert syntax._comes_to_an_end(syntax._grammar("python"), source)
+        syntax._let_go([bytes(bytearray(b"abc")), b"", b"a"])
+    assert sys.getrefcount(source) == before
