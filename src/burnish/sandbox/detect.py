@@ -23,7 +23,6 @@ THRESHOLD = 0.4  # less sure than this: no language is named
 EXTENSION_NATS = 8.0  # what a known extension adds to its languages
 SHEBANG_NATS = 12.0
 OTHER_NATS = -3.0  # who asks has a program: in the training text `other` is as likely as any
-REACH_NATS = 25.0
 MIN_FEATURES = 6  # of less text (`30`) only hints can tell the language
 MAX_PARSED_CHARACTERS = 100_000
 
@@ -78,16 +77,10 @@ class Parsed:
     num_own: int = 0
 
 
-def parse_likely(
-    model: LanguageModel, code: str, *, reach_nats: float = REACH_NATS
-) -> dict[str, Parsed]:
-    """The text under the grammars of the likeliest languages, and of the others of their family.
-
-    Further behind than `reach_nats` no parse and no hint makes a language the likeliest.
-    """
-    scores = fuse(model.scores_nats(code), class_evidence(model, code, {}), model.fusion)
-    order = np.argsort(-scores)[:NUM_PARSED]
-    names = {model.classes[i] for i in order if scores[i] > scores.max() - reach_nats}
+def parse_likely(model: LanguageModel, code: str) -> dict[str, Parsed]:
+    """The text under the grammars of the likeliest languages, and of the others of their family."""
+    order = np.argsort(-model.scores_nats(code))[:NUM_PARSED]
+    names = {model.classes[i] for i in order}
     for extended, base in families():
         if names & {extended, base}:
             names |= {extended, base}

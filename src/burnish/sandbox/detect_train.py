@@ -77,7 +77,7 @@ class _Seen:
     @classmethod
     def of(cls, model: LanguageModel, samples: Sequence[Sample]) -> Self:
         """What the model's tokens and the grammars say of the samples."""
-        parsed = [parse_likely(model, s.code, reach_nats=np.inf) for s in samples]
+        parsed = [parse_likely(model, s.code) for s in samples]
         evidence = [class_evidence(model, s.code, p) for s, p in zip(samples, parsed, strict=True)]
         return cls(
             scores=np.stack([model.scores_nats(s.code) for s in samples]),
