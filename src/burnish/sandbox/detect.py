@@ -1,5 +1,6 @@
 """Which language a text is in: a statistical model, corrected by what parses; it may abstain."""
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ def detect(code: str, path: Path | str | None = None) -> Detection:
     model = load_language_model()
     scores = _shebang_nats(model, code)
     if len(bucket_features(code)) >= MIN_FEATURES:
-        tokens, parsed = model.scores_nats(code), parse_likely(model, code)
+        tokens = model.scores_nats(code)
+        parsed = parse_likely(model, tokens, code)
         scores += fuse(tokens, class_evidence(model, code, parsed), model.fusion)
         scores = part_families(model, scores, family_evidence(parsed))
     scores += _extension_nats(model, Path(path) if path else None)
@@ -77,9 +79,9 @@ class Parsed:
     num_own: int = 0
 
 
-def parse_likely(model: LanguageModel, code: str) -> dict[str, Parsed]:
+def parse_likely(model: LanguageModel, scores_nats: np.ndarray, code: str) -> dict[str, Parsed]:
     """The text under the grammars of the likeliest languages, and of the others of their family."""
-    order = np.argsort(-model.scores_nats(code))[:NUM_PARSED]
+    order = np.argsort(-scores_nats)[:NUM_PARSED]
     names = {model.classes[i] for i in order}
     for extended, base in families():
         if names & {extended, base}:
@@ -87,10 +89,11 @@ def parse_likely(model: LanguageModel, code: str) -> dict[str, Parsed]:
     return {name: parse_one(code, name) for name in sorted(names - {OTHER}) if has_grammar(name)}
 
 
-def families() -> list[tuple[str, str]]:
+@functools.cache
+def families() -> tuple[tuple[str, str], ...]:
     """Languages that extend another one, with that one."""
     pairs = [(name, languages.get(name).extends) for name in languages.names()]
-    return [(name, base) for name, base in pairs if base]
+    return tuple((name, base) for name, base in pairs if base)
 
 
 def class_evidence(model: LanguageModel, code: str, parsed: Mapping[str, Parsed]) -> np.ndarray:

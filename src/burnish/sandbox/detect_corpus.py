@@ -44,7 +44,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusFile:
-    """A file, its package and the folder that it lies in."""
+    """A file and its package."""
 
     path: Path
     group: str

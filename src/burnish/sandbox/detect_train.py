@@ -43,7 +43,7 @@ NUM_CALIBRATING, NUM_JUDGES = 4000, 1500  # held-out samples that calibrate, and
 def train(
     roots: Sequence[Path], *, num_files: int = 3000, windows: int = 3, seed: int = 0
 ) -> tuple[LanguageModel, dict[str, float]]:
-    """Train on four fifths of the packages, calibrate on half of the rest, report on the other.
+    """Train on four fifths of the packages; the others calibrate, and report, by samples apart.
 
     Source: ours. L2-regularised multinomial logistic regression, every class with equal weight.
     Oracle: tests/sandbox/test_detect_train.py::test_a_small_corpus_is_learned
@@ -77,10 +77,11 @@ class _Seen:
     @classmethod
     def of(cls, model: LanguageModel, samples: Sequence[Sample]) -> Self:
         """What the model's tokens and the grammars say of the samples."""
-        parsed = [parse_likely(model, s.code) for s in samples]
+        scores = [model.scores_nats(s.code) for s in samples]
+        parsed = [parse_likely(model, n, s.code) for n, s in zip(scores, samples, strict=True)]
         evidence = [class_evidence(model, s.code, p) for s, p in zip(samples, parsed, strict=True)]
         return cls(
-            scores=np.stack([model.scores_nats(s.code) for s in samples]),
+            scores=np.stack(scores),
             classes=np.stack(evidence),
             families=np.stack([family_evidence(p) for p in parsed]),
             labels=np.array([CLASSES.index(s.language) for s in samples]),

@@ -36,7 +36,7 @@ def parse(code: str, language: str) -> "Tree":
     grammar, source = _grammar(name), code.encode(errors="replace")
     if not _comes_to_an_end(grammar, source):
         remedy, rule = "Name another language", f"cannot be parsed as {name}"
-        raise InputError("code", code[:40], rule, remedy=remedy) from None
+        raise InputError("code", code[:40], rule, remedy=remedy)
     from tree_sitter import Parser
 
     return Parser(grammar).parse(source)
