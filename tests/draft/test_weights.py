@@ -20,6 +20,9 @@ MOST_PROMPT_TOKENS = 300  # reading long prompts in 8 bits takes longer than the
 GREEDY = Sampling(max_new_tokens=NEW_TOKENS)
 SAMPLED = Sampling(max_new_tokens=NEW_TOKENS, temperature=0.8, top_p=0.95)
 BATCHES = {"firp": 1, "ngram": 5, "firp:ngram=6": 4}  # a text does not depend on its batch
+# Drafted tokens a pass, at least. What a lookup finds is a matter of the text: in one drawn at
+# random it may be little, but never nothing. Maps of zero accept 0.05 (docs/papers/firp.md).
+ACCEPTED = {"firp": 0.3, "ngram": 0.0, "firp:ngram=6": 0.3}
 
 OWN = (  # where Spec-Bench is not at hand, or time is short
     "Name three rivers in Europe.",
@@ -72,8 +75,9 @@ def test_drafted_equals_plain_on_real_weights(model: Model, sampling: Sampling, 
     for spec, batch_size in BATCHES.items():
         found = generate_drafted(model, requests, drafter=spec, batch_size=batch_size)
         assert differences(found, wanted) == [], spec
-        steps = sum(one.num_passes - 1 for one in found)
-        assert sum(len(one.tokens) for one in found) > 1.1 * steps, f"{spec} drafts nothing"
+        num_passes = sum(one.num_passes for one in found)
+        accepted = sum(len(one.tokens) for one in found) - num_passes  # a plain pass gives one
+        assert accepted > ACCEPTED[spec] * num_passes, f"{spec} drafts next to nothing"
 
 
 def test_plain_alone_equals_plain_in_a_batch(model: Model) -> None:
