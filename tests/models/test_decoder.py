@@ -135,7 +135,7 @@ def test_gradients_equal_transformers(family: str, tiny_folder: Any, tiny_refere
         return F.cross_entropy(decoder.head(rows[:-1]), tokens[1:])
 
     found = gradients(decoder, ours)
-    decoder.checkpointing = True
+    decoder.model.checkpointing = True
     again = gradients(decoder, ours)
     reference = tiny_reference(family)
     wanted = gradients(

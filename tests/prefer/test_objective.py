@@ -63,7 +63,7 @@ def test_step_is_the_mean_over_pairs(
 
 def test_planted_mean_over_each_pass(tiny_folder: Any, tmp_path: Path, pairs: Any) -> None:
     def mean(objective: PreferenceObjective) -> Any:
-        return lambda network, some: objective(network, some) / len(some)
+        return lambda network, some, weight: objective(network, some, weight=weight) / len(some)
 
     with pytest.raises(AssertionError):
         check_passes(tiny_folder(), tmp_path, pairs, objective=mean)

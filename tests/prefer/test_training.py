@@ -59,11 +59,11 @@ def check_resumed(
     wanted, parameters = aligned(source, place / "straight", pairs)
     exact, left = PreferenceObjective.__call__, [at]
 
-    def dying(self: Any, *given: Any) -> torch.Tensor:
+    def dying(self: Any, *given: Any, **weight: float) -> torch.Tensor:
         left[0] -= 1
         if left[0] < 0:
             raise Killed
-        return exact(self, *given)
+        return exact(self, *given, **weight)
 
     monkeypatch.setattr(PreferenceObjective, "__call__", dying)
     with pytest.raises(Killed):

@@ -1,12 +1,7 @@
 """The training loop against a loop written out by hand, and against itself stopped and split."""
 
-import json
 import math
-import os
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from fixtures.training import FULL, SETTINGS, fresh, make_examples, train, weights
+from fixtures.training import (
+    FULL,
+    SETTINGS,
+    check_two_processes,
+    finished,
+    fresh,
+    make_examples,
+    start,
+    train,
+    weights,
+)
 
 from burnish.base.errors import IncompleteError, InputError
 from burnish.base.meter import Meter
@@ -124,7 +129,7 @@ def killed_after(num_passes: int) -> Any:
     """The supervised objective, which ends the run at its pass of this number."""
     left = [num_passes]
 
-    def objective(network: Any, examples: Sequence[Example]) -> torch.Tensor:
+    def objective(network: Any, examples: Sequence[Example], *, weight: float) -> torch.Tensor:
         left[0] -= 1
         if left[0] < 0:
             raise Killed
@@ -325,7 +330,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
     """What was saved before it stays, so a run with other settings may start from there."""
     model, calls = fresh(tiny_folder()), [0]
 
-    def objective(network: Any, examples: Sequence[Example]) -> torch.Tensor:
+    def objective(network: Any, examples: Sequence[Example], *, weight: float) -> torch.Tensor:
         calls[0] += 1
         return supervised(network, examples) * (value if calls[0] == 3 else 1.0)
 
@@ -346,30 +351,6 @@ def test_nothing_to_learn(tiny_folder: Any, tmp_path: Path) -> None:
 # --- other processes ----------------------------------------------------------------------------
 
 
-def start(source: Path, folder: Path, *, seconds: float = 0.0, **settings: Any) -> Any:
-    """Another process that trains, as `fixtures.training` describes."""
-    environment, before = settings.pop("environment", {}), settings.pop("before", "")
-    program = f"import sys\n{before}\nfrom fixtures.training import main\nmain(*sys.argv[1:])"
-    paths = os.pathsep.join(filter(None, sys.path))
-    return subprocess.Popen(
-        [sys.executable, "-c", program, str(source), str(folder), str(seconds),
-         json.dumps(settings)],
-        env=os.environ | environment | {"PYTHONPATH": paths},
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def finished(process: Any, folder: Path, *, rank: int = 0) -> dict[str, Any]:
-    """What a process left, once it has ended well."""
-    with process:
-        try:
-            process.communicate(timeout=120)
-        finally:
-            process.kill()  # only where it goes on for too long
-    assert process.returncode == 0
-    return torch.load(folder / f"result-{rank}.pt", weights_only=True)
-
-
 @pytest.mark.slow
 def test_resumed_after_sigkill_equals_straight(tiny_folder: Any, tmp_path: Path) -> None:
     """Dropout, adapters and six steps: killed in its fourth, by a signal nothing can catch."""
@@ -386,30 +367,6 @@ def test_resumed_after_sigkill_equals_straight(tiny_folder: Any, tmp_path: Path)
     found = finished(start(tiny_folder(), killed), killed)
     assert found["losses"] == wanted["losses"]
     assert_same(found["weights"], wanted["weights"])
-
-
-def check_two_processes(source: Path, place: Path, *, before: str = "", **settings: Any) -> None:
-    """Each takes its share of the passes, one of them none of some steps; gradients are summed."""
-    settings = {"lora": {"rank": 3}, "learning_rate": 1e-3, "pass_tokens": 40, **settings}
-    alone, together = place / "one", place / "two"
-    alone.mkdir()
-    together.mkdir()
-    sizes = {len(step) for step in plan_steps(make_examples(), replace(SETTINGS, pass_tokens=40))}
-    assert min(sizes) == 1 < max(sizes)
-    wanted = finished(start(source, alone, **settings), alone)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"} for rank in (0, 1)]
-    processes = [
-        start(source, together, environment=shared | rank, before=before, **settings)
-        for rank in ranks
-    ]
-    results = [finished(process, together, rank=rank) for rank, process in enumerate(processes)]
-    for found in results:
-        assert found["losses"] == pytest.approx(wanted["losses"], rel=1e-5)
-        for name, value in wanted["weights"].items():
-            torch.testing.assert_close(found["weights"][name], value, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -167,6 +167,18 @@ class Stack(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
         self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
+        self.checkpointing = False
+
+    def forward(
+        self, rows: Float[Tensor, "N d"], attend: Attend, first: int, end: int
+    ) -> Float[Tensor, "N d"]:
+        """The stream after layers `first` up to, not including, `end`, each by itself."""
+        for layer in itertools.islice(self.layers, first, end):
+            if self.checkpointing and torch.is_grad_enabled():
+                rows = checkpoint(layer, rows, attend, use_reentrant=False)
+            else:
+                rows = layer(rows, attend)
+        return rows
 
 
 class Decoder(nn.Module):
@@ -182,7 +194,6 @@ class Decoder(nn.Module):
         self.config = config  # transformers' own, kept for saving and for PEFT
         self.model = Stack(shape)
         self.lm_head = Linear(shape.d_model, shape.vocab_size, bias=False)
-        self.checkpointing = False
         self._layers: Layers | None = None  # all in one call, where the kernels can
         self.bits: int | None = None  # set by `models.quantise`: of a weight in the products
         self.register_state_dict_pre_hook(self._refuse_if_quantised)
@@ -213,12 +224,9 @@ class Decoder(nn.Module):
         sight = attend.sight if isinstance(attend, Sighted) else None
         joined = self._layers
         if joined is not None and sight is not None and ops.usable(rows, joined.norm, sight.cells):
-            rows, first_layer = joined.run(rows, sight, first_layer, end), end
-        for layer in itertools.islice(self.model.layers, first_layer, end):
-            if self.checkpointing and torch.is_grad_enabled():
-                rows = checkpoint(layer, rows, attend, use_reentrant=False)
-            else:
-                rows = layer(rows, attend)
+            rows = joined.run(rows, sight, first_layer, end)
+        else:
+            rows = self.model(rows, attend, first_layer, end)
         return self.model.norm(rows) if end == self.shape.num_layers else rows
 
     def head(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N V"]:

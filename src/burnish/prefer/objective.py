@@ -32,7 +32,9 @@ class PreferenceObjective:
         self._names = NOTED if reference is None else NOTED + DRIFT
         self._total = self._nothing()
 
-    def __call__(self, network: Decoder | Adapter, pairs: Sequence[Pair]) -> Float[Tensor, ""]:
+    def __call__(
+        self, network: Decoder | Adapter, pairs: Sequence[Pair], /, *, weight: float = 1.0
+    ) -> Float[Tensor, ""]:
         """Sum of the losses [nats]; the loop divides by the step's pairs."""
         reference = None if self._reference is None else self._reference(network, pairs)
         policy = answer_logprobs(network, pairs)
@@ -41,8 +43,8 @@ class PreferenceObjective:
         keys = tuple(pair.key for pair in pairs)
         batch = Batch(policy=policy, reference=reference, lengths=lengths, keys=keys)
         found = self._loss(batch)
-        self._total += _noted(batch, found.margins.detach())
-        return found.losses.sum()
+        self._total += weight * _noted(batch, found.margins.detach())
+        return weight * found.losses.sum()
 
     def drain(self) -> dict[str, float]:
         """Means over the pairs since the last call, of all processes.

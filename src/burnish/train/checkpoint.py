@@ -1,6 +1,7 @@
 """Stop anywhere, go on exactly: parameters, optimiser, position and random state in one file."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,37 @@ import torch
 from torch import nn
 
 from burnish.base.files import atomic_write
+from burnish.train.sharding import part, whole
 
 
-def save_checkpoint(path: Path, network: nn.Module, optimizer: Any, state: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path,
+    network: nn.Module,
+    optimizer: Any,
+    state: dict[str, Any],
+    *,
+    write: bool = True,
+) -> None:
     """Write the trainable part of a run to `path`, atomically. Raises StorageError.
 
+    Tensors that lie in parts are gathered one by one, by all processes; who writes keeps them.
     Source: ours. Oracle: tests/train/test_checkpoint.py::test_a_torn_write_replaces_nothing
     """
+    named = {n: p.detach() for n, p in network.named_parameters() if p.requires_grad}
+
+    def kept(_: int, value: Any) -> Any:
+        gathered = whole(value)
+        return gathered if write else None
+
     content = {
-        "parameters": {n: p.detach() for n, p in network.named_parameters() if p.requires_grad},
-        "optimizer": optimizer.state_dict(),
+        "parameters": {name: kept(0, value) for name, value in named.items()},
+        "optimizer": _each(optimizer.state_dict(), kept),
         "torch_random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all(),  # empty without a GPU
         "state": state,
     }
+    if not write:
+        return
     with atomic_write(path, "wb") as file:
         torch.save(content, file)
 
@@ -32,11 +50,22 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: Any) -> dict[str,
     content = torch.load(path, weights_only=True, map_location="cpu")
     named = dict(network.named_parameters())
     for name, value in content["parameters"].items():
-        named[name].data.copy_(value)
-    optimizer.load_state_dict(content["optimizer"])
+        named[name].data.copy_(part(value, named[name]))
+    places = [p for group in optimizer.param_groups for p in group["params"]]
+    saved = _each(content["optimizer"], lambda index, value: part(value, places[index]))
+    optimizer.load_state_dict(saved)
     torch.set_rng_state(content["torch_random"])
     torch.cuda.set_rng_state_all(content["cuda_random"])
     return content["state"]
+
+
+def _each(saved: dict[str, Any], change: Callable[[int, Any], Any]) -> dict[str, Any]:
+    """An optimiser's saved state, each value of a parameter changed, the rest as it is."""
+    state = {
+        index: {name: change(index, value) for name, value in values.items()}
+        for index, values in saved["state"].items()
+    }
+    return {**saved, "state": state}
 
 
 def seed_everything(seed: int) -> None:

@@ -19,10 +19,11 @@ from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 from burnish.train import lora
 from burnish.train.checkpoint import load_checkpoint, save_checkpoint, seed_everything
-from burnish.train.examples import Item, Step, plan_steps
+from burnish.train.examples import Item, Pass, Step, plan_steps
 from burnish.train.objective import Objective, supervised
 from burnish.train.schedule import learning_rate
 from burnish.train.settings import TrainSettings
+from burnish.train.sharding import ShardedLayers, clip_gradients, is_part
 
 Event = Callable[..., None]
 
@@ -79,6 +80,7 @@ def fit(
             bar.advance(1)
             if (index + 1) % settings.save_every_steps == 0 or index + 1 == len(steps):
                 trainer.save(path, {"losses": losses})
+    trainer.finish()
     return Fitted(
         wrapped=trainer.wrapped,
         losses=losses,
@@ -121,12 +123,14 @@ class _Trainer:
         self._device = model.device
         if settings.gradient_checkpointing:
             _checkpoint_layers(network)
-        self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.network = network
         self.accelerator = Accelerator(cpu=model.device.type == "cpu")
+        sharded = settings.sharding == "fsdp2"
+        self._shards = ShardedLayers(network, model.device) if sharded else None
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
         decay = settings.weight_decay
         optimizer = torch.optim.AdamW(
-            self.parameters, lr=0.0, betas=settings.betas, weight_decay=decay, fused=True
+            _groups(network), lr=0.0, betas=settings.betas, weight_decay=decay, fused=True
         )
         self.optimizer = self.accelerator.prepare(optimizer)
 
@@ -137,14 +141,15 @@ class _Trainer:
         """
         num_terms = sum(examples[index].num_terms for one in step for index in one)
         total = torch.zeros((), device=self._device)
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        for one in step[rank::world]:
+        for one, weight in self._share(step):
             with self._precision():
-                loss = self.objective(self.network, [examples[index] for index in one])
+                items = [examples[index] for index in one]
+                loss = self.objective(self.network, items, weight=weight)
             self.accelerator.backward(loss / num_terms)
             total += loss.detach()
         self._sum_over_processes(total)
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
+        clip = self.accelerator.clip_grad_norm_ if self._shards is None else clip_gradients
+        norm = clip(self.parameters, self.settings.max_grad_norm)
         return float(total) / num_terms, float(norm), num_terms
 
     def update(self, rate: float) -> None:
@@ -155,14 +160,33 @@ class _Trainer:
         self.optimizer.zero_grad()
 
     def save(self, path: Path, state: dict[str, Any]) -> None:
-        """Write the checkpoint, from one process: all hold the same."""
-        if self.accelerator.is_main_process:
-            save_checkpoint(path, self.network, self.optimizer, state)
+        """Write the checkpoint, from one process; the others give their parts."""
+        write = self.accelerator.is_main_process
+        save_checkpoint(path, self.network, self.optimizer, state, write=write)
+
+    def finish(self) -> None:
+        """Leave an ordinary network."""
+        if self._shards is not None:
+            self._shards.gather()
+
+    def _share(self, step: Step) -> list[tuple[Pass, float]]:
+        """This process's passes of a step, and what each weighs.
+
+        Sharded layers are gathered by all at once, so a process that has a pass less than the
+        others repeats one with weight 0.
+        """
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        own = [(one, 1.0) for one in step[rank::world]]
+        if self._shards is not None and len(own) < math.ceil(len(step) / world):
+            own.append((step[-1], 0.0))
+        return own
 
     def _sum_over_processes(self, total: torch.Tensor) -> None:
         if self.accelerator.num_processes == 1:
             return
         for parameter in self.parameters:
+            if is_part(parameter):
+                continue  # summed in the backward pass
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             torch.distributed.all_reduce(parameter.grad)
@@ -174,10 +198,24 @@ class _Trainer:
         return nullcontext()
 
 
+def _groups(network: Decoder | Adapter) -> list[dict[str, Any]]:
+    """What is trained, layers apart: the fused optimiser takes parts of tensors or whole ones.
+
+    They stand apart in any case, so that any number of processes takes up a checkpoint.
+    """
+    layers = network.model.layers.parameters() if isinstance(network, Decoder) else ()
+    inside = {id(p) for p in layers}
+    groups: list[list[torch.nn.Parameter]] = [[], []]
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            groups[id(parameter) in inside].append(parameter)
+    return [{"params": some} for some in groups if some]
+
+
 def _checkpoint_layers(network: Decoder | Adapter) -> None:
     """Compute layers again in the backward pass instead of keeping what they held."""
     if isinstance(network, Decoder):
-        network.checkpointing = True
+        network.model.checkpointing = True
         return
     inner = network.network
     new = getattr(inner, "activation_checkpointing_enable", None)  # its name in later versions

@@ -1,7 +1,7 @@
 """What a step minimises. An objective is a plain function of a network and examples."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -12,15 +12,28 @@ from burnish.models.decoder import Decoder
 from burnish.train.examples import Example
 from burnish.train.forward import answer_logits
 
-# from the items of one pass to the sum of their terms; the loop divides by those of the step
-Objective = Callable[[Decoder | Adapter, Sequence[Any]], Float[Tensor, ""]]
+
+@runtime_checkable
+class Objective(Protocol):
+    """From the items of one pass to the sum of their terms; the loop divides by the step's.
+
+    Everything counts `weight` times: 0 for a pass that only keeps step with other processes.
+    """
+
+    def __call__(
+        self, network: Decoder | Adapter, items: Sequence[Any], /, *, weight: float = 1.0
+    ) -> Float[Tensor, ""]:
+        """The sum, with its graph."""
+        ...
 
 
-def supervised(network: Decoder | Adapter, examples: Sequence[Example]) -> Float[Tensor, ""]:
+def supervised(
+    network: Decoder | Adapter, examples: Sequence[Example], /, *, weight: float = 1.0
+) -> Float[Tensor, ""]:
     """Sum of the answers' cross-entropies [nats]; the loop divides by the step's tokens.
 
     A sum, not a mean, so that accumulating over passes gives every token the same weight.
     Source: ours. Oracle: tests/train/test_loop.py::test_accumulated_equals_whole
     """
     logits, targets = answer_logits(network, examples)
-    return F.cross_entropy(logits.float(), targets, reduction="sum")
+    return weight * F.cross_entropy(logits.float(), targets, reduction="sum")

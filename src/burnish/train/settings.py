@@ -24,7 +24,8 @@ class TrainSettings:
 
     A step takes `examples_per_step` examples, in as many passes as memory asks for:
     `pass_tokens` bounds the rows of one forward pass and changes no number. `num_steps`, where it
-    is not 0, counts instead of `epochs`.
+    is not 0, counts instead of `epochs`. `sharding="fsdp2"` keeps only a part of the layers in each
+    of several processes (torchrun); it changes no number but for rounding.
     """
 
     method: Literal["lora", "full"] = "lora"
@@ -40,6 +41,7 @@ class TrainSettings:
     examples_per_step: int = 16
     pass_tokens: int = 2048
     gradient_checkpointing: bool = False
+    sharding: Literal["none", "fsdp2"] = "none"
     save_every_steps: int = 20
     seed: int = 0
 
