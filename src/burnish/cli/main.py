@@ -7,6 +7,7 @@ import typer
 
 import burnish
 from burnish.base.errors import BurnishError
+from burnish.base.progress import set_quiet
 from burnish.cli import (
     doctor,
     draft,
@@ -19,6 +20,7 @@ from burnish.cli import (
     text,
     verify,
 )
+from burnish.distrib.rank import is_main
 
 INTERRUPTED = 130
 
@@ -74,6 +76,9 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
+        if not is_main():  # of the processes that torchrun started, one speaks
+            set_quiet(True)
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
         make_app()()
     except BurnishError as error:
         line = " ".join(str(error).split())  # it may quote the words of another library

@@ -34,6 +34,7 @@ class Aligned:
 
     `steps` hold what the loop and the objective told, one mapping a step; `evaluations` what
     was measured on the held-out pairs, the first before any step; `scores` are those of the end.
+    Of several processes, the first alone has `steps` and `evaluations`.
     """
 
     fitted: Fitted

@@ -9,8 +9,9 @@ from burnish.base.meter import Meter
 from burnish.base.progress import say, track
 from burnish.base.records import RecordLog
 from burnish.base.rng import derive_seed
-from burnish.base.runs import Run, RunRecord
+from burnish.base.runs import RunRecord
 from burnish.base.stages import Stage
+from burnish.base.team import TeamRun
 from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task
@@ -114,7 +115,7 @@ def _choose(
     return choice
 
 
-def decodings(run: Run) -> dict[str, dict[str, Any]]:
+def decodings(run: TeamRun) -> dict[str, dict[str, Any]]:
     """The last event of each stage of a run that says how its answers were decoded."""
     events = RunRecord(path=run.path, info=run.info).events()
     return {event["stage"]: event for event in events if event["kind"] == DECODING}

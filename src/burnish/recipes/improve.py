@@ -18,13 +18,14 @@ from burnish.base.meter import Meter
 from burnish.base.progress import say
 from burnish.base.records import RecordLog, file_hash, read_records, write_records
 from burnish.base.rng import stream
-from burnish.base.runs import Run, open_run
 from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
+from burnish.base.team import TeamRun, open_team_run
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task, Verdict
 from burnish.data.sources import load_tasks, parse_source
 from burnish.data.splits import Splits, check_disjoint, split_tasks
+from burnish.distrib.team import join_team
 from burnish.draft.choice import check_draft
 from burnish.recipes import controls
 from burnish.recipes.actor import Actor
@@ -65,7 +66,8 @@ def improve(
     check_draft(settings.sample.draft)
     plan = plan_improve(settings, runs)
     say(plan.sentence())
-    with open_run(
+    with open_team_run(
+        join_team(settings.device),
         "improve",
         settings=to_dict(settings),
         seed=settings.seed,
@@ -77,6 +79,8 @@ def improve(
         say(f"run: {run.path}" + (" (resuming)" if run.resumed else ""))
         work = _Work(run, settings)
         evidence = work.gather()
+        if not run.leads:
+            return run.share(None)
         model = _publish(run, work.models[evidence.chosen])
         minutes = (time.monotonic() - started) / 60
         spent = Spent(
@@ -89,14 +93,14 @@ def improve(
         result = make_result(evidence, settings, run=run, model=model, spent=spent)
         write_report(page_from_json(result["page"]), run.path / "report")
         run.save_result(result)
-    return result
+        return run.share(result)
 
 
 @dataclass
 class _Work:
     """The stages of one run, and what they pass on."""
 
-    run: Run
+    run: TeamRun
     settings: ImproveSettings
     meter: Meter = field(default_factory=Meter)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -242,7 +246,7 @@ class _Work:
 
     def _teach(self, number: int, base: Actor, selected: Sequence[Record]) -> StageResult:
         settings = self.settings.train
-        done = self._stage(
+        done = self._stage_together(
             f"teach-{number}",
             lambda stage, meter: teach(stage, base, selected, settings, meter),
             model=base.key,
@@ -257,7 +261,7 @@ class _Work:
         """Align the model just taught with right over wrong answers of the same task."""
         settings = stage_settings(self.settings.prefer, seed=self.settings.seed)
         taught = self._actor(str(self.models[-1]))
-        done = self._stage(
+        done = self._stage_together(
             f"prefer-{number}",
             lambda stage, meter: prefer(stage, taught, pool, settings, meter),
             model=taught.key,
@@ -299,24 +303,39 @@ class _Work:
     def _stage(
         self, name: str, make: Callable[[Stage, Meter], dict[str, Any]], **inputs: Any
     ) -> StageResult:
-        """A stage of the run; its output keeps what it was metered at, for when it is reused."""
+        """A stage of the run, made by one process."""
+        return self._counted(self.run.stage(name, _metered(name, make), **inputs))
 
-        def metered(stage: Stage) -> dict[str, Any]:
-            meter = Meter(name)
-            return make(stage, meter) | {"metered": meter.to_dict()}
+    def _stage_together(
+        self, name: str, make: Callable[[Stage, Meter], dict[str, Any]], **inputs: Any
+    ) -> StageResult:
+        """A stage that trains: all processes of a team take part."""
+        return self._counted(self.run.stage_together(name, _metered(name, make), **inputs))
 
-        done = self.run.stage(name, metered, **inputs)
-        self.seconds[name] = done.seconds
+    def _counted(self, done: StageResult) -> StageResult:
+        self.seconds[done.name] = done.seconds
         self.meter.merge(Meter.from_dict(done.output["metered"]))
         if done.reused:
-            say(f"{name}: done before, not run again")
+            say(f"{done.name}: done before, not run again")
         return done
 
     def _actor(self, spec: str) -> Actor:
         return Actor(spec, precision=self.settings.precision, device=self.settings.device)
 
 
-def _publish(run: Run, source: Path | None) -> Path | None:
+def _metered(
+    name: str, make: Callable[[Stage, Meter], dict[str, Any]]
+) -> Callable[[Stage], dict[str, Any]]:
+    """The output keeps what the stage was metered at, for when it is reused."""
+
+    def metered(stage: Stage) -> dict[str, Any]:
+        meter = Meter(name)
+        return make(stage, meter) | {"metered": meter.to_dict()}
+
+    return metered
+
+
+def _publish(run: TeamRun, source: Path | None) -> Path | None:
     """Put the chosen model at `RUN/model`, sharing its files with the stage that made it."""
     target = run.path / "model"
     for left in run.path.glob(f"{PUBLISHING}*"):  # by a run that was killed just here

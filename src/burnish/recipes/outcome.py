@@ -7,8 +7,8 @@ from typing import Any
 
 from burnish.base.meter import Meter
 from burnish.base.rng import stream
-from burnish.base.runs import Run
 from burnish.base.stats import Estimate
+from burnish.base.team import TeamRun
 from burnish.contracts.record import Claim, Gate, Record
 from burnish.contracts.task import Task, Verdict
 from burnish.recipes import controls, gates
@@ -118,7 +118,7 @@ def make_result(
     evidence: Evidence,
     settings: ImproveSettings,
     *,
-    run: Run,
+    run: TeamRun,
     model: Path | None,
     spent: Spent,
 ) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from burnish.base.errors import IncompleteError
 from burnish.base.meter import Meter
 from burnish.base.progress import say
 from burnish.base.records import file_hash
-from burnish.base.runs import open_run
 from burnish.base.settings import to_dict
 from burnish.base.stages import Stage
 from burnish.base.stats import Estimate, paired_difference
+from burnish.base.team import open_team_run
 from burnish.contracts.record import Record
 from burnish.contracts.task import Verdict
+from burnish.distrib.rank import is_main
+from burnish.distrib.team import join_team
 from burnish.models.load import Model
 from burnish.models.save import save_model
 from burnish.prefer.audit import check_enough
@@ -51,15 +53,15 @@ def train_preferences(
     """Align the model `spec` with the pairs in `path`; the run, its model and page are in `folder`.
 
     What it gives is what `result.json` holds. Killed, the same call goes on where it stopped.
+    Started by torchrun, the processes train together, and the first writes.
     Raises IncompleteError for fewer than two usable pairs; SettingError where `folder` holds
     something else.
     Source: ours. Oracle: tests/recipes/test_preferring.py::test_a_run_ends_with_a_model_and_a_page
     """
     asked = {"model": spec, "pairs": str(path), "precision": precision, "device": device}
     settings_told = asked | {"prefer": to_dict(settings), "pairs_hash": file_hash(path)}
-    with open_run(
-        "prefer", settings=settings_told, seed=settings.train.seed, folder=folder, command=command
-    ) as run:
+    told = {"settings": settings_told, "seed": settings.train.seed, "command": command}
+    with open_team_run(join_team(device), "prefer", folder=folder, **told) as run:
         actor = Actor(spec, precision=precision, device=device)
 
         def make(stage: Stage) -> dict[str, Any]:
@@ -67,6 +69,8 @@ def train_preferences(
             tell_problems(found)
             meter = Meter("prefer")
             aligned = _aligned(stage, actor, found, settings, meter)
+            if not is_main():
+                return {}  # the first process tells
             told = _result(aligned, found, settings) | {"metered": meter.to_dict(), "base": spec}
             examples = _examples(actor.model, aligned, settings)
             actor.release()
@@ -75,12 +79,13 @@ def train_preferences(
             return told | {"page": asdict(page)}
 
         inputs = settings_told | {"actor": actor.key}
-        done = run.stage("prefer", make, **inputs)
+        done = run.stage_together("prefer", make, **inputs)
         model = done.path / "model"
         places = {"run": str(run.path), "model": str(model), "pairs": str(path)}
         result = {"what": "prefer", **places, **done.output}
-        write_report(page_from_json(result["page"]), run.path / "report")
-        run.save_result(result)
+        if run.leads:
+            write_report(page_from_json(result["page"]), run.path / "report")
+            run.save_result(result)
     return result
 
 
@@ -103,7 +108,7 @@ def prefer(
         )
     aligned = _aligned(stage, actor, found, settings, meter)
     actor.release()
-    return _result(aligned, found, settings)
+    return _result(aligned, found, settings) if is_main() else {}
 
 
 def stage_settings(settings: PreferStageSettings, *, seed: int) -> PreferSettings:
@@ -184,8 +189,9 @@ def _aligned(
         shutil.rmtree(left)
     model = actor.model
     aligned = align(model, found, settings, folder=stage.path, event=stage.event, meter=meter)
-    save_model(merged(model, aligned.fitted), stage.path / "model")
-    (stage.path / "training-state.pt").unlink()
+    if is_main():
+        save_model(merged(model, aligned.fitted), stage.path / "model")
+    (stage.path / "training-state.pt").unlink(missing_ok=True)  # the others' may have none
     return aligned
 
 

@@ -12,6 +12,7 @@ from burnish.base.meter import Meter
 from burnish.base.stages import Stage
 from burnish.contracts.record import Record
 from burnish.data.chat import render_example
+from burnish.distrib.rank import is_main
 from burnish.models.adapters import Adapter
 from burnish.models.load import Model, load_model
 from burnish.models.precision import trainable_precision
@@ -56,8 +57,9 @@ def teach(
     if len(longest) > settings.pass_tokens:
         settings = type(settings)(**{**vars(settings), "pass_tokens": len(longest)})
     fitted = fit(model, examples, settings, folder=stage.path, event=stage.event, meter=meter)
-    save_model(merged(model, fitted), stage.path / "model")
-    (stage.path / "training-state.pt").unlink()
+    if is_main():
+        save_model(merged(model, fitted), stage.path / "model")
+    (stage.path / "training-state.pt").unlink(missing_ok=True)  # the others' may have none
     return {
         "num_examples": len(examples),
         "num_steps": fitted.num_steps,

@@ -1,0 +1,85 @@
+"""Commands started by torchrun: processes train together, one writes and speaks."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures.training import ranks
+
+from burnish.base.runs import load_run
+from burnish.base.settings import to_dict
+from burnish.recipes.improve import improve
+from burnish.recipes.settings import ImproveSettings
+
+COMMAND = [sys.executable, "-c", "from burnish.cli.main import main; main()"]
+
+
+def together(words: list[str], cache: Path) -> list[tuple[int, str, str]]:
+    """Status, stdout and stderr of a command in two processes."""
+    path = os.pathsep.join(filter(None, sys.path))
+    given = os.environ | {"PYTHONPATH": path, "BURNISH_CACHE": str(cache)}
+    processes = [
+        subprocess.Popen([*COMMAND, *words], env=given | one, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for one in ranks(2)
+    ]  # fmt: skip
+    try:
+        told = [process.communicate(timeout=200) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(one.returncode, *texts) for one, texts in zip(processes, told, strict=True)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["none", "fsdp2"])
+def test_preferences(sharding: str, tiny_folder: Any, tmp_path: Path) -> None:
+    """The same losses as alone; a second call makes nothing again."""
+    rows = [{"prompt": f"p{i}", "chosen": "ab" * (1 + i % 3), "rejected": "dc" * (1 + i % 4)}
+            for i in range(16)]  # fmt: skip
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["prefer", "train", str(tiny_folder()), str(pairs), "--steps", "3", "--json", "--set",
+             "train.examples_per_step=4", "--set", "train.learning_rate=1e-2", "--set",
+             "evaluate.num_generated=2", "--set", "train.pass_tokens=30", "--set",
+             "evaluate.every_steps=2", "--set", "evaluate.max_new_tokens=3"]  # fmt: skip
+    done = subprocess.run([*COMMAND, *words, "--out", str(tmp_path / "one")], text=True,
+                          capture_output=True, env=os.environ | {"BURNISH_CACHE": str(tmp_path)},
+                          check=True)  # fmt: skip
+    wanted = json.loads(done.stdout)
+    shared = [*words, "--out", str(tmp_path / "two"), "--set", f"train.sharding={sharding}"]
+    for _ in range(2):
+        (first, out, _), (second, silent, errors) = together(shared, tmp_path)
+        assert (first, second, silent) == (0, 0, ""), errors
+        found = json.loads(out)
+        assert found["losses"] == pytest.approx(wanted["losses"], rel=1e-4)
+        assert found["lengths"] == wanted["lengths"]
+        assert Path(found["model"], "model.safetensors").is_file()
+    kinds = [one["kind"] for one in load_run(tmp_path / "two").events()]
+    assert kinds.count("train_step") == 3
+    assert kinds.count("stage_reused") == 1
+
+
+@pytest.mark.slow
+def test_improve(settings: ImproveSettings, tmp_path: Path) -> None:
+    """One process samples and measures, two train; the claims are those of one."""
+    given = replace(settings, rounds=1, train=replace(settings.train, pass_tokens=200))
+    wanted = improve(given, runs=tmp_path / "alone")
+    config = tmp_path / "settings.json"
+    config.write_text(json.dumps(to_dict(given)))
+    words = ["improve", "--config", str(config), "--run", str(tmp_path / "two"), "--json"]
+    (first, out, _), (second, silent, errors) = together(words, tmp_path)
+    assert first == second, errors
+    assert silent == ""
+    found = json.loads(out)
+    assert found["gates"] == wanted["gates"]
+    assert [{**one, "seconds": 0} for one in found["claims"]] == [
+        {**one, "seconds": 0} for one in wanted["claims"]
+    ]
+    train = [one for one in load_run(tmp_path / "two").events() if one["kind"] == "train_step"]
+    assert [one["step"] for one in train] == list(range(len(train)))
