@@ -59,6 +59,39 @@ def test_missing_task_file(improve: Burnish, tmp_path: Path, no_run: Any) -> Non
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "improve --config {}",
+        "prefer audit {} --model {model}",
+        "prefer curve {} --model {model}",
+        "prefer train {model} {} --out {out}",
+        "prefer train {model} {} --out {out} --config {}",
+        "recall fit {}",
+        "recall compare {} {}",
+        "draft plan {model} --prompts {}",
+        "draft bench {model} --prompts {} --run {out}",
+        "draft train {model} --prompts {} --run {out}",
+        "sandbox run {}",
+        "sandbox judge {}",
+        "sandbox detect {}",
+        "sandbox analyze {}",
+        "report show {}",
+        "report compare {} {}",
+        "report bundle {} {out}",
+        "verify {}",
+    ],
+)
+def test_missing_file(words: str, burnish: Burnish, tiny_folder: Any, tmp_path: Path) -> None:
+    """Every command that takes a file or a run; nothing is made of a name that is not there."""
+    (tmp_path / "here").mkdir()
+    known = {"model": str(tiny_folder()), "out": str(tmp_path / "out")}
+    missing = [str(tmp_path / "here" / "pairs.json")] * 2
+    done = burnish(*(word.format(*missing, **known) for word in words.split()))
+    check_refusal(done, 2, "does not exist", missing[0])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
     ("row", "says"),
     [
         ("{'prompt': 1}", "must be JSON"),

@@ -39,6 +39,7 @@ def train(
     Settings: --set fit.entries=[20,20,20], fit.epochs, fit.learning_rate, distil.max_prompts ...
     Killed, the same command goes on where it stopped.
     """
+    from burnish.base.files import existing_file
     from burnish.base.runs import open_run
     from burnish.base.settings import load_settings
     from burnish.draft.train import DistilSettings, TrainDraftSettings, train_drafter
@@ -51,6 +52,8 @@ def train(
     )
     overrides = [f"fit.kind={drafter}", *sets]
     settings = load_settings(TrainDraftSettings, base=base, overrides=overrides)
+    for path in filter(None, (settings.distil.prompts, settings.distil.answers)):
+        existing_file(path)  # before a run is begun
     network = load_model(settings.model, precision=settings.precision)
     given, command = dataclasses.asdict(settings), ["burnish", *sys.argv[1:]]
     with open_run(
@@ -132,6 +135,7 @@ def bench(
     Exit status 1: a drafted text was not identical to the plain one. Killed, the same command
     goes on where it stopped.
     """
+    from burnish.base.files import existing_file
     from burnish.base.runs import open_run
     from burnish.draft.measure import BenchSettings, measure_drafters
     from burnish.models.load import load_model
@@ -145,6 +149,7 @@ def bench(
         repeats=repeats,
         precision=precision,
     )
+    existing_file(prompts)  # before a run is begun
     network = load_model(model, precision=precision)
     given, command = dataclasses.asdict(settings), ["burnish", *sys.argv[1:]]
     with open_run(

@@ -20,7 +20,7 @@ from burnish.cli import (
     text,
     verify,
 )
-from burnish.distrib.rank import is_main
+from burnish.distrib.rank import is_main, rank
 
 INTERRUPTED = 130
 
@@ -82,10 +82,12 @@ def main() -> None:
         make_app()()
     except BurnishError as error:
         line = " ".join(str(error).split())  # it may quote the words of another library
-        print(f"error: {line}", file=sys.stderr)
+        who = "" if is_main() else f"process {rank()}: "
+        print(f"{who}error: {line}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as end:
-        if end.code == INTERRUPTED:  # typer's answer to Ctrl-C is this status without a word
+        # typer's answer to Ctrl-C is this status without a word
+        if end.code == INTERRUPTED and is_main():
             print("; ".join(["interrupted", *_notes(end)]), file=sys.stderr)
         raise
     except BrokenPipeError:  # `burnish ... | head`

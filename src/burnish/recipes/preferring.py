@@ -12,7 +12,7 @@ import numpy as np
 from burnish.base.errors import IncompleteError
 from burnish.base.meter import Meter
 from burnish.base.progress import say
-from burnish.base.records import file_hash
+from burnish.base.records import existing_file, file_hash
 from burnish.base.settings import to_dict
 from burnish.base.stages import Stage
 from burnish.base.stats import Estimate, paired_difference
@@ -54,12 +54,13 @@ def train_preferences(
 
     What it gives is what `result.json` holds. Killed, the same call goes on where it stopped.
     Started by torchrun, the processes train together, and the first writes.
-    Raises IncompleteError for fewer than two usable pairs; SettingError where `folder` holds
-    something else.
+    Raises MissingFileError; IncompleteError for fewer than two usable pairs; SettingError where
+    `folder` holds something else.
     Source: ours. Oracle: tests/recipes/test_preferring.py::test_a_run_ends_with_a_model_and_a_page
     """
     asked = {"model": spec, "pairs": str(path), "precision": precision, "device": device}
-    settings_told = asked | {"prefer": to_dict(settings), "pairs_hash": file_hash(path)}
+    content = file_hash(existing_file(path))
+    settings_told = asked | {"prefer": to_dict(settings), "pairs_hash": content}
     told = {"settings": settings_told, "seed": settings.train.seed, "command": command}
     with open_team_run(join_team(device), "prefer", folder=folder, **told) as run:
         actor = Actor(spec, precision=precision, device=device)
