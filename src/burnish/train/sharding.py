@@ -41,7 +41,7 @@ class ShardedLayers:
     def gather(self) -> None:
         """Make the network an ordinary one again, whole in each process.
 
-        Oracle: tests/train/test_sharding.py::test_sharded_equals_one_process
+        Source: ours. Oracle: tests/train/test_sharding.py::test_sharded_equals_one_process
         """
         stack = self._network.model
         for layer, empty in zip(stack.layers, self._empty.layers, strict=True):
