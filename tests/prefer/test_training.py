@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from fixtures.training import fresh, weights
+from fixtures.training import fresh, ranks, weights
 
 from burnish.base.meter import Meter
 from burnish.prefer import training as training_module
@@ -177,12 +176,7 @@ def test_two_processes_equal_one(tiny_folder: Any, tmp_path: Path, pairs_of: Any
     """Pairs come whole to either process; gradients and notes are summed."""
     rows = [vars(pair) for pair in found(pairs_of).pairs]
     (tmp_path / "prefer_pairs.py").write_text(f"PAIRS = {rows!r}\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    shared = address | {"WORLD_SIZE": "2"}
-    runs = {"alone": {}} | {f"rank{r}": {**shared, "RANK": str(r), "LOCAL_RANK": str(r)}
-                            for r in (0, 1)}  # fmt: skip
+    runs = {"alone": {}} | {f"rank{one['RANK']}": one for one in ranks(2)}
     program = "import sys; from test_training import main; main(*sys.argv[1:])"
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parent), *filter(None, sys.path)])
     processes = [
