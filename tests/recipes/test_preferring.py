@@ -16,7 +16,7 @@ from burnish.base.stages import Stage
 from burnish.contracts.record import Record
 from burnish.models.load import load_model
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferSettings
-from burnish.recipes import preferring
+from burnish.recipes import preferring, teaching
 from burnish.recipes.actor import Actor
 from burnish.recipes.preferring import (
     prefer,
@@ -205,15 +205,15 @@ def test_killed_while_saving_goes_on(
     """Interrupted after training: the same call ends with the numbers of a straight run."""
     straight = run(tiny_folder, tmp_path)
     (tmp_path / "b").mkdir()
-    exact = preferring.save_model
+    exact = teaching.save_model
 
     def dying(*given: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(preferring, "save_model", dying)
+    monkeypatch.setattr(teaching, "save_model", dying)
     with pytest.raises(KeyboardInterrupt):
         run(tiny_folder, tmp_path / "b")
-    monkeypatch.setattr(preferring, "save_model", exact)
+    monkeypatch.setattr(teaching, "save_model", exact)
     again = run(tiny_folder, tmp_path / "b")
     for name in ("losses", "margins", "evaluations", "steps", "curve"):
         assert again[name] == straight[name], name

@@ -1,6 +1,5 @@
 """Align a model with preferences: `burnish prefer train`, and the stage `prefer` of `improve`."""
 
-import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,7 +21,6 @@ from burnish.contracts.task import Verdict
 from burnish.distrib.rank import is_main
 from burnish.distrib.team import join_team
 from burnish.models.load import Model
-from burnish.models.save import save_model
 from burnish.prefer.audit import check_enough
 from burnish.prefer.curve import alpha_curve
 from burnish.prefer.page import make_page
@@ -32,7 +30,7 @@ from burnish.prefer.settings import LossSettings, PreferSettings
 from burnish.prefer.training import Aligned, align
 from burnish.recipes.actor import Actor
 from burnish.recipes.settings import PreferStageSettings
-from burnish.recipes.teaching import merged
+from burnish.recipes.teaching import save_trained
 from burnish.report.html import write_report
 from burnish.report.pages import page_from_json
 from burnish.train.settings import TrainSettings
@@ -186,13 +184,9 @@ def _aligned(
     stage: Stage, actor: Actor, found: PairSet, settings: PreferSettings, meter: Meter
 ) -> Aligned:
     """Align the actor's network in place, and save what it became."""
-    for left in stage.path.glob(".saving-*"):  # by an attempt that was killed while it saved
-        shutil.rmtree(left)
     model = actor.model
     aligned = align(model, found, settings, folder=stage.path, event=stage.event, meter=meter)
-    if is_main():
-        save_model(merged(model, aligned.fitted), stage.path / "model")
-    (stage.path / "training-state.pt").unlink(missing_ok=True)  # the others' may have none
+    save_trained(stage, model, aligned.fitted)
     return aligned
 
 
