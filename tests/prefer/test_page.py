@@ -43,7 +43,7 @@ def result_of(found: Scores, **changed: Any) -> dict[str, Any]:
 
 def drawn(result: dict[str, Any]) -> str:
     pulls = [([("Blue", "No"), (".", "")], Pulls(chosen=(0.05, 0.05), rejected=(-0.05,)))]
-    page = make_page(result, scores(), pulls=pulls, info={"command": ["burnish", "prefer"]})
+    page = make_page(result, scores(), pulls=pulls)
     check_page(page)
     return render(page)
 

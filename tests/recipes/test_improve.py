@@ -327,8 +327,8 @@ def full_disk_for(kind: str) -> Break:
         patch.setattr("burnish.models.save._write", refuse)
 
     def publishing(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr("burnish.recipes.improve.os.link", refuse)
-        patch.setattr("burnish.recipes.improve.shutil.copy2", refuse)
+        patch.setattr("burnish.jobs.publish.os.link", refuse)
+        patch.setattr("burnish.jobs.publish.shutil.copy2", refuse)
 
     def answers(patch: pytest.MonkeyPatch) -> None:
         import os

@@ -13,7 +13,6 @@ import pytest
 from burnish.base.errors import DoesNotFitError, MissingFileError, UnknownNameError
 from burnish.recipes import planning
 from burnish.recipes.planning import (
-    GUESSED_ANSWER_TOKENS,
     Calibration,
     Plan,
     calibrate,
@@ -30,6 +29,7 @@ from burnish.recipes.settings import (
     preset,
 )
 
+ANSWER_TOKENS = 16
 SMALL = ImproveSettings(
     rounds=2,
     split=SplitSettings(train=50, dev=11, heldout=21),
@@ -48,7 +48,7 @@ def check_plan(plan_of: Callable[..., Plan]) -> None:
     answers += answers  # the vote
     answers += 21 + 21 + 21  # before, after, few-shot
     answers += 11 * 3  # development: the base and each round
-    assert plan.generated_tokens == answers * GUESSED_ANSWER_TOKENS
+    assert plan.generated_tokens == answers * ANSWER_TOKENS
     double = replace(SMALL, split=SplitSettings(train=100, dev=22, heldout=42))
     for name in ("generated_tokens", "prefilled_tokens", "trained_tokens"):
         assert getattr(plan_of(double, 10**6, SLOW), name) == 2 * getattr(plan, name)

@@ -180,7 +180,10 @@ def check_run(result: dict[str, Any], folder: Path) -> None:
 def test_a_run_ends_with_a_model_and_a_page(tiny_folder: Any, tmp_path: Path) -> None:
     result = run(tiny_folder, tmp_path)
     check_run(result, tmp_path / "run")
-    assert run(tiny_folder, tmp_path) == result  # a second time: reused
+    again = run(tiny_folder, tmp_path)  # a second time: reused
+    assert {**again, "minutes": 0} == {**result, "minutes": 0}
+    assert result["model"] == str(tmp_path / "run" / "model")
+    assert load_model(str(tmp_path / "run"), precision="fp32").folder == tmp_path / "run" / "model"
     with pytest.raises(SettingError, match="holds a run with other settings"):
         run(tiny_folder, tmp_path, train=replace(SETTINGS.train, num_steps=5))
 

@@ -10,7 +10,8 @@ import pytest
 
 from burnish.base.errors import InputError, MissingFileError
 from burnish.base.records import file_hash, read_json, write_json
-from burnish.recipes import verify
+from burnish.recipes.steps.after import AfterStep
+from burnish.recipes.steps.answers import AnswerStep, MeasuredStep
 from burnish.recipes.verify import verify_run
 
 Verify = Callable[..., dict[str, Any]]
@@ -45,16 +46,18 @@ def check_finds_changes(verify_it: Verify, run: Path) -> None:
     change_answer(run)
     found = verify_it(run)
     assert not found["same"] and found["sentence"].startswith("Different.")
-    assert outcomes(found) == {"files of measure-after", "answers of measure-after"}
+    changed = {"judgements of measure-after", "measure-after, made again", "numbers of result.json"}
+    assert outcomes(found) == {"files of measure-after"} | changed
     change_answer(run, honest=False)
-    assert outcomes(verify_it(run)) == {"answers of measure-after"}
+    assert outcomes(verify_it(run)) == changed
     result = read_json(run / "result.json")
     result["after"]["accuracy"]["value"] = 0.999
     result["claims"][1]["value"] = 0.999
     write_json(run / "result.json", result)
     found = verify_it(run)
-    assert outcomes(found) == {"answers of measure-after", "numbers of result.json"}
-    assert found["checks"][-1]["why"] == "after, claims"
+    assert outcomes(found) == changed
+    why = next(c["why"] for c in found["checks"] if c["check"] == "numbers of result.json")
+    assert {"after", "claims"} <= set(why.split(", "))
 
 
 def test_a_changed_answer_is_found(run: Path) -> None:
@@ -62,14 +65,16 @@ def test_a_changed_answer_is_found(run: Path) -> None:
 
 
 def test_planted_comparison_with_itself(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = verify._compare_answers
-    monkeypatch.setattr(verify, "_compare_answers", lambda before, again: exact(again, again))
+    monkeypatch.setattr(AnswerStep, "differences", lambda self, old, new: "")
     with pytest.raises(AssertionError):
         check_finds_changes(verify_run, run)
 
 
 def test_planted_measurements_taken_over(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "MEASURED", ())
+    monkeypatch.setattr(MeasuredStep, "verified", "files")
+    monkeypatch.setattr(AfterStep, "verified", "files")
+    exact = AfterStep.__init__
+    monkeypatch.setattr(AfterStep, "__init__", lambda s, **k: exact(s, **k, verified="files"))
     with pytest.raises(AssertionError):
         check_finds_changes(verify_run, run)
 
@@ -83,13 +88,19 @@ def test_an_honest_run_is_the_same(finished: Path, full: bool) -> None:
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
+def test_the_last_run_is_verified_by_its_link(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "last").symlink_to("run", target_is_directory=True)
+    assert verify_run(tmp_path / "last")["same"]
+
+
 def test_runs_that_cannot_be_verified(run: Path, tmp_path: Path) -> None:
     (run / "result.json").unlink()
-    with pytest.raises(MissingFileError, match="goes on where it stopped"):
+    with pytest.raises(MissingFileError, match="Repeat the command"):
         verify_run(run)
+    write_json(run / "result.json", {})
     info = read_json(run / "run.json")
     write_json(run / "run.json", info | {"what": "prune"})
-    with pytest.raises(InputError, match="must be a run of improve"):
+    with pytest.raises(InputError, match="not a kind of run"):
         verify_run(run)
     with pytest.raises(MissingFileError):
         verify_run(tmp_path / "nothing")

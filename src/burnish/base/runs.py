@@ -23,7 +23,7 @@ from burnish.base.stages import Stage, StageResult, run_stage
 
 RUN_FILE, RESULT_FILE, EVENTS_FILE, LOCK_FILE = "run.json", "result.json", "events.jsonl", "lock"
 LAST = "last"
-RESUMES = "the same command goes on where it stopped"
+RESUMES = "repeat the command to resume"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class RunRecord:
     def result(self) -> dict[str, Any]:
         """The saved result. Raises: MissingFileError, if the run has not come to its end."""
         if not self.complete:
-            remedy = "Start the same command again; it goes on where it stopped"
+            remedy = "Repeat the command: interrupted runs resume"
             raise MissingFileError("result of run", str(self.path), "is not there", remedy=remedy)
         return read_json(self.path / RESULT_FILE)
 

@@ -105,6 +105,11 @@ def run_stage(
     return _result(folder, read_json(folder / DONE_FILE), reused=False)
 
 
+def read_stage(folder: Path) -> StageResult:
+    """A finished stage as it lies on disk, its files unchecked. Raises: MissingFileError."""
+    return _result(folder, read_json(folder / DONE_FILE), reused=True)
+
+
 def _checked_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         rule = "must be letters, digits, '.', '_' and '-'"

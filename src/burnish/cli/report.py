@@ -19,14 +19,14 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
     """Print a run's result, and write its page again."""
     from burnish.base.runs import load_run
     from burnish.report.html import write_report
-    from burnish.report.pages import page_from_json
+    from burnish.report.plain import result_page
     from burnish.report.text import page_as_text
 
     record = load_run(run)
     if as_json:
         print_json({name: value for name, value in record.result.items() if name != "page"})
         return
-    page = page_from_json(record.result["page"])
+    page = result_page(record.result, record.info)
     print(page_as_text(page))
     print(f"report: {write_report(page, record.path / 'report')}")
 

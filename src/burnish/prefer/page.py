@@ -24,7 +24,6 @@ def make_page(
     scores: Scores,
     *,
     pulls: Sequence[tuple[Sequence[tuple[str, str]], Pulls]],
-    info: Mapping[str, Any],
 ) -> Page:
     """Verdict and tiles, then length, margins, strata, the alpha curve, pulls on examples.
 
@@ -46,13 +45,6 @@ def make_page(
         good="measured",
         headline=_tiles(result),
         blocks=blocks,
-        command=" ".join(info.get("command") or ["burnish", "prefer", "train"]),
-        provenance={
-            **{name: info[name] for name in ("created", "key", "git", "code_hash") if name in info},
-            "host": info.get("host"),
-            "versions": info.get("versions"),
-            "loss": result["loss"],
-        },
     )
 
 

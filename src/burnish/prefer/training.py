@@ -132,6 +132,20 @@ def _last_of_each(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [by_step[step] for step in sorted(by_step)]
 
 
+def logged_differently(folder: Path, told: Mapping[str, Any]) -> str:
+    """What of `told` is not what the logs of an alignment in `folder` say; "" if all is.
+
+    Source: ours. Oracle: tests/prefer/test_training.py::test_told_numbers_are_the_logged_ones
+    """
+    logs = {"steps": STEPS, "evaluations": EVALUATIONS}
+    found = {name: _last_of_each(RecordLog(folder / file).peek()) for name, file in logs.items()}
+    wrong = [name for name in logs if list(told[name]) != found[name]]
+    last = found["evaluations"][-1] if found["evaluations"] else {}
+    if told["margins"] != last.get("margins"):
+        wrong.append("margins")
+    return ", ".join(wrong)
+
+
 class _Examiner:
     """Measures the model on held-out pairs; what was measured at a step is not measured again."""
 

@@ -16,8 +16,8 @@ STATES = {
 }
 
 
-def make_page(result: Result, info: Mapping[str, Any]) -> Page:
-    """Verdict, tiles, both curves with their states, position and distance, points, provenance."""
+def make_page(result: Result) -> Page:
+    """Verdict, tiles, both curves with their states, position and distance, points."""
     blocks: list[Block] = [
         curve_chart([("", result)]),
         heat_map(result),
@@ -30,8 +30,6 @@ def make_page(result: Result, info: Mapping[str, Any]) -> Page:
         good="measured",
         headline=_tiles(result),
         blocks=blocks,
-        command=" ".join(info.get("command") or ["burnish", "recall", "curve", result["model"]]),
-        provenance=_provenance(result, info),
     )
 
 
@@ -170,8 +168,3 @@ def _caveats(result: Result) -> Text:
     if result["num_failed_lengths"]:
         found.append(f"{result['num_failed_lengths']} lengths failed, and are marked as failed.")
     return Text(title="How this was measured", text="\n\n".join(found))
-
-
-def _provenance(result: Result, info: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("created", "key", "seed", "settings", "git", "code_hash", "host", "versions")
-    return {name: info[name] for name in names if name in info} | {"material": result["material"]}

@@ -1,16 +1,19 @@
-"""A curve as a run: drawn, measured in shards, tabled, reported; killed, it goes on."""
+"""`burnish recall curve`: the texts are drawn, measured in shards, tabled and reported."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from burnish.base.canonical import content_hash
-from burnish.base.progress import say
-from burnish.base.runs import Run, open_run
+from burnish.base.meter import Meter
 from burnish.base.settings import to_dict
-from burnish.base.stages import Stage
+from burnish.base.stages import Stage, StageResult
+from burnish.contracts.step import Told
 from burnish.distrib import launchers
+from burnish.jobs.job import Job, Place, run_job
+from burnish.jobs.result import Header
+from burnish.jobs.step import Given, Step, Value, Verification
 from burnish.kv.policies import kv_policies
 from burnish.models.remote import PREFIX
 from burnish.recall.corpora import parse_corpus
@@ -20,7 +23,6 @@ from burnish.recall.page import make_page
 from burnish.recall.separators import separator_id
 from burnish.recall.settings import RecallSettings
 from burnish.recall.shards import make_shards, open_tokenizer, run_shard
-from burnish.report.html import write_report
 
 WHAT = "recall-curve"
 
@@ -35,44 +37,79 @@ def measure_curve(
 ) -> dict[str, Any]:
     """Measure a model's curve; the result is what `result.json` holds.
 
-    Every prediction is kept as it is made, so the same call goes on after a kill and ends with
-    the same numbers. Raises IncompleteError where no length could be measured.
+    Every prediction is kept as it is made: an interrupted call resumes when it is repeated, and
+    ends with the same numbers. Raises IncompleteError where no length could be measured.
     Source: ours. Oracle: tests/recall/test_run.py::test_killed_and_resumed_equals_straight
     """
-    launcher = launchers.parse(settings.launcher)
+    launchers.parse(settings.launcher)
     kv_policies.parse(settings.kv)
+    place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
+    return run_job(curve_job(settings), place)
+
+
+def curve_job(settings: RecallSettings) -> Job:
+    """The job of `recall curve`. Raises what `make_material` does."""
     material = make_material(settings)
-    with open_run(
-        WHAT,
+    return Job(
+        what=WHAT,
         settings=to_dict(settings),
         seed=settings.seed,
-        root=runs,
-        folder=folder,
-        fresh=fresh,
-        command=command,
-    ) as run:
-        say(f"run: {run.path}" + (" (resuming)" if run.resumed else ""))
+        parts=[MeasureStep(settings=settings)],
+        given={
+            "model": Value(lambda: model_key(settings.model), lambda: settings.model),
+            "material": Value(_hash(material), lambda: material),
+        },
+        header=Header(
+            title=f"burnish recall: {settings.model}",
+            numbers={
+                name: getattr(settings, name) for name in ("model", "kv", "corpus", "control")
+            },
+            provenance=material_facts(material),
+        ),
+        base=settings.model,
+    )
 
-        def make(stage: Stage) -> Mapping[str, Any]:
-            shards = make_shards(settings, material, stage.path)
-            parts = list(launcher.map(run_shard, shards))
-            rows = [row for part in parts for row in part["rows"]]
-            accuracies(rows, settings.grid(), settings.trials).check()
-            return {
-                "rows": rows,
-                "reader": next((part["reader"] for part in parts if part["reader"]), ""),
-                "num_rows": sum(part["num_rows"] for part in parts),
-                "peak_logits_bytes": max(part["peak_logits_bytes"] for part in parts),
-            }
 
-        done = run.stage(
-            "measure", make,
-            settings=to_dict(settings), material=_hash(material), model=model_key(settings.model),
-        )  # fmt: skip
-        result = make_result(done.output, settings, material, run=run, seconds=done.seconds)
-        write_report(make_page(result, run.info), run.path / "report")
-        run.save_result(result)
-    return result
+@dataclass(frozen=True, kw_only=True)
+class MeasureStep(Step):
+    """Every prediction of the curve; interrupted, it resumes with those that it has.
+
+    Source: Forgetting Curve, arXiv 2410.04727.
+    Oracle: tests/recall/test_run.py::test_killed_and_resumed_equals_straight
+    """
+
+    settings: RecallSettings
+    name: str = "measure"
+    verified: Verification = "again"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The model and the texts."""
+        return ("model", "material")
+
+    def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
+        """Measure on the launcher. Raises IncompleteError where no length could be measured."""
+        launcher = launchers.parse(self.settings.launcher)
+        shards = make_shards(self.settings, given["material"], stage.path)
+        parts = list(launcher.map(run_shard, shards))
+        rows = [row for part in parts for row in part["rows"]]
+        accuracies(rows, self.settings.grid(), self.settings.trials).check()
+        return {
+            "rows": rows,
+            "reader": next((part["reader"] for part in parts if part["reader"]), ""),
+            "num_rows": sum(part["num_rows"] for part in parts),
+            "peak_logits_bytes": max(part["peak_logits_bytes"] for part in parts),
+        }
+
+    def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
+        """The curve, what it was measured on, and its page."""
+        numbers = make_numbers(done, self.settings, given["material"])
+        return (Told.of_page(make_page(numbers), numbers),)
+
+    def differences(self, old: StageResult, new: StageResult) -> str:
+        """Points of the curve that differ; how many rows a resumed run computed does not count."""
+        names = [n for n in ("rows", "reader") if old.output[n] != new.output[n]]
+        return ", ".join(names)
 
 
 def make_material(settings: RecallSettings) -> Material:
@@ -90,18 +127,10 @@ def make_material(settings: RecallSettings) -> Material:
     )
 
 
-def make_result(
-    output: Mapping[str, Any],
-    settings: RecallSettings,
-    material: Material,
-    *,
-    run: Run,
-    seconds: float,
-) -> dict[str, Any]:
+def make_numbers(done: StageResult, settings: RecallSettings, material: Material) -> dict[str, Any]:
     """The curve, what it was measured on, and what it took."""
+    output = done.output
     return {
-        "what": WHAT,
-        "run": str(run.path),
         "model": settings.model,
         "kv": settings.kv,
         "corpus": settings.corpus,
@@ -109,7 +138,7 @@ def make_result(
         **make_curve(output["rows"], settings),
         **material_facts(material),
         "cost": {
-            "seconds": seconds,
+            "seconds": done.seconds,
             "reader": output["reader"],
             "num_rows": output["num_rows"],
             "peak_logits_bytes": output["peak_logits_bytes"],

@@ -13,13 +13,13 @@ import numpy as np
 from burnish.base.errors import DoesNotFitError
 from burnish.base.files import read_json
 from burnish.data.sources import parse_source
+from burnish.jobs.plan import total_cost
 from burnish.models.load import resolve_folder
 from burnish.recipes.settings import ImproveSettings
+from burnish.recipes.steps import parts_of
 
-GUESSED_PROMPT_TOKENS = 32  # of a task, without what all prompts share and is read once
-GUESSED_ANSWER_TOKENS = 16
 SUSTAINED_FRAC = 0.5  # of the calibrated peak; measured on the laptop preset: 12.1 minutes
-GUESSED_RIGHT = 0.25  # of what could be learned from
+OVERHEAD_MINUTES = 0.75  # loading, judging, writing
 PARAMS_OF_EMBEDDED = {"smollm2-135m": 134_515_008}
 
 
@@ -87,33 +87,26 @@ def _bf16_factor() -> float:
 
 
 def make_plan(settings: ImproveSettings, num_params: int, machine: Calibration) -> Plan:
-    """Predict a run from the counts of tasks and samples.
+    """Predict a run from what its steps say they cost.
 
     A decode step streams the weights once for a batch and computes two FLOPs a parameter a row;
     a trained token costs three times a read one.
     Source: the usual 2N and 6N counts, arXiv 2001.08361, section 2.1.
     Oracle: tests/recipes/test_planning.py::test_plan_scales
     """
-    split, sample = settings.split, settings.sample
-    answers = settings.rounds * split.train * (sample.num_samples + sample.num_extra)
-    votes = answers  # the majority vote spends the same tokens on the held-out tasks
-    greedy = 3 * split.heldout + (settings.rounds + 1) * split.dev
-    generated = (answers + votes + greedy) * GUESSED_ANSWER_TOKENS
-    prompts = 2 * settings.rounds * split.train + 4 * split.heldout
-    prefilled = (prompts + split.dev) * GUESSED_PROMPT_TOKENS
-    learned = int(settings.rounds * split.train * settings.select.max_per_task * GUESSED_RIGHT)
-    length = GUESSED_PROMPT_TOKENS + GUESSED_ANSWER_TOKENS
-    trained = learned * length * settings.train.epochs
-    flops = 2.0 * num_params * (generated + prefilled + 3 * trained)
-    stream = num_params * 2 / machine.bytes_per_s * generated / settings.batch_size
-    width = 4 if settings.train.method == "full" else 2
+    cost = total_cost(parts_of(settings), {"params": num_params})
+    tokens = cost.generated_tokens + cost.prefilled_tokens + 3 * cost.trained_tokens
+    flops = 2.0 * num_params * tokens
+    reads = cost.generated_tokens / settings.batch_size  # of all weights, while decoding
+    stream = num_params * 2 / machine.bytes_per_s * reads
+    arithmetic = flops / (SUSTAINED_FRAC * machine.flops_per_s)
     return Plan(
-        minutes=(flops / (SUSTAINED_FRAC * machine.flops_per_s) + stream) / 60 + 0.75,
-        memory_bytes=int(num_params * (width * (4 if width == 4 else 2)) + 2e9),
-        disk_bytes=int((settings.rounds + 1) * num_params * 4 + 1e8),
-        generated_tokens=generated,
-        prefilled_tokens=prefilled,
-        trained_tokens=trained,
+        minutes=(arithmetic + stream) / 60 + OVERHEAD_MINUTES,
+        memory_bytes=cost.memory_bytes,
+        disk_bytes=int(cost.disk_bytes + num_params * 4 + 1e8),
+        generated_tokens=cost.generated_tokens,
+        prefilled_tokens=cost.prefilled_tokens,
+        trained_tokens=cost.trained_tokens,
     )
 
 

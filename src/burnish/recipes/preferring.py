@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,16 @@ from burnish.base.meter import Meter
 from burnish.base.progress import say
 from burnish.base.records import existing_file, file_hash
 from burnish.base.settings import to_dict
-from burnish.base.stages import Stage
+from burnish.base.stages import Stage, StageResult
 from burnish.base.stats import Estimate, paired_difference
-from burnish.base.team import open_team_run
 from burnish.contracts.record import Record
+from burnish.contracts.step import Told
 from burnish.contracts.task import Verdict
 from burnish.distrib.rank import is_main
 from burnish.distrib.team import join_team
+from burnish.jobs.job import TRAINED, Job, Place, run_job
+from burnish.jobs.result import Header
+from burnish.jobs.step import METERED, Given, Step, Value
 from burnish.models.load import Model
 from burnish.prefer.audit import check_enough
 from burnish.prefer.curve import alpha_curve
@@ -27,14 +30,14 @@ from burnish.prefer.page import make_page
 from burnish.prefer.pulls import token_pulls
 from burnish.prefer.reading import PairSet, make_pairs, read_pairs
 from burnish.prefer.settings import LossSettings, PreferSettings
-from burnish.prefer.training import Aligned, align
+from burnish.prefer.training import Aligned, align, logged_differently
 from burnish.recipes.actor import Actor
 from burnish.recipes.settings import PreferStageSettings
 from burnish.recipes.teaching import save_trained
-from burnish.report.html import write_report
 from burnish.report.pages import page_from_json
 from burnish.train.settings import TrainSettings
 
+WHAT = "prefer"
 NUM_EXAMPLES = 2  # whose tokens' weights are shown
 
 
@@ -48,44 +51,89 @@ def train_preferences(
     device: str = "auto",
     command: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Align the model `spec` with the pairs in `path`; the run, its model and page are in `folder`.
+    """Align the model `spec` with the pairs in `path`; run, model and page are in `folder`.
 
-    What it gives is what `result.json` holds. Killed, the same call goes on where it stopped.
-    Started by torchrun, the processes train together, and the first writes.
+    What it gives is what `result.json` holds. Interrupted, it resumes when the call is repeated.
+    Started by torchrun, the processes train together, and rank 0 writes.
     Raises MissingFileError; IncompleteError for fewer than two usable pairs; SettingError where
     `folder` holds something else.
     Source: ours. Oracle: tests/recipes/test_preferring.py::test_a_run_ends_with_a_model_and_a_page
     """
     asked = {"model": spec, "pairs": str(path), "precision": precision, "device": device}
     content = file_hash(existing_file(path))
-    settings_told = asked | {"prefer": to_dict(settings), "pairs_hash": content}
-    told = {"settings": settings_told, "seed": settings.train.seed, "command": command}
-    with open_team_run(join_team(device), "prefer", folder=folder, **told) as run:
-        actor = Actor(spec, precision=precision, device=device)
+    told = asked | {"prefer": to_dict(settings), "pairs_hash": content}
+    place = Place(folder=folder, command=command)
+    return run_job(prefer_job(told, settings), place, team=join_team(device))
 
-        def make(stage: Stage) -> dict[str, Any]:
-            found = read_pairs(path, actor.model, settings.pairs)
-            tell_problems(found)
-            meter = Meter("prefer")
-            aligned = _aligned(stage, actor, found, settings, meter)
-            if not is_main():
-                return {}  # the first process tells
-            told = _result(aligned, found, settings) | {"metered": meter.to_dict(), "base": spec}
-            examples = _examples(actor.model, aligned, settings)
-            actor.release()
-            info = {"command": list(command)} | dict(run.info)
-            page = make_page(told, aligned.scores, pulls=examples, info=info)
-            return told | {"page": asdict(page)}
 
-        inputs = settings_told | {"actor": actor.key}
-        done = run.stage_together("prefer", make, **inputs)
-        model = done.path / "model"
-        places = {"run": str(run.path), "model": str(model), "pairs": str(path)}
-        result = {"what": "prefer", **places, **done.output}
-        if run.leads:
-            write_report(page_from_json(result["page"]), run.path / "report")
-            run.save_result(result)
-    return result
+def prefer_job(told: Mapping[str, Any], settings: PreferSettings) -> Job:
+    """The job of `prefer train`; `told` is what its `run.json` holds as settings."""
+    spec, device = told["model"], told["device"]
+    actor = Actor(spec, precision=told["precision"], device=device)
+    path = Path(told["pairs"])
+    return Job(
+        what=WHAT,
+        settings=told,
+        seed=settings.train.seed,
+        parts=[AlignStep(prefer=settings, precision=told["precision"])],
+        given={
+            "base": Value(lambda: actor.key, lambda: actor),
+            "pairs": Value(told["pairs_hash"], lambda: existing_file(path)),
+        },
+        header=Header(
+            title=f"burnish prefer: {settings.loss.resolved()['name']} on {spec}",
+            numbers={"base": spec, "pairs": str(path)},
+            provenance={"loss": settings.loss.resolved()},
+        ),
+        base=spec,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignStep(Step):
+    """Align a model with preference pairs, measured before, meanwhile and after.
+
+    Source: ours. Oracle: tests/recipes/test_preferring.py::test_a_run_ends_with_a_model_and_a_page
+    """
+
+    prefer: PreferSettings
+    precision: str
+    name: str = "prefer"
+    together = True
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The model and the file of pairs."""
+        return ("base", "pairs")
+
+    @property
+    def writes(self) -> Mapping[str, str]:
+        """The aligned model's folder."""
+        return {TRAINED: "model"}
+
+    def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
+        """Align, measure, save. Raises IncompleteError for fewer than two usable pairs."""
+        actor, settings = given["base"], self.prefer
+        found = read_pairs(given["pairs"], actor.model, settings.pairs)
+        tell_problems(found)
+        aligned = _aligned(stage, actor, found, settings, meter)
+        if not is_main():
+            return {}  # rank 0 tells
+        told = _result(aligned, found, settings)
+        examples = _examples(actor.model, aligned, settings)
+        actor.release()
+        page = make_page(told | {"base": actor.spec}, aligned.scores, pulls=examples)
+        return told | {"page": asdict(page)}
+
+    def recheck(self, done: StageResult, given: Given) -> str:
+        """The told evaluations and steps must be those that were logged."""
+        return logged_differently(done.path, done.output)
+
+    def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
+        """Margins, lengths and curves, and the page."""
+        numbers = {k: v for k, v in done.output.items() if k not in ("page", METERED)}
+        numbers["metered"] = done.output[METERED]
+        return (Told.of_page(page_from_json(done.output["page"]), numbers),)
 
 
 def prefer(

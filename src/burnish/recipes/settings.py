@@ -97,17 +97,24 @@ class PreferStageSettings:
     examples_per_step: int = 16
 
 
+STEPS = ("tasks", "before", "few-shot", "rounds", "vote", "after", "memory")
+ROUND_STEPS = ("sample", "select", "teach", "prefer", "dev")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImproveSettings:
     """Everything that decides the outcome of `burnish improve`.
 
-    `prefer.loss`, where it is set, aligns each round's model with right over wrong answers to the
-    same task, after it was taught.
+    `steps` and `round_steps` list the parts of the job and of each round, in order; a step from a
+    plug-in is named by its spec. `prefer.loss`, where it is set, aligns each round's model with
+    right over wrong answers to the same task, after it was taught.
     """
 
     model: str = "smollm2-135m"
     tasks: tuple[str, ...] = ()
+    steps: tuple[str, ...] = STEPS
     rounds: int = 1
+    round_steps: tuple[str, ...] = ROUND_STEPS
     split: SplitSettings = field(default_factory=SplitSettings)
     sample: SampleSettings = field(default_factory=SampleSettings)
     select: SelectSettings = field(default_factory=SelectSettings)

@@ -1,0 +1,47 @@
+"""Every kind of run, and the job that made it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from burnish.base.coercion import coerce_value
+from burnish.base.errors import InputError
+from burnish.base.naming import suggest
+from burnish.jobs.job import Job
+from burnish.prefer.settings import PreferSettings
+from burnish.recall import run as recall
+from burnish.recall.settings import RecallSettings
+from burnish.recipes import improve, preferring
+from burnish.recipes.settings import ImproveSettings
+
+Info = Mapping[str, Any]
+
+
+def job_of(info: Info) -> Job:
+    """The job of a run, from its `run.json`. Raises InputError for no kind of ours.
+
+    Source: ours. Oracle: tests/recipes/test_kinds.py::test_every_kind_of_run_is_known
+    """
+    if info["what"] not in KINDS:
+        rule = "is not a kind of run that this version knows"
+        raise InputError("run", info["what"], rule, remedy=suggest(info["what"], list(KINDS)))
+    return KINDS[info["what"]](info)
+
+
+def _improve(info: Info) -> Job:
+    return improve.improve_job(coerce_value("settings", info["settings"], ImproveSettings), None)
+
+
+def _prefer(info: Info) -> Job:
+    settings = coerce_value("settings", info["settings"]["prefer"], PreferSettings)
+    return preferring.prefer_job(info["settings"], settings)
+
+
+def _recall(info: Info) -> Job:
+    return recall.curve_job(coerce_value("settings", info["settings"], RecallSettings))
+
+
+KINDS: dict[str, Callable[[Info], Job]] = {
+    improve.WHAT: _improve,
+    preferring.WHAT: _prefer,
+    recall.WHAT: _recall,
+}

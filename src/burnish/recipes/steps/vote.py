@@ -1,0 +1,87 @@
+"""`vote`: the control that spends the tokens of sampling on votes of the base model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from burnish.base.stages import StageResult
+from burnish.contracts.step import Cost, Told
+from burnish.jobs.step import Given
+from burnish.recipes import controls
+from burnish.recipes.answering import Ask, sampled_asks
+from burnish.recipes.settings import ImproveSettings, SampleSettings
+from burnish.recipes.steps import improve_steps
+from burnish.recipes.steps.answers import MeasuredStep
+from burnish.recipes.steps.measure import answers_cost, control_row
+
+
+@improve_steps.register("vote")
+@dataclass(frozen=True, kw_only=True)
+class VoteStep(MeasuredStep):
+    """Majority vote of the base model, at as many tokens as sampling the training tasks took.
+
+    Source: self-consistency, arXiv 2203.11171, section 2.
+    Oracle: tests/recipes/test_controls.py::test_votes_cost_the_same_tokens
+    """
+
+    max_votes: int
+    sample: SampleSettings
+    seed: int
+    name: str = "control-vote"
+    model: str = "base"
+
+    @classmethod
+    def configured(cls, settings: ImproveSettings) -> "VoteStep":
+        """The step of a job with these settings."""
+        return cls(
+            max_votes=settings.measure.max_votes,
+            sample=settings.sample,
+            precision=settings.precision,
+            seed=settings.seed,
+        )
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The held-out tasks, and what was sampled: it sets the number of votes."""
+        return ("heldout", "sampled")
+
+    def num_votes(self, given: Given) -> int:
+        """Votes per held-out task."""
+        sampled = given["sampled"]
+        tokens = sum(record.tokens for record in sampled)
+        return controls.num_votes(tokens, len(sampled), len(given["heldout"]), self.max_votes)
+
+    def asks(self, given: Given) -> list[Ask]:
+        """So many samples of each held-out task."""
+        sampling = controls.sampling_of(self.sample)
+        votes = range(self.num_votes(given))
+        return sampled_asks(given["heldout"], votes, seed=self.seed, **sampling)
+
+    def cost(self, num_items: Mapping[str, int]) -> Cost:
+        """The tokens that sampling takes."""
+        return answers_cost(num_items["sampled"], num_prompts=num_items["heldout"])
+
+    def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
+        """The vote's accuracy, and what it spent."""
+        records, votes = given[self.name], self.num_votes(given)
+        accuracy = controls.vote_accuracy(given["heldout"], records)
+        sampled_tokens = sum(record.tokens for record in given["sampled"])
+        numbers = {
+            "accuracy": accuracy.to_dict(),
+            "num_votes": votes,
+            "tokens": sum(record.tokens for record in records),
+            "training_sample_tokens": sampled_tokens,
+        }
+        caption = (
+            "The vote spends on the held-out tasks about the tokens that sampling the training "
+            f"tasks took ({sampled_tokens:,})."
+        )
+        name = f"base model, majority of {votes}"
+        return (
+            *super().tell(done, given),
+            Told(
+                section="controls",
+                numbers={"controls": {"majority_vote": numbers}},
+                claims=[self.claim("accuracy majority vote", accuracy, given, done)],
+                blocks=[control_row(name, accuracy, records, caption=caption)],
+            ),
+        )

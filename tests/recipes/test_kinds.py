@@ -1,0 +1,149 @@
+"""Every kind of run can be shown, compared, bundled and verified; also those of older versions."""
+
+import ast
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import burnish as package
+from burnish.base.records import read_json, write_json, write_records
+from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferSettings
+from burnish.recall.run import measure_curve
+from burnish.recall.settings import RecallSettings
+from burnish.recipes.kinds import KINDS
+from burnish.recipes.preferring import train_preferences
+from burnish.recipes.verify import verify_run
+from burnish.train.settings import LoraSettings, TrainSettings
+
+OLDER = Path(__file__).parent.parent / "fixtures" / "older_runs.tar.gz"  # by version 0.1.0, trimmed
+
+
+def test_every_kind_of_run_is_known() -> None:
+    """Each job that the source names has an entry."""
+    named = set()
+    for path in Path(package.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "WHAT":
+                named.add(ast.literal_eval(node.value))
+    assert named == set(KINDS)
+
+
+def make_prefer(model: Path, place: Path) -> Path:
+    rows = [
+        {"prompt": f"say {i}", "chosen": "yes " * (1 + i % 4), "rejected": "no " * (1 + i % 3)}
+        for i in range(12)
+    ]
+    write_records(place / "pairs.jsonl", rows)
+    train = TrainSettings(lora=LoraSettings(rank=3), num_steps=2, examples_per_step=4)
+    settings = PreferSettings(
+        train=train,
+        pairs=PairSettings(heldout_frac=0.3),
+        evaluate=EvaluateSettings(num_generated=2, max_new_tokens=3),
+    )
+    folder = place / "prefer"
+    train_preferences(str(model), place / "pairs.jsonl", settings, folder=folder, device="cpu")
+    return folder
+
+
+def make_recall(model: Path, place: Path) -> Path:
+    rng, letters = np.random.default_rng(6), list("abcdefghijklmnopqrstuvwxyz    ")
+    (place / "book.txt").write_text("".join(rng.choice(letters, 6000)))
+    settings = RecallSettings(
+        model=str(model), corpus=str(place / "book.txt"), lengths="20,40", trials=2,
+        cue_tokens=4, scored_tokens=8, least_tokens=20, precision="fp32", device="cpu",
+    )  # fmt: skip
+    measure_curve(settings, folder=place / "recall-curve")
+    return place / "recall-curve"
+
+
+MAKERS: dict[str, Callable[[Path, Path], Path]] = {
+    "prefer": make_prefer,
+    "recall-curve": make_recall,
+}
+
+
+@pytest.fixture(scope="module")
+def run_of(
+    finished: Path, tmp_path_factory: pytest.TempPathFactory, tiny_folder: Any
+) -> Callable[[str], Path]:
+    """The folder of a finished run of a kind; never write into it."""
+    known = {"improve": finished}
+
+    def run(what: str) -> Path:
+        if what not in known:
+            place = tmp_path_factory.mktemp(what)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("BURNISH_CACHE", str(place / "cache"))
+                known[what] = MAKERS[what](tiny_folder(), place)
+        return known[what]
+
+    return run
+
+
+@pytest.mark.parametrize("what", sorted(KINDS))
+def test_a_run_of_every_kind(
+    what: str, run_of: Any, burnish: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BURNISH_CACHE", str(tmp_path / "cache"))
+    run = run_of(what)
+    result = read_json(run / "result.json")
+    assert (result["what"], result["run"]) == (what, str(run))
+    shown = burnish("report", "show", run)
+    assert shown.status == 0 and result["page"]["verdict"].split(".")[0] in shown.out
+    compared = burnish("report", "compare", run, run_of("improve"))
+    assert compared.status == 0 and "What each run says" in compared.out
+    assert burnish("report", "bundle", run, tmp_path / "run.zip").status == 0
+    names = zipfile.ZipFile(tmp_path / "run.zip").namelist()
+    assert {f"{run.name}/{name}" for name in ("result.json", "run.json")} <= set(names)
+    verified = burnish("verify", run, "--json")
+    assert verified.status == 0, [c for c in verified.json["checks"] if c["outcome"] != "same"]
+
+
+@pytest.mark.parametrize("what", sorted(KINDS))
+def test_a_changed_result_of_every_kind_is_found(
+    what: str, run_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BURNISH_CACHE", str(tmp_path / "cache"))
+    run = Path(shutil.copytree(run_of(what), tmp_path / "run"))
+    result = read_json(run / "result.json")
+    result["page"]["verdict"] = "All is well."
+    write_json(run / "result.json", result)
+    different = [c["check"] for c in verify_run(run)["checks"] if c["outcome"] == "different"]
+    assert different == ["numbers of result.json"]
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folders that version 0.1.0 left, before jobs, without weights and pages."""
+    folder = tmp_path_factory.mktemp("older")
+    with tarfile.open(OLDER) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.mark.parametrize("what", ["improve", "prefer", "recall-curve"])
+def test_older_runs_still_open(what: str, older: Path, burnish: Any, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(older / what, tmp_path / what))
+    shown = burnish("report", "show", run)
+    assert shown.status == 0, shown.err
+    assert (run / "report" / "index.html").is_file()
+    assert burnish("report", "show", run, "--json").json["what"] == what
+    compared = burnish("report", "compare", run, older / "improve")
+    assert compared.status == 0
+    assert burnish("report", "bundle", run, tmp_path / "run.zip").status == 0
+
+
+def test_a_changed_older_run_is_found(older: Path, tmp_path: Path) -> None:
+    """Without its weights it cannot be measured again; its files and settings are checked."""
+    run = Path(shutil.copytree(older / "improve", tmp_path / "improve"))
+    answers = run / "stages" / "measure-after" / "answers.jsonl"
+    answers.write_text(answers.read_text().replace('"answer":"7"', '"answer":"3"'))
+    found = verify_run(run)
+    different = {c["check"] for c in found["checks"] if c["outcome"] == "different"}
+    assert "files of measure-after" in different and not found["same"]
