@@ -143,7 +143,9 @@ def test_a_changed_older_run_is_found(older: Path, tmp_path: Path) -> None:
     """Without its weights it cannot be measured again; its files and settings are checked."""
     run = Path(shutil.copytree(older / "improve", tmp_path / "improve"))
     answers = run / "stages" / "measure-after" / "answers.jsonl"
-    answers.write_text(answers.read_text().replace('"answer":"7"', '"answer":"3"'))
+    changed = answers.read_text().replace('"extracted":', '"answer_was":')
+    assert changed != answers.read_text()
+    answers.write_text(changed)
     found = verify_run(run)
     different = {c["check"] for c in found["checks"] if c["outcome"] == "different"}
     assert "files of measure-after" in different and not found["same"]

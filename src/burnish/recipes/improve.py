@@ -85,6 +85,7 @@ def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
 
 
 def files_key(specs: Sequence[str]) -> str:
-    """Hash of the files that task sources name. Raises MissingFileError where one is gone."""
-    paths = [getattr(parse_source(spec), "path", None) for spec in specs]
-    return content_hash([file_hash(Path(path)) for path in paths if path])
+    """Hash of the files that task sources name; what is no file counts by its name."""
+    named = [getattr(parse_source(spec), "path", None) for spec in specs]
+    paths = [Path(path) for path in named if path]
+    return content_hash([file_hash(p) if p.is_file() else str(p) for p in paths])
