@@ -29,8 +29,8 @@ from burnish.draft.bench import (
     Arm,
     Cell,
     make_arms,
+    measure_cells,
     requests_for,
-    run_cells,
     stratified,
     summarise,
 )
@@ -162,7 +162,7 @@ def main() -> None:
     sampling = Sampling(max_new_tokens=options.new_tokens)
     requests = requests_for(model, prompts[: options.limit], sampling)
     with torch.inference_mode():
-        cells = run_cells(
+        cells = measure_cells(
             arms,
             requests,
             options.cells,

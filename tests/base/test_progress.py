@@ -24,10 +24,68 @@ def test_plain_lines_come_at_most_every_five_seconds():
         progress.note("one thing")
     assert file.getvalue().splitlines() == [
         "judge: 0/100 answer",
-        "judge: 42/100 answer (8.33 answer/s, 7 s left)",
-        "judge: 84/100 answer (8.33 answer/s, 2 s left)",
+        "judge: 42/100 answer (8.33 answer/s)",
+        "judge: 84/100 answer (8.33 answer/s)",
         "judge: one thing",
         "judge: 100/100 answer in 12.0 s (8.33 answer/s)",
+    ]
+
+
+def left_after(clock, progress, *, items, seconds_each):
+    for _ in range(items):
+        clock.now += seconds_each
+        progress.advance()
+    return progress.time_left()
+
+
+def check_time_left(Progress):
+    """1,500 answers; the first alone takes 56 seconds, the others two."""
+    clock = Clock()
+    with Progress(1500, "sample", "answer", file=io.StringIO(), clock=clock) as progress:
+        assert left_after(clock, progress, items=1, seconds_each=56.0) == ""  # was "83,944 s left"
+        assert left_after(clock, progress, items=13, seconds_each=2.0) == ""
+        assert left_after(clock, progress, items=86, seconds_each=2.0) == "about 47 min left"
+        assert left_after(clock, progress, items=1370, seconds_each=2.0) == "about 1 min left"
+        assert left_after(clock, progress, items=10, seconds_each=2.0) == "less than a minute left"
+        assert left_after(clock, progress, items=20, seconds_each=2.0) == ""
+
+
+def test_time_left_waits_until_it_means_something():
+    check_time_left(Progress)
+
+
+def test_planted_time_left_from_the_whole_past(monkeypatch):
+    class Mutant(Progress):
+        def _mark(self):
+            """Keep the first mark only."""
+
+    with pytest.raises(AssertionError):
+        check_time_left(Mutant)
+
+
+def test_time_left_of_few_and_slow_items():
+    clock = Clock()
+    with Progress(10, "teach", file=io.StringIO(), clock=clock) as progress:
+        assert left_after(clock, progress, items=2, seconds_each=4000.0) == ""
+        assert left_after(clock, progress, items=1, seconds_each=4000.0) == "about 8 h left"
+        assert left_after(clock, progress, items=1, seconds_each=400000.0) == "about 14 days left"
+        clock.now += 1
+    with Progress(99, "teach", file=io.StringIO(), clock=clock) as progress:
+        assert left_after(clock, progress, items=50, seconds_each=0.2) == ""  # too soon
+    with Progress(None, "read", file=io.StringIO(), clock=clock) as progress:
+        assert left_after(clock, progress, items=50, seconds_each=9.0) == ""
+
+
+def test_what_was_done_before_does_not_count_for_the_rate():
+    file, clock = io.StringIO(), Clock()
+    with Progress(1000, "sample", already=900, file=file, clock=clock) as progress:
+        assert left_after(clock, progress, items=10, seconds_each=2.0) == "about 3 min left"
+    assert file.getvalue().splitlines() == [
+        "sample: 900/1000 it",
+        "sample: 903/1000 it (0.5 it/s)",
+        "sample: 906/1000 it (0.5 it/s)",
+        "sample: 909/1000 it (0.5 it/s)",
+        "sample: 910/1000 it in 20.0 s (0.5 it/s)",
     ]
 
 

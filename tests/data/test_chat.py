@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from burnish.base.errors import ModelError
 from burnish.data import chat
-from burnish.data.chat import render_chat, render_example, render_prompt
+from burnish.data.chat import (
+    render_chat,
+    render_example,
+    render_messages,
+    render_prompt,
+    to_messages,
+)
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}"
@@ -71,6 +77,32 @@ def test_prompt_is_the_written_out_chatml(tokenizer):
         "<|im_start|>assistant\n4<|im_end|>\n<|im_start|>user\n3 + 3?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
+
+
+def check_messages(render, tokenizer):
+    for system in (None, "Be brief."):
+        for examples in ([], [("2 + 2?", "4")], [("a", "b"), ("c", "d")]):
+            told = {"system": system, "examples": examples}
+            messages = to_messages("3 + 3?", **told)
+            assert render(tokenizer, messages) == render_prompt(tokenizer, "3 + 3?", **told)
+
+
+@pytest.mark.parametrize("template", [CHATML, None])
+@pytest.mark.parametrize("bos", [False, True])
+def test_messages_are_rendered_as_their_prompt(template, bos):
+    check_messages(render_messages, make_tokenizer(template, bos=bos))
+
+
+def test_planted_examples_are_dropped():
+    with pytest.raises(AssertionError):
+        check_messages(lambda t, m: render_messages(t, m[-1:]), make_tokenizer(None))
+
+
+@pytest.mark.parametrize("roles", ["assistant", "user assistant", "user user user", "system", ""])
+def test_turns_that_are_no_prompt(roles):
+    messages = [{"role": role, "content": "x"} for role in roles.split()]
+    with pytest.raises(ModelError, match="must alternate and end with the user's"):
+        render_messages(make_tokenizer(None), messages)
 
 
 def check_example(fn, tokenizer, prompt, answer):

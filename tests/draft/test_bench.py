@@ -11,8 +11,8 @@ from burnish.draft import bench as bench_module
 from burnish.draft.bench import (
     Cell,
     make_arms,
+    measure_cells,
     requests_for,
-    run_cells,
     stratified,
     summarise,
 )
@@ -76,12 +76,12 @@ def test_measured_cells_are_kept(
 
     arms = {name: arm(name) for name in ("plain", "firp")}
     with pytest.raises(KeyboardInterrupt):
-        run_cells(arms, requests, tmp_path / "cells.jsonl", repeats=2)
-    done = run_cells(arms, requests, tmp_path / "cells.jsonl", repeats=2)
+        measure_cells(arms, requests, tmp_path / "cells.jsonl", repeats=2)
+    done = measure_cells(arms, requests, tmp_path / "cells.jsonl", repeats=2)
     assert len(done) == len({(c.prompt, c.arm, c.repeat) for c in done}) == 2 * 3 * 2
     assert len(calls) == 2 + 4 + 2 + (12 - 3)  # warm-ups, those before the kill, the others
     again = len(calls)
-    assert run_cells(arms, requests, tmp_path / "cells.jsonl", repeats=2) == done
+    assert measure_cells(arms, requests, tmp_path / "cells.jsonl", repeats=2) == done
     assert len(calls) == again
 
 
@@ -90,16 +90,16 @@ def test_enough_ends_between_prompts(tiny_model: Any, tmp_path: Path) -> None:
     model, log = tiny_model("llama"), tmp_path / "cells.jsonl"
     requests = requests_for(model, ["one", "two", "three"], Sampling(max_new_tokens=2))
     arms, asked = make_arms(model, {"ngram": "ngram"}), iter([False, False, True])
-    some = run_cells(arms, requests, log, enough=lambda: next(asked))
+    some = measure_cells(arms, requests, log, enough=lambda: next(asked))
     assert len(some) == 2 * len(arms)
-    assert len(run_cells(arms, requests, log)) == 3 * len(arms)
+    assert len(measure_cells(arms, requests, log)) == 3 * len(arms)
 
 
 def test_arms_agree_on_a_tiny_model(tiny_model: Any, tmp_path: Path) -> None:
     model = tiny_model("llama")
     arms = make_arms(model, {"ngram": "ngram", "constant": "constant"})
     requests = requests_for(model, ["one", "the hat in the hat"], Sampling(max_new_tokens=9))
-    found = summarise(run_cells(arms, requests, tmp_path / "cells.jsonl"))
+    found = summarise(measure_cells(arms, requests, tmp_path / "cells.jsonl"))
     assert set(found) == {"plain", "ngram", "constant"}
     assert all(arm["identical"]["value"] == 1.0 for arm in found.values())
     assert found["plain"]["tokens_per_step"]["value"] == pytest.approx(1.0)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from burnish.base.errors import BurnishError
 from burnish.base.records import RecordLog
 from burnish.recall import shards as shards_module
 from burnish.recall.page import make_page
-from burnish.recall.run import make_material, measure_curve, model_key
+from burnish.recall.run import make_material, measure_curve
 from burnish.recall.settings import RecallSettings
 from burnish.recall.shards import make_shards, open_tokenizer, run_shard
 from burnish.report.html import render
@@ -111,13 +113,24 @@ def test_a_failed_row_is_tried_again(small: Small, tmp_path: Path) -> None:
     assert again["rows"] == rows  # nothing is missing, so no model is opened
 
 
-def test_a_model_that_changed_is_measured_again(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"1")
-    before = model_key(str(tmp_path))
-    (tmp_path / "model.safetensors").write_bytes(b"22")
-    assert model_key(str(tmp_path)) != before
-    assert model_key("openai:http://x/v1#m") == "openai:http://x/v1#m"
+def test_a_model_that_changed_is_measured_again(
+    small: Small, tiny_folder: Any, tmp_path: Path
+) -> None:
+    """Its content counts: a copy with other times is the same model, another byte is not."""
+    folder = shutil.copytree(tiny_folder("llama"), tmp_path / "model")
+    settings = small(model=str(folder))
+    runs = tmp_path / "runs"
+    measured = Path(measure_curve(settings, runs=runs)["run"]) / "stages" / "measure" / "done.json"
+    before = measured.stat().st_mtime_ns
+    weights = folder / "model.safetensors"
+    os.utime(weights, (1, 1))
+    measure_curve(settings, runs=runs)
+    assert measured.stat().st_mtime_ns == before
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(weights, (1, 1))
+    measure_curve(settings, runs=runs)
+    assert measured.stat().st_mtime_ns != before
 
 
 def test_the_page_can_be_drawn(small: Small, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from burnish.base.stages import Stage
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task
 from burnish.data.tasks import make_task
+from burnish.models.handle import ModelHandle
 from burnish.recipes import answering
-from burnish.recipes.actor import Actor, folder_key
 from burnish.recipes.answering import Ask, answer, greedy_asks, read_answers, sampled_asks
 
 Answer = Callable[..., list[Record]]
@@ -30,8 +30,8 @@ def tasks_of(num: int) -> list[Task]:
 
 
 @pytest.fixture
-def actor(tiny_folder: Any) -> Actor:
-    return Actor(str(tiny_folder("llama")), precision="fp32", device="cpu")
+def actor(tiny_folder: Any) -> ModelHandle:
+    return ModelHandle(str(tiny_folder("llama")), precision="fp32", device="cpu")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def interrupted_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 
 def check_resumed(
     make: Answer,
-    actor: Actor,
+    actor: ModelHandle,
     asks: Sequence[Ask],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -84,13 +84,13 @@ def check_resumed(
 
 
 def test_resumed_equals_straight(
-    actor: Actor, asks: list[Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    actor: ModelHandle, asks: list[Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_resumed(answer, actor, asks, tmp_path, monkeypatch)
 
 
 def test_planted_answers_made_again(
-    actor: Actor, asks: list[Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    actor: ModelHandle, asks: list[Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mutant(stage: Stage, *given: Any, **named: Any) -> list[Record]:
         (stage.path / "answers.jsonl").unlink()
@@ -101,7 +101,7 @@ def test_planted_answers_made_again(
 
 
 def test_planted_order_of_finishing(
-    actor: Actor, asks: list[Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    actor: ModelHandle, asks: list[Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mutant(stage: Stage, *given: Any, **named: Any) -> list[Record]:
         answer(stage, *given, **named)
@@ -112,11 +112,11 @@ def test_planted_order_of_finishing(
 
 
 def test_planted_seeds_by_place_among_the_missing(
-    actor: Actor, asks: list[Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    actor: ModelHandle, asks: list[Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dataclasses import replace
 
-    def mutant(stage: Stage, actor: Actor, asks: Sequence[Ask], **named: Any) -> list[Record]:
+    def mutant(stage: Stage, actor: ModelHandle, asks: Sequence[Ask], **named: Any) -> list[Record]:
         done, place = read_answers(stage.path), iter(range(100))
         moved = [
             ask if ask.name in done else replace(ask, sampling=asks[next(place)].sampling)
@@ -129,7 +129,7 @@ def test_planted_seeds_by_place_among_the_missing(
 
 
 def test_nothing_missing_loads_no_model(
-    actor: Actor, asks: list[Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    actor: ModelHandle, asks: list[Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = stage_of(tmp_path / "a")
     done = answer(stage, actor, asks, batch_size=8, meter=Meter())
@@ -137,9 +137,9 @@ def test_nothing_missing_loads_no_model(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("loaded")
 
-    monkeypatch.setattr("burnish.recipes.actor.load_model", refuse)
+    monkeypatch.setattr("burnish.models.load.load_model", refuse)
     monkeypatch.setattr(answering, "generate", refuse)
-    idle = Actor(actor.spec, precision="fp32", device="cpu")
+    idle = ModelHandle(actor.spec, precision="fp32", device="cpu")
     assert answer(stage, idle, asks, batch_size=8, meter=Meter()) == done
 
 
@@ -164,7 +164,7 @@ def test_greedy_asks() -> None:
     assert [ask.name for ask in asks] == [ask.task.id for ask in asks]
 
 
-def test_what_a_record_says(actor: Actor, asks: list[Ask], tmp_path: Path) -> None:
+def test_what_a_record_says(actor: ModelHandle, asks: list[Ask], tmp_path: Path) -> None:
     record = answer(stage_of(tmp_path / "a"), actor, asks[:1], batch_size=1, meter=Meter())[0]
     assert (record.id, record.task_id, record.prompt) == (
         asks[0].name,
@@ -172,20 +172,3 @@ def test_what_a_record_says(actor: Actor, asks: list[Ask], tmp_path: Path) -> No
         asks[0].task.prompt,
     )
     assert record.provenance == {"model": actor.key[:16], "seed": asks[0].sampling.seed}
-
-
-def test_key_of_a_folder_is_that_of_its_content(tiny_folder: Any, tmp_path: Path) -> None:
-    import shutil
-
-    from burnish.base.errors import ModelError
-
-    source = tiny_folder("llama")
-    copied = shutil.copytree(source, tmp_path / "copy")
-    (copied / "notes.md").write_text("not a part of the model")
-    assert folder_key(copied) == folder_key(source)
-    weights = copied / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
-    assert folder_key(copied) != folder_key(source)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError):
-        folder_key(tmp_path / "empty")

@@ -14,10 +14,10 @@ from burnish.base.errors import IncompleteError, SettingError
 from burnish.base.meter import Meter
 from burnish.base.stages import Stage
 from burnish.contracts.record import Record
+from burnish.models.handle import ModelHandle
 from burnish.models.load import load_model
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferSettings
 from burnish.recipes import preferring, teaching
-from burnish.recipes.actor import Actor
 from burnish.recipes.preferring import (
     prefer,
     right_length_change,
@@ -119,7 +119,7 @@ def stage_at(path: Path) -> Stage:
 
 
 def test_the_stage_saves_a_model(make_record: Any, tiny_folder: Any, tmp_path: Path) -> None:
-    actor = Actor(str(tiny_folder()), precision="fp32", device="cpu")
+    actor = ModelHandle(str(tiny_folder()), precision="fp32", device="cpu")
     stage, meter = stage_at(tmp_path / "s"), Meter("prefer-1")
     output = prefer(stage, actor, judged(make_record, 9), SETTINGS, meter)
     assert (output["num_pairs"], output["num_steps"]) == (9, 4)
@@ -135,7 +135,7 @@ def test_the_stage_saves_a_model(make_record: Any, tiny_folder: Any, tmp_path: P
 
 
 def test_a_stage_without_enough_pairs(make_record: Any, tiny_folder: Any, tmp_path: Path) -> None:
-    actor = Actor(str(tiny_folder()), precision="fp32", device="cpu")
+    actor = ModelHandle(str(tiny_folder()), precision="fp32", device="cpu")
     with pytest.raises(IncompleteError, match="preference pairs must be at least three") as error:
         prefer(stage_at(tmp_path / "s"), actor, judged(make_record, 2), SETTINGS, Meter())
     assert error.value.exit_code == 1

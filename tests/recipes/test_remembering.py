@@ -8,9 +8,9 @@ import pytest
 from burnish.base.errors import IncompleteError
 from burnish.base.meter import Meter
 from burnish.base.stages import Stage
+from burnish.models.handle import ModelHandle
 from burnish.recall.settings import MemorySettings
 from burnish.recipes import remembering as module
-from burnish.recipes.actor import Actor
 from burnish.recipes.remembering import (
     memory_change,
     memory_chart,
@@ -22,7 +22,7 @@ SETTINGS = MemorySettings(lengths="64,90", trials=3)
 
 
 def measured(folder: Path, place: Path, *, seed: int = 1) -> dict[str, Any]:
-    actor = Actor(str(folder), precision="fp32", device="cpu")
+    actor = ModelHandle(str(folder), precision="fp32", device="cpu")
     place.mkdir(parents=True, exist_ok=True)
     stage = Stage(name="memory", path=place, resumed=False, record=lambda *a, **f: None)
     meter = Meter()

@@ -16,9 +16,9 @@ from burnish.base.stages import Stage
 from burnish.contracts.generation import ScoreRequest
 from burnish.contracts.record import Record
 from burnish.engine.score import score
+from burnish.models.handle import ModelHandle
 from burnish.models.load import Model, load_model
 from burnish.recipes import teaching
-from burnish.recipes.actor import Actor
 from burnish.recipes.teaching import merged, teach
 from burnish.train.loop import Fitted
 from burnish.train.settings import LoraSettings
@@ -71,7 +71,7 @@ def test_planted_merge_of_nothing(tiny_folder: Any, tmp_path: Path) -> None:
 def teach_at(path: Path, source: Path, settings: Any, records: list[Record]) -> dict[str, Any]:
     path.mkdir(exist_ok=True)
     stage = Stage(name="teach-1", path=path, resumed=False, record=lambda kind, **named: None)
-    actor = Actor(str(source), precision="fp32", device="cpu")
+    actor = ModelHandle(str(source), precision="fp32", device="cpu")
     return teach(stage, actor, records, settings, Meter())
 
 

@@ -3,10 +3,14 @@
 import contextlib
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Self, TextIO
 
 LINE_EVERY_S = 5.0
+LEAST_S = 15.0  # a time left is a guess before that
+LEAST_ITEMS, LEAST_FRAC, ENOUGH_ITEMS = 3, 0.01, 20  # at least 3; a hundredth of all, up to 20
+WINDOW_S = 60.0  # the recent past, whose rate tells the time left
 
 _quiet = False
 
@@ -29,7 +33,11 @@ def say(text: str) -> None:
 class Progress:
     """How far a piece of work is: a bar on a terminal, else a line at most every five seconds.
 
-    `total` may be None when nobody knows it. Use it in a `with`; `track` reads better there.
+    `total` may be None when nobody knows it; `already` of it was done before this attempt and does
+    not count for the rate. A time left is shown once it means something: after 15 seconds and a
+    hundredth of the items, from the rate of the last minute.
+    Use it in a `with`; `track` reads better there.
+    Source: ours. Oracle: tests/base/test_progress.py::test_time_left_waits_until_it_means_something
     """
 
     def __init__(
@@ -38,21 +46,27 @@ class Progress:
         label: str,
         unit: str = "it",
         *,
+        already: int = 0,
         file: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.total, self.label, self.unit, self.done = total, label, unit, 0
+        self.total, self.label, self.unit, self.done = total, label, unit, already
+        self._already = already
         self._file, self._clock = file or sys.stderr, clock
         self._bar: Any = None
         self._started = self._last_line = clock()
+        self._marks = deque([(self._started, self.done)])
 
     def advance(self, n: int = 1) -> None:
         """Count `n` more as done."""
         self.done += n
+        self._mark()
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self.done, rate=self._rate())
+            told = {"rate": self._rate(), "left": self.time_left()}
+            self._bar.update(self._bar.task_ids[0], completed=self.done, **told)
         elif self._clock() - self._last_line >= LINE_EVERY_S:
-            self._line(f"{self._count()} {self.unit} ({self._rate()}{self._left()})")
+            told = ", ".join(filter(None, (self._rate(), self.time_left())))
+            self._line(f"{self._count()} {self.unit} ({told})")
 
     def note(self, text: str) -> None:
         """Print a message without disturbing the bar."""
@@ -63,6 +77,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         self._started = self._clock()
+        self._marks = deque([(self._started, self.done)])
         if self._file.isatty() and not _quiet:
             self._bar = self._make_bar()
             self._bar.start()
@@ -80,7 +95,7 @@ class Progress:
 
     def _make_bar(self) -> Any:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bar
 
         columns = (
@@ -88,10 +103,10 @@ class Progress:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
         )
         bar = Bar(*columns, console=Console(file=self._file), transient=True)
-        bar.add_task(self.label, total=self.total, rate=self._rate())
+        bar.add_task(self.label, total=self.total, completed=self.done, rate=self._rate(), left="")
         return bar
 
     def _line(self, text: str) -> None:
@@ -104,18 +119,44 @@ class Progress:
 
     def _rate(self) -> str:
         seconds = self._clock() - self._started
-        return f"{self.done / seconds:.3g} {self.unit}/s" if seconds > 0 else f"0 {self.unit}/s"
+        num = self.done - self._already
+        return f"{num / seconds:.3g} {self.unit}/s" if seconds > 0 else f"0 {self.unit}/s"
 
-    def _left(self) -> str:
-        if not self.total or not self.done:
+    def _mark(self) -> None:
+        """Remember how far the work was, about once a second, as far back as the window goes."""
+        now, marks = self._clock(), self._marks
+        if now - marks[-1][0] >= 1.0:
+            marks.append((now, self.done))
+        while len(marks) > LEAST_ITEMS and marks[1][0] <= now - WINDOW_S:
+            marks.popleft()
+
+    def time_left(self) -> str:
+        """For example "about 12 min left"; empty while it would mean nothing."""
+        now, num = self._clock(), self.done - self._already
+        if self.total is None or self.done >= self.total or now - self._started < LEAST_S:
             return ""
-        seconds = (self._clock() - self._started) * (self.total - self.done) / self.done
-        return f", {seconds:.0f} s left"
+        if num < min(max(LEAST_ITEMS, LEAST_FRAC * self.total), ENOUGH_ITEMS):
+            return ""
+        since, before = self._marks[0]
+        if self.done == before or now == since:
+            return ""
+        return _in_words((now - since) * (self.total - self.done) / (self.done - before))
 
 
-def track(total: int | None, label: str, unit: str = "it") -> Progress:
+def _in_words(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1:
+        return "less than a minute left"
+    if minutes < 90:
+        return f"about {minutes:.0f} min left"
+    if minutes < 48 * 60:
+        return f"about {minutes / 60:.0f} h left"
+    return f"about {minutes / 60 / 24:.0f} days left"
+
+
+def track(total: int | None, label: str, unit: str = "it", *, already: int = 0) -> Progress:
     """Show progress of a block of work; it calls `advance` on what `with` gives it."""
-    return Progress(total, label, unit)
+    return Progress(total, label, unit, already=already)
 
 
 def _set_quiet(on: bool) -> None:

@@ -50,6 +50,27 @@ def render_prompt(
     return _start(tokenizer, template) + _encode(tokenizer, text)
 
 
+def render_messages(tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message]) -> list[int]:
+    """As `render_prompt` with `auto`, from a conversation that ends with the user's question.
+
+    Without a chat template, earlier pairs of turns become its examples.
+    Raises: ModelError, where there is no template and the turns do not alternate.
+    Source: ours. Oracle: tests/data/test_chat.py::test_messages_are_rendered_as_their_prompt
+    """
+    if tokenizer.chat_template:
+        return render_chat(tokenizer, messages)
+    turns = list(messages)
+    system = turns.pop(0)["content"] if turns and turns[0]["role"] == "system" else None
+    roles = [turn["role"] for turn in turns]
+    if roles != (["user", "assistant"] * len(turns))[: len(turns)] or len(turns) % 2 == 0:
+        rule = "must alternate and end with the user's, where there is no chat template"
+        remedy = "Use an instruct model, or mend the turns"
+        raise ModelError("roles of messages", roles, rule, remedy=remedy)
+    texts = [turn["content"] for turn in turns]
+    examples = list(zip(texts[:-1:2], texts[1::2], strict=True))
+    return render_prompt(tokenizer, texts[-1], system=system, examples=examples)
+
+
 def render_example(
     tokenizer: "PreTrainedTokenizerFast",
     prompt: str,
@@ -75,7 +96,7 @@ def render_example(
     if not _uses_chat(tokenizer, template):
         given_ids, answer_ids = _encode_parts(tokenizer, given, given + answer)
         return start + given_ids, [*answer_ids, _end_token(tokenizer)]
-    messages = [*_messages(prompt, system, examples), {"role": "assistant", "content": answer}]
+    messages = [*to_messages(prompt, system, examples), {"role": "assistant", "content": answer}]
     whole = _chat_text(tokenizer, messages, add_generation_prompt=False)
     if not whole.startswith(given):
         remedy = "Use --template plain, or mend the template's generation prompt"
@@ -97,9 +118,10 @@ def _uses_chat(tokenizer: "PreTrainedTokenizerFast", template: Template) -> bool
     return template == "chat" or (template == "auto" and bool(tokenizer.chat_template))
 
 
-def _messages(
-    prompt: str, system: str | None, examples: Sequence[tuple[str, str]]
+def to_messages(
+    prompt: str, system: str | None = None, examples: Sequence[tuple[str, str]] = ()
 ) -> list[dict[str, str]]:
+    """The conversation that ends with `prompt`: system, solved examples, and the question."""
     messages = [] if system is None else [{"role": "system", "content": system}]
     for question, answer in examples:
         messages.append({"role": "user", "content": question})
@@ -116,7 +138,7 @@ def _prompt_text(
     template: Template,
 ) -> str:
     if _uses_chat(tokenizer, template):
-        messages = _messages(prompt, system, examples)
+        messages = to_messages(prompt, system, examples)
         return _chat_text(tokenizer, messages, add_generation_prompt=True)
     parts = [] if system is None else [system]
     parts += [f"{question}\n{answer}" for question, answer in examples]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from burnish.base.errors import InputError
-from burnish.base.progress import track
-from burnish.base.records import RecordLog, content_hash, read_records
+from burnish.base.items import ItemLog, Keep, finish_items
+from burnish.base.records import content_hash, read_records
 from burnish.base.rng import stream
 from burnish.base.stats import Estimate, bootstrap, wilson
 from burnish.contracts.generation import Completion, Request, Sampling
@@ -104,7 +104,7 @@ def make_arms(model: Model, specs: Mapping[str, str]) -> dict[str, Arm]:
     return arms
 
 
-def run_cells(
+def measure_cells(
     arms: Mapping[str, Arm],
     requests: Sequence[Request],
     log_path: Path,
@@ -115,29 +115,33 @@ def run_cells(
     """Every arm on every prompt, in turns; what the log holds is not measured again.
 
     Every arm runs the first prompt once before anything counts. `enough` is asked before each
-    prompt; where it says so, the prompts that are left stay unmeasured.
+    prompt; where it says so, the prompts that are left stay unmeasured. Cells come back
+    in the order of the turns.
     Source: ours. Oracle: tests/draft/test_bench.py::test_measured_cells_are_kept
     """
-    total = len(arms) * len(requests) * repeats
-    with RecordLog(log_path) as log, track(total, "bench", "cell") as bar:
-        done = {(row["prompt"], row["arm"], row["repeat"]): Cell(**row) for row in log.read()}
-        names, fresh = list(arms), True
-        for index, request in enumerate(requests):
-            if enough():
-                break
-            for repeat in range(repeats):
-                turn = (index + repeat) % len(names)
-                for name in names[turn:] + names[:turn]:
-                    if (request.id, name, repeat) not in done:
-                        if fresh:
-                            [arm(request) for arm in arms.values()]
-                        fresh = False
-                        cell = _measure(name, arms[name], request, repeat)
-                        log.append(vars(cell))
-                        done[request.id, name, repeat] = cell
-                    bar.advance()
-    wanted = {request.id for request in requests}
-    return [cell for cell in done.values() if cell.prompt in wanted and cell.arm in arms]
+    names, by_id = list(arms), {request.id: request for request in requests}
+    turns = [
+        (request.id, name, repeat)
+        for index, request in enumerate(requests)
+        for repeat in range(repeats)
+        for turn in [(index + repeat) % len(names)]
+        for name in names[turn:] + names[:turn]
+    ]
+
+    def work(missing: list[tuple[str, str, int]], keep: Keep) -> None:
+        warm, begun = False, None
+        for prompt, name, repeat in missing:
+            if prompt != begun and enough():
+                return
+            begun = prompt
+            if not warm:
+                [arm(by_id[prompt]) for arm in arms.values()]
+            warm = True
+            keep(vars(_measure(name, arms[name], by_id[prompt], repeat)))
+
+    log = ItemLog(log_path, fields=("prompt", "arm", "repeat"))
+    rows = finish_items(log, turns, work, label="bench", unit="cell", partial=True)
+    return [Cell(**row) for row in rows]
 
 
 def _measure(name: str, arm: Arm, request: Request, repeat: int) -> Cell:

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from burnish.base.errors import InputError
-from burnish.base.meter import Meter
-from burnish.base.progress import track
-from burnish.base.records import RecordLog, content_hash, read_records
+from burnish.base.items import ItemLog
+from burnish.base.records import content_hash, read_records
 from burnish.base.rng import derive_seed
-from burnish.contracts.generation import Completion, Request, Sampling
+from burnish.contracts.generation import Completion, Sampling
 from burnish.data.chat import render_prompt
-from burnish.engine.generate import generate
+from burnish.engine.answers import Answering, Prompt, answer_rows
 from burnish.models.load import Model
 
 PROMPT_FIELDS = ("prompt", "question", "instruction", "text")
@@ -62,12 +61,12 @@ def answer_prompts(
     """Let the model answer; what `log_path` holds already is not answered again.
 
     Prompts take the temperatures in turn: every second answer is greedy and the others are sampled,
-    so that a drafter learns both. Noise depends on seed and prompt only: going on after a kill
+    so that a drafter learns both. Noise depends on seed and prompt only: a resumed call
     gives the same texts.
     Source: Medusa, arXiv 2401.10774, section 2.3.2 (self-distillation); the mixture is ours.
     Oracle: tests/draft/test_distil.py::test_resumed_equals_straight
     """
-    requests = {}
+    requests = []
     for index, prompt in enumerate(dict.fromkeys(prompts)):
         sampling = Sampling(
             max_new_tokens=max_new_tokens,
@@ -77,23 +76,22 @@ def answer_prompts(
         tokens = tuple(render_prompt(model.tokenizer, prompt))
         if len(tokens) + max_new_tokens <= model.max_position:
             name = content_hash(prompt)[:16]
-            requests[name] = Request(id=name, prompt=tokens, sampling=sampling)
-    with RecordLog(log_path) as log, track(len(requests), "answers", "text") as bar:
-        done = {row["id"]: _text(row) for row in log.read()}
-        bar.advance(len(done))
+            requests.append(Prompt(id=name, content=tokens, sampling=sampling))
+    tokens_of = {request.id: request.content for request in requests}
 
-        def keep(completion: Completion) -> None:
-            end = [min(model.eos_ids)] if completion.finish == "eos" else []
-            prompt = requests[completion.id].prompt
-            row = {"id": completion.id, "prompt": prompt, "answer": [*completion.tokens, *end]}
-            log.append(row)
-            done[completion.id] = _text(row)
-            bar.advance()
+    def to_row(done: Completion) -> dict[str, Any]:
+        end = [min(model.eos_ids)] if done.finish == "eos" else []
+        return {"id": done.id, "prompt": tokens_of[done.id], "answer": [*done.tokens, *end]}
 
-        missing = [request for name, request in requests.items() if name not in done]
-        missing.sort(key=lambda request: len(request.prompt))  # a batch attends over its longest
-        generate(model, missing, batch_size=batch_size, on_done=keep, meter=Meter())
-    return [done[name] for name in requests]
+    rows = answer_rows(
+        model,
+        sorted(requests, key=lambda one: len(one.content)),  # a batch attends over its longest
+        to_row,
+        log=ItemLog(log_path),
+        how=Answering(batch_size=batch_size, unit="text"),
+    )
+    texts = {row["id"]: _text(row) for row in rows}
+    return [texts[request.id] for request in requests]
 
 
 def read_texts(path: Path) -> list[Text]:

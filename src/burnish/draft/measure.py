@@ -15,8 +15,8 @@ from burnish.contracts.page import Chart, Page, Series, Table
 from burnish.draft.bench import (
     ARMS,
     make_arms,
+    measure_cells,
     requests_for,
-    run_cells,
     stratified,
     summarise,
 )
@@ -78,7 +78,7 @@ def measure_drafters(run: Run, model: Model, settings: BenchSettings) -> dict[st
     def make(stage: Stage) -> Mapping[str, Any]:
         before = os.getloadavg()[0]
         arms = make_arms(model, specs)
-        cells = run_cells(arms, requests, stage.path / "cells.jsonl", repeats=settings.repeats)
+        cells = measure_cells(arms, requests, stage.path / "cells.jsonl", repeats=settings.repeats)
         loads = [cell.load for cell in cells]
         load = {"before": before, "mean": sum(loads) / len(loads), "most": max(loads)}
         return {"drafters": summarise(cells), "load": load}

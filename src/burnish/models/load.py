@@ -59,7 +59,7 @@ def load_model(spec: str, *, precision: str = "auto", device: str = "auto") -> M
         spec=spec,
         folder=folder,
         network=network.eval(),
-        tokenizer=_read(folder, "AutoTokenizer"),
+        tokenizer=read_tokenizer(folder),
         dtype=dtype,
         device=place,
         eos_ids=_eos_ids(folder, config),
@@ -172,6 +172,11 @@ def _load_transformers(folder: Path, dtype: torch.dtype) -> Any:
 def read_config(folder: Path) -> Any:
     """The transformers configuration of a folder. Raises ModelError."""
     return _read(folder, "AutoConfig")
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder. Raises ModelError."""
+    return _read(folder, "AutoTokenizer")
 
 
 def _read(folder: Path, kind: str) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 from burnish.base.meter import Meter
 from burnish.base.rng import stream
 from burnish.base.stats import Estimate, bootstrap
-from burnish.contracts.generation import Completion, Request, Sampling
-from burnish.engine.generate import generate
+from burnish.contracts.generation import Completion, Sampling
+from burnish.engine.answers import Answering, Prompt, answer_all
 from burnish.models.load import Model
 from burnish.prefer.pairs import Pair
 
@@ -43,16 +43,16 @@ def write_answers(
     """
     prompts = dict.fromkeys(pair.prompt for pair in pairs)
     sampling = Sampling(max_new_tokens=max_new_tokens)
-    requests = [
-        Request(id=f"prompt {number}", prompt=prompt, sampling=sampling)
+    wanted = [
+        Prompt(id=f"prompt {number}", content=prompt, sampling=sampling)
         for number, prompt in enumerate(prompts)
         if len(prompt) + max_new_tokens <= model.max_position
     ][:num_prompts]
-    if len(requests) < 2:
+    if len(wanted) < 2:
         return None
     training = model.network.training
     model.network.eval()
-    done = generate(model, requests, batch_size=32, meter=meter)
+    done = answer_all(model, wanted, meter=meter, how=Answering(batch_size=32, label=""))
     model.network.train(training)
     return summarise(done, cap_tokens=max_new_tokens)
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from burnish.base.files import cache_folder
+from burnish.base.items import ItemLog
 from burnish.base.log import RecordLog
 from burnish.base.meter import Meter
 from burnish.distrib.rank import is_main
@@ -161,8 +162,7 @@ class _Examiner:
     ) -> None:
         self._model, self._heldout, self._settings = model, heldout, settings
         self._cache, self._meter = cache, meter
-        self._log = RecordLog(folder / EVALUATIONS)
-        self._done = {row["step"] for row in self._log.read()}
+        self._log = ItemLog(folder / EVALUATIONS, fields=("step",))
         self.last: Scores | None = None
 
     def scores(self) -> Scores:
@@ -181,7 +181,7 @@ class _Examiner:
 
     def evaluate(self, step: int) -> None:
         """Margins and generated lengths after so many steps; appended to the evaluations."""
-        if step in self._done:
+        if step in self._log.done:
             return
         told = self._settings.evaluate
         written = write_answers(
@@ -196,8 +196,8 @@ class _Examiner:
             self.last = self.scores()
             row["margins"] = measure_margins(self.last).to_dict()
         if is_main():
-            self._log.append(row)
-        self._done.add(step)
+            self._log.keep(row)
+        self._log.done[step] = row
 
 
 class _Watch:

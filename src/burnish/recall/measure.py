@@ -107,10 +107,8 @@ def measure_rows(
     settings: RecallSettings,
     *,
     trials: Sequence[int],
-    kept: Sequence[Row] = (),
     keep: Callable[[Row], None],
 ) -> None:
-    """Give `keep` every row that is not among `kept`."""
-    done = {(row["side"], row["length"], row["trial"]) for row in kept}
+    """Give `keep` every row."""
     for plan in plan_walks(material, settings.layout(), settings.grid(), trials):
-        walk(reader, plan, done=done, keep=keep)
+        walk(reader, plan, keep=keep)

@@ -3,6 +3,7 @@
 from burnish.base.errors import ModelError
 from burnish.kv.policies import kv_policies
 from burnish.models.adapters import Adapter
+from burnish.models.handle import ModelHandle
 from burnish.models.load import Model
 from burnish.models.remote import Remote
 from burnish.recall.adapter_reader import adapter_reader
@@ -11,13 +12,17 @@ from burnish.recall.reader import Reader
 from burnish.recall.remote_reader import RemoteReader
 
 
-def open_reader(model: Model | Remote, *, kv: str = "full", chunk_rows: int = 512) -> Reader:
+def open_reader(
+    model: ModelHandle | Model | Remote, *, kv: str = "full", chunk_rows: int = 512
+) -> Reader:
     """A reader of `model` whose keys and values are kept by the policy that `kv` describes.
 
     Raises ModelError for a policy on a model that is not our decoder, and what
-    `kv_policies.parse` raises.
+    `kv_policies.parse` and `ModelHandle.model` raise.
     """
     policy = kv_policies.parse(kv)
+    if isinstance(model, ModelHandle):
+        model = model.remote if model.is_server else model.model
     if isinstance(model, Model) and not isinstance(model.network, Adapter):
         return DecoderReader(model, policy, chunk_rows=chunk_rows)
     if kv_policies.name_of(policy) != "full":

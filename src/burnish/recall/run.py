@@ -15,14 +15,13 @@ from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, Verification
 from burnish.kv.policies import kv_policies
-from burnish.models.remote import PREFIX
 from burnish.recall.corpora import parse_corpus
 from burnish.recall.curve import accuracies, make_curve
 from burnish.recall.material import Material, draw_material
 from burnish.recall.page import make_page
 from burnish.recall.separators import separator_id
 from burnish.recall.settings import RecallSettings
-from burnish.recall.shards import make_shards, open_tokenizer, run_shard
+from burnish.recall.shards import make_shards, open_handle, open_tokenizer, run_shard
 
 WHAT = "recall-curve"
 
@@ -56,7 +55,7 @@ def curve_job(settings: RecallSettings) -> Job:
         seed=settings.seed,
         parts=[MeasureStep(settings=settings)],
         given={
-            "model": Value(lambda: model_key(settings.model), lambda: settings.model),
+            "model": Value(lambda: open_handle(settings).key, lambda: settings.model),
             "material": Value(_hash(material), lambda: material),
         },
         header=Header(
@@ -156,18 +155,6 @@ def material_facts(material: Material) -> dict[str, Any]:
             "overlapping": material.overlapping,
         }
     }
-
-
-def model_key(spec: str) -> str:
-    """What changes when the files of a model do: names, sizes and times; an address is itself."""
-    if spec.startswith(PREFIX):
-        return spec
-    from burnish.models.load import resolve_folder
-
-    folder = resolve_folder(spec)
-    files = [p for p in sorted(folder.iterdir()) if p.suffix in (".json", ".safetensors")]
-    stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    return content_hash([spec, stats])
 
 
 def _hash(material: Material) -> str:

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from burnish.base.errors import SettingError
-from burnish.base.progress import track
-from burnish.base.records import RecordLog
-from burnish.models.load import Model, load_model
-from burnish.models.remote import PREFIX, Remote
+from burnish.base.items import ItemLog, Keep, deal, finish_items
+from burnish.models.handle import ModelHandle
 from burnish.recall.material import Material
-from burnish.recall.measure import Row, measure_rows
+from burnish.recall.measure import Key, plan_walks, walk
 from burnish.recall.reader import Reader
 from burnish.recall.readers import open_reader
 from burnish.recall.settings import RecallSettings
@@ -29,15 +27,14 @@ class Shard:
 
 def make_shards(settings: RecallSettings, material: Material, folder: Path) -> list[Shard]:
     """Deal the trials out; a shard's log is named by its number."""
-    num = min(settings.shards, settings.trials)
     return [
         Shard(
             settings=settings,
             material=material,
-            trials=tuple(range(settings.trials))[number::num],
+            trials=trials,
             log=folder.resolve() / f"rows-{number}.jsonl",
         )
-        for number in range(num)
+        for number, trials in enumerate(deal(range(settings.trials), settings.shards))
     ]
 
 
@@ -46,7 +43,7 @@ def run_shard(shard: Shard) -> dict[str, Any]:
     settings = shard.settings
 
     def reader() -> Reader:
-        return open_reader(open_model(settings), kv=settings.kv, chunk_rows=settings.chunk_rows)
+        return open_reader(open_handle(settings), kv=settings.kv, chunk_rows=settings.chunk_rows)
 
     return measure_logged(reader, shard.material, settings, trials=shard.trials, log=shard.log)
 
@@ -61,26 +58,23 @@ def measure_logged(
 ) -> dict[str, Any]:
     """Measure what is not in `log` yet, keeping every row there as it is made.
 
-    A length that failed in an attempt that was cut off is tried again; no model is loaded where
+    A length that failed in an interrupted attempt is tried again; no model is loaded where
     nothing is missing.
     Source: ours. Oracle: tests/recall/test_run.py::test_killed_and_resumed_equals_straight
     """
-    with RecordLog(log) as file:
-        kept = [row for row in file.read() if "hits" in row]
-        missing = 2 * len(settings.grid()) * len(trials) - len(kept)
-        if missing == 0:
-            return {"rows": kept, "reader": "", "num_rows": 0, "peak_logits_bytes": 0}
-        reader = make_reader()
-        with track(missing, "recall", unit="prediction") as bar:
+    done = ItemLog(log, fields=("side", "length", "trial"))
+    walks = plan_walks(material, settings.layout(), settings.grid(), trials)
+    took: dict[str, Any] = {"reader": "", "num_rows": 0, "peak_logits_bytes": 0}
 
-            def keep(row: Row) -> None:
-                file.append(row)
-                rows.append(row)
-                bar.advance(1)
+    def work(missing: list[Key], keep: Keep) -> None:
+        reader, kept = make_reader(), done.done.keys() - missing
+        for plan in walks:
+            walk(reader, plan, done=kept, keep=keep)
+        took.update(spent(reader))
 
-            rows = list(kept)
-            measure_rows(reader, material, settings, trials=trials, kept=kept, keep=keep)
-    return {"rows": rows, **spent(reader)}
+    keys = [ask.key for plan in walks for ask in plan.asks]
+    rows = finish_items(done, keys, work, label="recall", unit="prediction")
+    return {"rows": rows, **took}
 
 
 def spent(reader: Reader) -> dict[str, Any]:
@@ -93,23 +87,14 @@ def spent(reader: Reader) -> dict[str, Any]:
     }
 
 
-def open_model(settings: RecallSettings) -> Model | Remote:
-    """The model of the settings: loaded, or an address."""
-    if settings.model.startswith(PREFIX):
-        return Remote.parse(settings.model)
-    return load_model(settings.model, precision=settings.precision, device=settings.device)
+def open_handle(settings: RecallSettings) -> ModelHandle:
+    """The model of the settings; nothing is loaded yet."""
+    return ModelHandle(settings.model, precision=settings.precision, device=settings.device)
 
 
 def open_tokenizer(settings: RecallSettings) -> Any:
     """The tokenizer of the settings' model. Raises SettingError for a server without one."""
-    from transformers import AutoTokenizer
-
-    from burnish.models.load import resolve_folder
-
-    remote = settings.model.startswith(PREFIX)
-    if remote and not settings.tokenizer:
+    if not settings.tokenizer and open_handle(settings).is_server:
         rule, remedy = "must be given for a server", "Write --set tokenizer=FOLDER"
         raise SettingError("tokenizer", settings.tokenizer, rule, remedy=remedy)
-    return AutoTokenizer.from_pretrained(
-        resolve_folder(settings.tokenizer or settings.model), local_files_only=True
-    )
+    return ModelHandle(settings.tokenizer or settings.model).tokenizer

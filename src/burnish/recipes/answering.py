@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from burnish.base.items import ItemLog
 from burnish.base.meter import Meter
-from burnish.base.progress import say, track
+from burnish.base.progress import say
 from burnish.base.records import RecordLog
 from burnish.base.rng import derive_seed
 from burnish.base.runs import RunRecord
@@ -15,14 +16,18 @@ from burnish.base.team import TeamRun
 from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task
+from burnish.data.chat import to_messages
 from burnish.data.checkers import judge
 from burnish.draft.choice import Choice
+from burnish.engine.answers import Answering, Generate, Prompt, answer_rows
 from burnish.engine.generate import generate
-from burnish.recipes.actor import Actor
+from burnish.models.handle import ModelHandle
+from burnish.models.load import Model
 from burnish.recipes.drafting import Drafting
 
 ANSWERS = "answers.jsonl"
 DECODING = "decoding"  # the kind of event that says how answers were decoded
+SERVER = {"choice": "server", "reason": "a server decides how it decodes", "plan": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +63,7 @@ def sampled_asks(
 
 def answer(
     stage: Stage,
-    actor: Actor,
+    actor: ModelHandle,
     asks: Sequence[Ask],
     *,
     batch_size: int,
@@ -68,51 +73,54 @@ def answer(
     """Answer and judge what is not answered yet; every finished answer is on disk at once.
 
     With `drafting` the texts may be decoded with drafts; how, and why, is noted as an event.
-    The noise of a sample depends on its own seed only, so going on after a kill gives the same
-    answers as an undisturbed stage. Records come back in the order of the asks.
+    The noise of a sample depends on its own seed only, so a resumed stage ends with the answers
+    of an undisturbed one. Records come back in the order of the asks.
     Source: ours. Oracle: tests/recipes/test_answering.py::test_resumed_equals_straight
     """
     by_name = {ask.name: ask for ask in asks}
-    with RecordLog(stage.path / ANSWERS) as log, track(len(asks), stage.name, "answer") as bar:
-        done = {row["id"]: Record(**row) for row in log.read()}
-        if done:
-            stage.event("answers_resumed", num_done=len(done), num_asked=len(asks))
-            bar.note(f"{stage.name}: {len(done)} of {len(asks)} answers were there already")
-        bar.advance(len(done))
-
-        def keep(completion: Completion) -> None:
-            record = _record(by_name[completion.id], completion, actor.key)
-            log.append(asdict(record))
-            done[record.id] = record
-            bar.advance(1)
-
-        missing = [ask for ask in asks if ask.name not in done]
-        requests = [actor.request(a.task, a.name, a.sampling, a.demonstrations) for a in missing]
-        if requests:
-            given = {"batch_size": batch_size, "meter": meter, "on_done": keep}
-            if drafting is None:
-                generate(actor.model, requests, **given)
-            else:
-                _choose(stage, actor, requests, drafting, batch_size).generate(
-                    actor.model, requests, **given
-                )
-    return [done[ask.name] for ask in asks]
-
-
-def _choose(
-    stage: Stage, actor: Actor, requests: Sequence[Request], drafting: Drafting, batch_size: int
-) -> Choice:
-    """How to decode the requests; noted in the run, and said where drafts are used."""
-    choice = drafting.choose(
+    log = ItemLog(stage.path / ANSWERS)
+    if log.done:
+        stage.event("answers_resumed", num_done=len(log.done), num_asked=len(asks))
+    if drafting is not None and actor.is_server and len(log.done) < len(asks):
+        stage.event(DECODING, **SERVER)
+    rows = answer_rows(
         actor,
-        num_texts=len(requests),
-        new_tokens=max(request.sampling.max_new_tokens for request in requests),
-        batch_size=batch_size,
+        [_to_prompt(ask) for ask in asks],
+        lambda done: asdict(_record(by_name[done.id], done, actor.short_key)),
+        log=log,
+        meter=meter,
+        how=Answering(
+            batch_size=batch_size,
+            generate=generate if drafting is None else _drafted(stage, actor, drafting),
+            label=stage.name,
+        ),
     )
-    stage.event(DECODING, **choice.to_dict())
-    if choice.ready is not None:
-        say(f"{stage.name}: {choice.reason}")
-    return choice
+    return [Record(**row) for row in rows]
+
+
+def _to_prompt(ask: Ask) -> Prompt:
+    messages = to_messages(ask.task.prompt, examples=ask.demonstrations)
+    return Prompt(id=ask.name, content=tuple(messages), sampling=ask.sampling)
+
+
+def _drafted(stage: Stage, actor: ModelHandle, drafting: Drafting) -> Generate:
+    """Decodes as `drafting` chooses; noted in the run, and said where drafts are used."""
+
+    def decode(
+        model: Model, requests: Sequence[Request], *, batch_size: int, **given: Any
+    ) -> list[Completion]:
+        choice: Choice = drafting.choose(
+            actor,
+            num_texts=len(requests),
+            new_tokens=max(request.sampling.max_new_tokens for request in requests),
+            batch_size=batch_size,
+        )
+        stage.event(DECODING, **choice.to_dict())
+        if choice.ready is not None:
+            say(f"{stage.name}: {choice.reason}")
+        return choice.generate(model, requests, batch_size=batch_size, **given)
+
+    return decode
 
 
 def decodings(run: TeamRun) -> dict[str, dict[str, Any]]:
@@ -138,5 +146,5 @@ def _record(ask: Ask, completion: Completion, model_key: str) -> Record:
         finish=completion.finish,
         verdict=str(judgement.verdict),
         extracted=judgement.extracted,
-        provenance={"model": model_key[:16], "seed": ask.sampling.seed},
+        provenance={"model": model_key, "seed": ask.sampling.seed},
     )

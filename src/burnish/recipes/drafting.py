@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from burnish.draft.choice import AUTO, Choice, choose
 from burnish.draft.cost import PLAIN
-from burnish.recipes.actor import Actor
+from burnish.models.handle import ModelHandle
 
 LEAST_STEPS = 200  # of plain decoding; planning takes about as long as twenty
 
@@ -13,15 +13,16 @@ LEAST_STEPS = 200  # of plain decoding; planning takes about as long as twenty
 class Drafting:
     """Settles `draft` (`plain`, `auto` or a drafter's spec) once for a model and a batch size.
 
-    The answers are the same in every way, so a run that goes on after a kill may decode its rest
-    in another way.
+    The answers are the same in every way, so a resumed run may decode its rest in another way.
     Source: ours. Oracle: tests/recipes/test_drafting.py::test_drafted_sampling_changes_no_answer
     """
 
     draft: str = PLAIN
     _known: dict[tuple[str, int], Choice] = field(default_factory=dict)
 
-    def choose(self, actor: Actor, *, num_texts: int, new_tokens: int, batch_size: int) -> Choice:
+    def choose(
+        self, actor: ModelHandle, *, num_texts: int, new_tokens: int, batch_size: int
+    ) -> Choice:
         """How to write `num_texts` texts of up to `new_tokens` tokens, `batch_size` at once.
 
         `auto` plans for batches of that size, unless there is too little to write.

@@ -14,7 +14,7 @@ from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.runner import check_parts
 from burnish.jobs.step import Value, constant
-from burnish.recipes.actor import Actor
+from burnish.models.handle import ModelHandle
 from burnish.recipes.drafting import Drafting
 from burnish.recipes.planning import Plan, plan_improve
 from burnish.recipes.preferring import stage_settings
@@ -60,7 +60,7 @@ def check_settings(settings: ImproveSettings) -> None:
 
 def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
     """The job; without a plan only to look at a run that is already there."""
-    base = Actor(settings.model, precision=settings.precision, device=settings.device)
+    base = ModelHandle(settings.model, precision=settings.precision, device=settings.device)
     how = Decoding(batch_size=settings.batch_size, drafting=Drafting(draft=settings.sample.draft))
     numbers: dict[str, Any] = {"base": settings.model, "model": settings.model}
     if plan is not None:

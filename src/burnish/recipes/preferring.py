@@ -23,6 +23,7 @@ from burnish.distrib.team import join_team
 from burnish.jobs.job import TRAINED, Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import METERED, Given, Step, Value
+from burnish.models.handle import ModelHandle
 from burnish.models.load import Model
 from burnish.prefer.audit import check_enough
 from burnish.prefer.curve import alpha_curve
@@ -31,7 +32,6 @@ from burnish.prefer.pulls import token_pulls
 from burnish.prefer.reading import PairSet, make_pairs, read_pairs
 from burnish.prefer.settings import LossSettings, PreferSettings
 from burnish.prefer.training import Aligned, align, logged_differently
-from burnish.recipes.actor import Actor
 from burnish.recipes.settings import PreferStageSettings
 from burnish.recipes.teaching import save_trained
 from burnish.report.pages import page_from_json
@@ -69,7 +69,7 @@ def train_preferences(
 def prefer_job(told: Mapping[str, Any], settings: PreferSettings) -> Job:
     """The job of `prefer train`; `told` is what its `run.json` holds as settings."""
     spec, device = told["model"], told["device"]
-    actor = Actor(spec, precision=told["precision"], device=device)
+    actor = ModelHandle(spec, precision=told["precision"], device=device)
     path = Path(told["pairs"])
     return Job(
         what=WHAT,
@@ -137,7 +137,11 @@ class AlignStep(Step):
 
 
 def prefer(
-    stage: Stage, actor: Actor, records: Sequence[Record], settings: PreferSettings, meter: Meter
+    stage: Stage,
+    actor: ModelHandle,
+    records: Sequence[Record],
+    settings: PreferSettings,
+    meter: Meter,
 ) -> dict[str, Any]:
     """The stage of `improve`: align the actor with right over wrong answers, save `model/`.
 
@@ -229,7 +233,7 @@ def tell_problems(found: PairSet, *, at_most: int = 5) -> None:
 
 
 def _aligned(
-    stage: Stage, actor: Actor, found: PairSet, settings: PreferSettings, meter: Meter
+    stage: Stage, actor: ModelHandle, found: PairSet, settings: PreferSettings, meter: Meter
 ) -> Aligned:
     """Align the actor's network in place, and save what it became."""
     model = actor.model

@@ -9,6 +9,7 @@ from burnish.base.stages import Stage
 from burnish.base.stats import Estimate
 from burnish.contracts.page import Chart
 from burnish.contracts.record import Gate
+from burnish.models.handle import ModelHandle
 from burnish.recall.compare import copy_difference
 from burnish.recall.corpora import parse_corpus
 from burnish.recall.curve import make_curve
@@ -19,7 +20,6 @@ from burnish.recall.run import material_facts
 from burnish.recall.separators import separator_id
 from burnish.recall.settings import MemorySettings
 from burnish.recall.shards import measure_logged
-from burnish.recipes.actor import Actor
 from burnish.recipes.gates import gate
 
 ROWS = "rows-0.jsonl"
@@ -27,16 +27,16 @@ Curve = Mapping[str, Any]
 
 
 def remember(
-    stage: Stage, actor: Actor, settings: MemorySettings, meter: Meter, *, seed: int
+    stage: Stage, actor: ModelHandle, settings: MemorySettings, meter: Meter, *, seed: int
 ) -> dict[str, Any]:
-    """A stage's output: the curve of the actor's model. Killed, it goes on where it stopped.
+    """A stage's output: the curve of the actor's model. It resumes when it was interrupted.
 
     Source: ours. Oracle: tests/recipes/test_remembering.py::test_a_model_is_as_forgetful_as_itself
     """
-    curve, model = settings.curve(seed=seed), actor.model
-    separator = separator_id(model.tokenizer, curve.separator)
+    curve = settings.curve(seed=seed)
+    separator = separator_id(actor.tokenizer, curve.separator)
     material = draw_material(
-        model.tokenizer,
+        actor.tokenizer,
         parse_corpus(curve.corpus),
         length=curve.grid()[-1],
         trials=curve.trials,
@@ -44,7 +44,7 @@ def remember(
         seed=seed,
     )
     found = measure_logged(
-        lambda: open_reader(model, chunk_rows=curve.chunk_rows),
+        lambda: open_reader(actor, chunk_rows=curve.chunk_rows),
         material,
         curve,
         trials=range(curve.trials),

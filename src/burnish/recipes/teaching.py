@@ -14,10 +14,10 @@ from burnish.contracts.record import Record
 from burnish.data.chat import render_example
 from burnish.distrib.rank import is_main
 from burnish.models.adapters import Adapter
+from burnish.models.handle import ModelHandle
 from burnish.models.load import Model, load_model
 from burnish.models.precision import trainable_precision
 from burnish.models.save import save_model
-from burnish.recipes.actor import Actor
 from burnish.train import lora
 from burnish.train.examples import Example
 from burnish.train.loop import Fitted, fit
@@ -34,7 +34,11 @@ def to_examples(model: Model, records: Sequence[Record]) -> list[Example]:
 
 
 def teach(
-    stage: Stage, actor: Actor, records: Sequence[Record], settings: TrainSettings, meter: Meter
+    stage: Stage,
+    actor: ModelHandle,
+    records: Sequence[Record],
+    settings: TrainSettings,
+    meter: Meter,
 ) -> dict[str, Any]:
     """Train on the records and save `model/`; the base model itself is not changed.
 

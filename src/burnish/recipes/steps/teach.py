@@ -9,7 +9,7 @@ from burnish.base.meter import Meter
 from burnish.base.stages import Stage, StageResult
 from burnish.contracts.step import Cost
 from burnish.jobs.step import Given, Step
-from burnish.recipes.actor import Actor
+from burnish.models.handle import ModelHandle
 from burnish.recipes.settings import ImproveSettings, TrainSettings
 from burnish.recipes.steps import round_steps
 from burnish.recipes.steps.measure import ANSWER_TOKENS, PROMPT_TOKENS
@@ -38,10 +38,10 @@ class TrainedStep(Step):
         """The trained model, not loaded yet; or the losses."""
         return done.output["losses"] if name.endswith("-losses") else self.model(done, given)
 
-    def model(self, done: StageResult, given: Given) -> Actor:
+    def model(self, done: StageResult, given: Given) -> ModelHandle:
         """The trained model, on the device of the one it came from."""
         device = given[self.reads[0]].device
-        return Actor(str(Path(done.path) / "model"), precision=self.precision, device=device)
+        return ModelHandle(str(Path(done.path) / "model"), precision=self.precision, device=device)
 
 
 @round_steps.register("teach")
