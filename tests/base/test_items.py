@@ -167,6 +167,30 @@ def test_bounded_concurrency():
     check_concurrency(do_all)
 
 
+def check_little_is_lost(do_all):
+    """Where keeping is slow, threads do not run ahead of it: a kill loses three answers at most."""
+    begun, kept = [], []
+
+    def keep(item, _):
+        time.sleep(0.005)
+        kept.append(item)
+        assert len(begun) - len(kept) <= 3
+
+    do_all(range(30), begun.append, keep, num_workers=3)
+    assert sorted(kept) == list(range(30))
+
+
+def test_threads_do_not_run_ahead():
+    check_little_is_lost(do_all)
+
+
+def test_planted_room_without_end(monkeypatch):
+    exact = threading.Semaphore
+    monkeypatch.setattr(module.threading, "Semaphore", lambda num: exact(99))
+    with pytest.raises(AssertionError):
+        check_little_is_lost(do_all)
+
+
 def test_planted_one_thread_too_many():
     def mutant(*given, num_workers):
         do_all(*given, num_workers=num_workers + 2)

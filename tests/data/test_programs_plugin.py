@@ -18,3 +18,10 @@ def test_a_text_without_a_program_is_unparsable():
     row = {"prompt": "Print 1.", "tests": [{"stdin": "", "stdout": "1\n"}]}
     task = program_task(row, group="g")
     assert checkers.parse(task.checker).check("``` no", task).verdict == Verdict.UNPARSABLE
+
+
+def test_a_judge_comes_from_another_layer_too():
+    from burnish.recipes.model_judge import ModelJudge
+
+    spec = "model-judge:model=openai:http://127.0.0.1:8000/v1#judge"
+    assert checkers.parse(spec) == ModelJudge(model=spec.partition("=")[2])

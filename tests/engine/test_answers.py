@@ -1,6 +1,7 @@
 """Many prompts, one call: resumed, in any batch, from a model here or behind a server."""
 
 import itertools
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -133,10 +134,11 @@ def check_alike(handle: ModelHandle) -> None:
 def test_any_batch_or_concurrency_is_alike(handle: ModelHandle) -> None:
     check_alike(handle)
     with serve(echo) as (serving, spec):
-        serving.pause_s = 0.01
+        serving.together = threading.Barrier(3, timeout=20)
         server = ModelHandle(spec)
         many = answer_all(server, prompts(), how=Answering(num_concurrent=3))
         assert serving.most_at_once == 3
+        serving.together = None
         one = answer_all(server, prompts(), how=Answering(num_concurrent=1))
         assert many == one
         assert [done.text for done in many] == [f"{w} {i}" for i, w in enumerate(WORDS)]
@@ -200,7 +202,7 @@ def test_what_is_refused(handle: ModelHandle) -> None:
             answer_all(server, [replace(prompts(1)[0], content=(1, 2))])
         serving.tells_usage = False
         with pytest.raises(RemoteError, match="must tell how many tokens it wrote"):
-            answer_all(server, prompts())
+            answer_all(server, prompts(), meter=Meter())
         serving.status = 503
         with pytest.raises(RemoteError, match="503"):
             answer_all(server, prompts())

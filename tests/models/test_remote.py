@@ -74,10 +74,25 @@ def test_chat(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.say({"message": {"content": "Hi"}, "finish_reason": "stop"}, None)
     messages = [{"role": "user", "content": "hello"}]
     done = Remote.parse(server.spec).chat(messages, Sampling(max_new_tokens=5))
-    assert (done.text, done.tokens, done.finish) == ("Hi", (), "stop")
+    assert (done.text, done.tokens, done.finish) == ("Hi", (), "eos")
     path, body, key = server.asked[0]
     assert path == "/v1/chat/completions" and key == "Bearer abc"
     assert body == {"messages": messages, "model": "some/model", **PLAIN}
+
+
+@pytest.mark.parametrize(
+    ("reason", "stop", "finish"),
+    [
+        ("stop", (), "eos"),
+        ("stop", ("\n",), "stop"),  # the server does not tell which of the two
+        ("length", (), "length"),
+        ("content_filter", (), "stop"),
+        (None, (), "stop"),
+    ],
+)
+def test_how_a_text_ended(reason: Any, stop: Any, finish: str, server: Server) -> None:
+    server.say({"text": "a", "finish_reason": reason})
+    assert Remote.parse(server.spec).complete("x", Sampling(stop=stop)).finish == finish
 
 
 def test_no_content_is_an_empty_text(server: Server) -> None:

@@ -115,6 +115,7 @@ def do_all(
 ) -> None:
     """Call `do` on every item, `num_workers` at a time in threads, and `keep` in this thread.
 
+    At most `num_workers` answers are on their way and not kept yet, also where `keep` is slow.
     The first error of `do` ends the work: what other threads are in the middle of is finished
     and kept before it is raised. Ctrl-C does not wait for them.
     Source: ours. Oracle: tests/base/test_items.py::test_bounded_concurrency
@@ -124,10 +125,11 @@ def do_all(
             keep(item, do(item))
         return
     todo, failed = deque(items), None
+    room = threading.Semaphore(num_workers)  # for answers that are not kept yet
     done: queue.SimpleQueue[tuple[Item, Any, Exception | None] | None] = queue.SimpleQueue()
 
     def serve() -> None:
-        while True:
+        while room.acquire():
             try:
                 item = todo.popleft()
             except IndexError:
@@ -137,6 +139,7 @@ def do_all(
             except Exception as error:  # raised again in the thread that called
                 todo.clear()
                 done.put((item, None, error))
+        room.release()
         done.put(None)
 
     serving = min(num_workers, len(todo))
@@ -147,12 +150,15 @@ def do_all(
             told = done.get()
             if told is None:
                 serving -= 1
-            elif told[2] is not None:
+                continue
+            if told[2] is not None:
                 failed = failed or told[2]
             else:
                 keep(told[0], told[1])
+            room.release()
     finally:
         todo.clear()
+        room.release(num_workers)
     if failed is not None:
         raise failed
 

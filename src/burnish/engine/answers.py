@@ -152,7 +152,7 @@ def _ask_server(
         raise ModelError("prompt", prompt.id, "must be no token ids for a server", remedy=remedy)
 
     def keep(prompt: Prompt, found: Completion) -> None:
-        if found.text and not found.tokens:
+        if meter is not None and found.text and not found.tokens:
             rule = "must tell how many tokens it wrote (usage.completion_tokens)"
             remedy = "Use a server that does, such as vLLM, SGLang or llama.cpp"
             raise RemoteError("server", handle.spec, rule, remedy=remedy)

@@ -1,6 +1,8 @@
 """A model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp or ours."""
 
+import functools
 import os
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,12 +41,12 @@ class Remote:
     def complete(self, prompt: str, sampling: Sampling) -> Completion:
         """Continue a raw text. Raises RemoteError."""
         reply = self._post("completions", {"prompt": prompt}, sampling)
-        return self._completion(reply, lambda choice: choice["text"])
+        return self._completion(reply, lambda choice: choice["text"], sampling)
 
     def chat(self, messages: Sequence[Mapping[str, str]], sampling: Sampling) -> Completion:
         """Answer a conversation. Raises RemoteError."""
         reply = self._post("chat/completions", {"messages": list(messages)}, sampling)
-        return self._completion(reply, lambda choice: choice["message"]["content"] or "")
+        return self._completion(reply, lambda choice: choice["message"]["content"] or "", sampling)
 
     def ask(self, path: str, body: Mapping[str, Any], *, remedy: str) -> Any:
         """Send one request, with the model's name and the key. Raises RemoteError."""
@@ -59,6 +61,7 @@ class Remote:
                 json={"model": self.name, **body},
                 headers=headers,
                 timeout=self.timeout_s,
+                verify=_certificates() if self.url.startswith("https:") else False,
             )
             reply.raise_for_status()
             return reply.json()
@@ -77,9 +80,16 @@ class Remote:
             body["stop"] = list(sampling.stop)
         return self.ask(path, body, remedy="Check its address and its log")
 
-    def _completion(self, reply: Any, text_of: Callable[[Any], str]) -> Completion:
-        """The server tells how many tokens it wrote, not which: ids are unknown, hence -1."""
-        reasons: dict[str, Finish] = {"length": "length", "stop": "stop"}
+    def _completion(
+        self, reply: Any, text_of: Callable[[Any], str], sampling: Sampling
+    ) -> Completion:
+        """The server tells how many tokens it wrote, not which: ids are unknown, hence -1.
+
+        It calls both the end token and a stop string "stop"; without stop strings it is the first.
+        """
+        reasons: dict[str, Finish] = {"length": "length"}
+        if not sampling.stop:
+            reasons["stop"] = "eos"
         try:
             choice, usage = reply["choices"][0], reply.get("usage") or {}
             num_tokens = int(usage.get("completion_tokens", 0))
@@ -97,3 +107,11 @@ class Remote:
                 f"must answer as OpenAI's interface says ({type(error).__name__}: {error})",
                 remedy="Check that it serves text",
             ) from error
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes longer than a short answer."""
+    import httpx
+
+    return httpx.create_ssl_context()

@@ -21,6 +21,7 @@ from burnish.recipes.preferring import stage_settings
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import parts_of
 from burnish.recipes.steps.answers import HOW, Decoding
+from burnish.recipes.steps.sample import SAMPLER
 from burnish.recipes.steps.tasks import FILES
 
 WHAT = "improve"
@@ -55,12 +56,13 @@ def check_settings(settings: ImproveSettings) -> None:
         stage_settings(settings.prefer, seed=settings.seed)
     check_draft(settings.sample.draft)
     parts = parts_of(settings)
-    check_parts(parts, {name: constant(None) for name in ("base", FILES, HOW)})
+    check_parts(parts, {name: constant(None) for name in ("base", SAMPLER, FILES, HOW)})
 
 
 def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
     """The job; without a plan only to look at a run that is already there."""
-    base = ModelHandle(settings.model, precision=settings.precision, device=settings.device)
+    told = {"precision": settings.precision, "device": settings.device}
+    base, sampler = (ModelHandle(s, **told) for s in (settings.model, settings.sample.model))
     how = Decoding(batch_size=settings.batch_size, drafting=Drafting(draft=settings.sample.draft))
     numbers: dict[str, Any] = {"base": settings.model, "model": settings.model}
     if plan is not None:
@@ -72,6 +74,7 @@ def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
         parts=parts_of(settings),
         given={
             "base": Value(lambda: base.key, lambda: base),
+            SAMPLER: Value(lambda: sampler.key, lambda: sampler),
             FILES: Value(lambda: files_key(settings.tasks), lambda: settings.tasks),
             HOW: constant(how),
         },

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from burnish.base.errors import DoesNotFitError
+from burnish.base.errors import DoesNotFitError, SettingError
 from burnish.base.files import read_json
 from burnish.data.sources import parse_source
 from burnish.jobs.plan import total_cost
+from burnish.models.cache import EMBEDDED
+from burnish.models.handle import ModelHandle
 from burnish.models.load import resolve_folder
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import parts_of
@@ -157,8 +159,30 @@ def check_tasks(specs: Sequence[str], seed: int) -> None:
         source.load(seed)
 
 
+def check_models(settings: ImproveSettings) -> None:
+    """Refuse a server as the model that is trained, and a sampler that cannot be what it is.
+
+    Raises SettingError, and what `resolve_folder` raises for a sampler that does not exist.
+    """
+    sample = settings.sample
+    if ModelHandle(settings.model).is_server:
+        rule = "must be a local model: it is trained and measured"
+        remedy = "Name the server as --set sample.model=openai:URL#name, and a local MODEL"
+        raise SettingError("MODEL", settings.model, rule, remedy=remedy)
+    sampler = ModelHandle(sample.model)
+    if not sampler.is_server:
+        if sample.model and sample.model not in EMBEDDED:
+            _ = sampler.folder
+        return
+    _ = sampler.remote
+    if sample.draft not in ("auto", "plain"):
+        rule, remedy = "must be left out for a server's model", "The server decides how it decodes"
+        raise SettingError("sample.draft", sample.draft, rule, remedy=remedy)
+
+
 def plan_improve(settings: ImproveSettings, runs: Path) -> Plan:
     """Predict the run. Raises DoesNotFitError, and what a wrong model or task source raises."""
+    check_models(settings)
     check_tasks(settings.tasks, settings.seed)
     plan = make_plan(settings, guess_params(settings.model), calibrate())
     check_fits(plan, runs)

@@ -27,10 +27,13 @@ class SplitSettings:
 class SampleSettings:
     """How training tasks are answered. A task without a right answer gets `num_extra` more.
 
+    `model`: who answers them, a model's spec or a server's `openai:URL#name`; "" is the model
+    that is trained, as each round left it.
     `draft`: `auto` decodes with drafts where the planner says it pays, `plain` never does, and a
     drafter's spec always; the answers are the same.
     """
 
+    model: str = ""
     num_samples: int = 4
     num_extra: int = 4
     temperature: float = 0.7

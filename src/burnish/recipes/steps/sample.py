@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from burnish.contracts.step import Cost
 from burnish.contracts.task import Verdict
 from burnish.jobs.step import Given, Step
+from burnish.models.handle import ModelHandle
 from burnish.recipes import controls
 from burnish.recipes.answering import Ask, sampled_asks
 from burnish.recipes.settings import ImproveSettings, SampleSettings
@@ -14,11 +15,13 @@ from burnish.recipes.steps.answers import AnswerStep
 from burnish.recipes.steps.measure import answers_cost
 from burnish.recipes.steps.rounds import Roles
 
+SAMPLER = "sampler"  # the value that holds the model of `sample.model`
+
 
 @round_steps.register("sample")
 @dataclass(frozen=True, kw_only=True)
 class SampleStep(AnswerStep):
-    """The actor answers training tasks; `first` names the answers that tell which are hard.
+    """The actor, or the model `sample.model`, answers training tasks; `first` names the answers that tell which are hard.
 
     Source: ours. Oracle: tests/recipes/test_improve.py::test_hard_tasks_get_more_samples
     """
@@ -34,7 +37,7 @@ class SampleStep(AnswerStep):
         name = f"sample-{roles.number}"
         base = cls(
             name=name,
-            model=roles.actor,
+            model=SAMPLER if settings.sample.model else roles.actor,
             precision=settings.precision,
             sample=settings.sample,
             seed=settings.seed + roles.number,
@@ -61,10 +64,11 @@ class SampleStep(AnswerStep):
         return sampled_asks(hard, extra, seed=self.seed, **sampling)
 
     def cost(self, num_items: Mapping[str, int]) -> Cost:
-        """At most: the extra samples as if every task were hard."""
+        """At most: the extra samples as if every task were hard; a server's cost nothing here."""
         num = num_items["train"] * (
             self.sample.num_extra if self.first else self.sample.num_samples
         )
-        taken = answers_cost(num, num_prompts=num_items["train"])
+        here = not ModelHandle(self.sample.model).is_server
+        taken = answers_cost(num, num_prompts=num_items["train"]) if here else Cost()
         total = num_items.get("sampled", 0) + num
         return Cost(**{**vars(taken), "num_items": {self.name: num, "sampled": total}})
