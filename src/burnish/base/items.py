@@ -126,25 +126,10 @@ def do_all(
         return
     todo, failed = deque(items), None
     room = threading.Semaphore(num_workers)  # for answers that are not kept yet
-    done: queue.SimpleQueue[tuple[Item, Any, Exception | None] | None] = queue.SimpleQueue()
-
-    def serve() -> None:
-        while room.acquire():
-            try:
-                item = todo.popleft()
-            except IndexError:
-                break
-            try:
-                done.put((item, do(item), None))
-            except Exception as error:  # raised again in the thread that called
-                todo.clear()
-                done.put((item, None, error))
-        room.release()
-        done.put(None)
-
+    done: queue.SimpleQueue[tuple[Any, Any, Exception | None] | None] = queue.SimpleQueue()
     serving = min(num_workers, len(todo))
     for _ in range(serving):
-        threading.Thread(target=serve, daemon=True).start()
+        threading.Thread(target=_serve, args=(do, todo, room, done), daemon=True).start()
     try:
         while serving:
             told = done.get()
@@ -161,6 +146,27 @@ def do_all(
         room.release(num_workers)
     if failed is not None:
         raise failed
+
+
+def _serve(
+    do: Callable[[Any], Any],
+    todo: deque[Any],
+    room: threading.Semaphore,
+    done: "queue.SimpleQueue[tuple[Any, Any, Exception | None] | None]",
+) -> None:
+    """One thread of `do_all`: puts (item, answer, error) until nothing is left to do, then None."""
+    while room.acquire():
+        try:
+            item = todo.popleft()
+        except IndexError:
+            break
+        try:
+            done.put((item, do(item), None))
+        except Exception as error:  # raised again in the thread that called
+            todo.clear()
+            done.put((item, None, error))
+    room.release()
+    done.put(None)
 
 
 @runtime_checkable
