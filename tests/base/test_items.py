@@ -1,6 +1,7 @@
 """Work over many items: nothing is done twice, nothing finished is lost, and order is kept."""
 
 import json
+import os
 import threading
 import time
 from collections import Counter
@@ -9,11 +10,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from fixtures.work import cell_in_a_process
 
 from burnish.base import items as module
 from burnish.base.errors import IncompleteError, InputError, ModelError
 from burnish.base.items import ItemLog, Workplace, deal, do_all, finish_items, run_cells
 from burnish.base.meter import Meter
+from burnish.distrib.processes import ProcessLauncher
 
 NAMES = [f"n{i}" for i in range(9)]
 
@@ -317,7 +320,6 @@ def test_a_row_that_was_not_collected_is_not_made_again(tmp_path):
 
 
 def sweep(folder):
-    import os
     import signal
 
     def killed(cell, place):
@@ -339,6 +341,22 @@ def test_a_killed_sweep_keeps_its_cells(tmp_path):
     assert (tmp_path / "halves").read_text().split() == ["1", "2", "4"]
     rows = [json.loads(line) for line in (tmp_path / "sweep.jsonl").read_text().splitlines()]
     assert rows[0]["cell"] == {"size": 1, "folder": str(tmp_path), "dies": False}
+
+
+def test_cells_under_a_launcher(tmp_path):
+    """The same outputs and counts as in this process, each cell in a folder of its own."""
+    cells = [{"size": size} for size in (1, 2, 3)]
+    meters = [Meter(), Meter()]
+    here = run_cells(cells, cell_in_a_process, log=tmp_path / "here.jsonl", meter=meters[0])
+    there = run_cells(
+        cells, cell_in_a_process, log=tmp_path / "there.jsonl", meter=meters[1],
+        launcher=ProcessLauncher(workers=1),
+    )  # fmt: skip
+    assert [one.output["double"] for one in there] == [one.output["double"] for one in here]
+    assert meters[0].totals() == meters[1].totals()
+    assert {one.output["process"] for one in here} == {os.getpid()}
+    assert os.getpid() not in {one.output["process"] for one in there}
+    assert len(list((tmp_path / "there-cells").glob("*/seen"))) == 3
 
 
 @pytest.mark.parametrize("num", [1, 3, 9, 20])
