@@ -152,7 +152,7 @@ def test_a_repeated_run_loads_no_model(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("loaded a model")
 
-    for place in ("actor", "teaching"):
+    for place in ("models.load", "recipes.teaching"):
         monkeypatch.setattr(f"burnish.recipes.{place}.load_model", refuse)
     before = read_json(finished / "result.json")
     again = improve(settings, runs=finished.parent)
