@@ -153,7 +153,7 @@ def test_a_repeated_run_loads_no_model(
         raise AssertionError("loaded a model")
 
     for place in ("models.load", "recipes.teaching"):
-        monkeypatch.setattr(f"burnish.recipes.{place}.load_model", refuse)
+        monkeypatch.setattr(f"burnish.{place}.load_model", refuse)
     before = read_json(finished / "result.json")
     again = improve(settings, runs=finished.parent)
     assert again["run"] == str(finished)

@@ -21,8 +21,9 @@ SAMPLER = "sampler"  # the value that holds the model of `sample.model`
 @round_steps.register("sample")
 @dataclass(frozen=True, kw_only=True)
 class SampleStep(AnswerStep):
-    """The actor, or the model `sample.model`, answers training tasks; `first` names the answers that tell which are hard.
+    """The actor answers training tasks, or the model `sample.model` in its place.
 
+    `first` names the answers that tell which tasks are hard.
     Source: ours. Oracle: tests/recipes/test_improve.py::test_hard_tasks_get_more_samples
     """
 
