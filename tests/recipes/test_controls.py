@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from burnish.base.errors import SettingError
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task
 from burnish.data.tasks import make_task
@@ -66,28 +65,35 @@ def test_vote_by_hand(make_record: Make) -> None:
     assert (found.value, found.n) == (pytest.approx(2 / 3), 3)
 
 
-def check_unscored_votes(make_record: Make) -> None:
-    one, two = tasks_of(2, "g")
+def check_votes_left_out(make_record: Make) -> None:
+    """Unscored and cut answers have no vote; a task without votes counts as not right."""
+    one, two, three = tasks_of(3, "g")
     records = [
         make_record("unscored", task=one.id, extracted="3"),
         make_record("unscored", task=one.id, extracted="3"),
         make_record("right", task=one.id, extracted="7"),
         make_record("unscored", task=two.id, extracted="3"),
+        make_record("wrong", task=three.id, extracted="3", finish="length"),
+        make_record("wrong", task=three.id, extracted="3", finish="length"),
+        make_record("right", task=three.id, extracted="7"),
     ]
-    found = vote_accuracy([one, two], records)
-    assert (found.value, found.n) == (1.0, 1)
-    with pytest.raises(SettingError):
-        vote_accuracy([two], records[3:])
+    found = vote_accuracy([one, two, three], records)
+    assert (found.value, found.n) == (pytest.approx(2 / 3), 3)
+    assert vote_accuracy([two], records[3:4]).value == 0
 
 
-def test_votes_that_could_not_be_scored(make_record: Make) -> None:
-    check_unscored_votes(make_record)
+def test_votes_that_do_not_count(make_record: Make) -> None:
+    check_votes_left_out(make_record)
 
 
-def test_planted_unscored_votes_count(make_record: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controls, "scored_records", lambda records: records)
+@pytest.mark.parametrize("name", ["scored_records", "is_cut"])
+def test_planted_votes_that_count(
+    name: str, make_record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = {"scored_records": lambda records: records, "is_cut": lambda record: False}
+    monkeypatch.setattr(controls, name, keep[name])
     with pytest.raises(AssertionError):
-        check_unscored_votes(make_record)
+        check_votes_left_out(make_record)
 
 
 def test_demonstrations_are_training_tasks_of_the_same_group() -> None:

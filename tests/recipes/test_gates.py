@@ -76,3 +76,20 @@ def test_not_longer_looks_downwards(low: float, high: float, outcome: str) -> No
     gate = not_longer(estimate(low, high), margin=0.1)
     assert gate.outcome == outcome
     assert (gate.low, gate.high) == (-high, -low)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "cut", "ended", "outcome"),
+    [
+        (-0.5, 0.05, 3, 2, "undetermined"),
+        (-0.5, 0.05, 2, 2, "pass"),
+        (-0.5, 0.05, 0, 4, "pass"),
+        (0.11, 0.3, 3, 0, "fail"),
+    ],
+)
+def test_cut_answers_cannot_pass_as_short(
+    low: float, high: float, cut: int, ended: int, outcome: str
+) -> None:
+    gate = not_longer(estimate(low, high), margin=0.1, num_newly_cut=cut, num_newly_ended=ended)
+    assert gate.outcome == outcome
+    assert ("newly cut" in gate.sentence) == (cut > ended)

@@ -296,7 +296,7 @@ def test_no_right_answer(settings: Any, tmp_path: Path) -> None:
 
 
 def test_answers_that_cannot_be_scored(settings: Any, tmp_path: Path) -> None:
-    """A third of the tasks has a checker that fails on them: counted, never as wrong."""
+    """A third of the tasks has a checker that fails on them: they stay in the denominator."""
     rows = task_rows(100)
     for row in rows[::3]:
         row |= {"checker": "choice", "metadata": {"choices": []}, "group": "broken"}
@@ -306,10 +306,18 @@ def test_answers_that_cannot_be_scored(settings: Any, tmp_path: Path) -> None:
     num_broken = result["before"]["num_unscored"]
     assert 4 < num_broken < 12
     for found in (result["before"], result["after"]):
-        assert found["accuracy"]["n"] == 24 - num_broken
-        assert "broken" not in found["by_group"]
-    assert result["gain"]["n"] == 24 - num_broken
-    assert result["controls"]["majority_vote"]["accuracy"]["n"] == 24 - num_broken
+        assert found["accuracy"]["n"] == 24 and found["num_unscored"] == num_broken
+        assert found["by_group"]["broken"] == {
+            **found["by_group"]["broken"], "value": 0.0, "n": num_broken
+        }  # fmt: skip
+        assert found["highest_accuracy"] == pytest.approx(
+            found["accuracy"]["value"] + num_broken / 24
+        )
+    assert result["gain"]["n"] == 24
+    bounds = result["gain_bounds"]
+    assert bounds["lowest"] == pytest.approx(result["gain"]["value"] - num_broken / 24)
+    assert bounds["highest"] == pytest.approx(result["gain"]["value"] + num_broken / 24)
+    assert result["controls"]["majority_vote"]["accuracy"]["n"] == 24
     learned = rows_of(Path(result["run"]), "sample-1")
     assert any(row["verdict"] == "unscored" for row in learned)
 

@@ -1,7 +1,6 @@
 """Numbers of judged answers, against counts by hand and SciPy's intervals."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy.stats import binomtest
 
 from burnish.base.errors import IncompleteError
 from burnish.contracts.record import Record
+from burnish.recipes import measuring
 from burnish.recipes.measuring import Gain, Measured, majority, measure_answers, measure_gain
 
 Make = Callable[..., Record]
@@ -26,28 +26,31 @@ def check_unscored(measure: Callable[..., Measured], make_record: Make) -> None:
     tokens, groups = [2, 50, 4, 6, 8, 70], ["a", "a", "a", "b", "b", "b"]
     rows = zip(kinds, tokens, groups, strict=True)
     measured = measure([make_record(k, tokens=t, group=g) for k, t, g in rows], rng())
-    exact = binomtest(2, 4).proportion_ci(method="wilson")
+    exact = binomtest(2, 6).proportion_ci(method="wilson")
     found = measured.accuracy
-    assert (found.value, found.n) == (0.5, 4)
+    assert (found.value, found.n) == (pytest.approx(2 / 6), 6)
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
     assert {g: (e.value, e.n) for g, e in measured.by_group.items()} == {
-        "a": (0.5, 2),
-        "b": (0.5, 2),
+        "a": (pytest.approx(1 / 3), 3),
+        "b": (pytest.approx(1 / 3), 3),
     }
-    assert (measured.parsable.value, measured.length_tokens.value) == (0.75, 5.0)
-    assert measured.num_unscored == 2
+    assert measured.highest_accuracy == pytest.approx(4 / 6)
+    assert measured.parsable.value == 0.5 and measured.length_tokens.value == pytest.approx(140 / 6)
+    assert (measured.num_unscored, measured.num_cut) == (2, 0)
 
 
-def test_unscored_is_not_wrong(make_record: Make) -> None:
+def test_unscored_stays_in_the_denominator(make_record: Make) -> None:
     check_unscored(measure_answers, make_record)
 
 
-def test_planted_unscored_counts_as_wrong(make_record: Make) -> None:
+def test_cut_answers_are_counted(make_record: Make) -> None:
+    records = [make_record("right"), make_record("wrong", finish="length"), make_record("right")]
+    assert measure_answers(records, rng()).num_cut == 1
+
+
+def test_planted_unscored_is_left_out(make_record: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     def mutant(records: Sequence[Record], source: np.random.Generator) -> Measured:
-        return measure_answers(
-            [replace(r, verdict="wrong") if r.verdict == "unscored" else r for r in records],
-            source,
-        )
+        return measure_answers(measuring.scored_records(records), source)
 
     with pytest.raises(AssertionError):
         check_unscored(mutant, make_record)
@@ -77,15 +80,18 @@ def pairs(make: Make) -> tuple[list[Record], list[Record]]:
 def check_gain(measure: Callable[..., Gain], make_record: Make) -> None:
     """From the numbers of pairs: i, j count from right, so right-to-wrong are 1 + 2 of them."""
     gain = measure(*pairs(make_record), rng())
-    n = sum(1 + 3 * i + 2 * j for i in range(3) for j in range(3))
-    newly_right, newly_parsable, lost = 4, 7, 3 + 5
+    n = sum(1 + 3 * i + 2 * j for i in range(4) for j in range(4))
+    newly_right, newly_parsable, lost = 4, 7 + 10, 3 + 5 + 7
+    unscored = [sum(1 + 3 * 3 + 2 * j for j in range(4)), sum(1 + 3 * i + 2 * 3 for i in range(4))]
+    assert gain.lowest == pytest.approx(gain.accuracy.value - unscored[0] / n)
+    assert gain.highest == pytest.approx(gain.accuracy.value + unscored[1] / n)
     assert gain.accuracy.n == gain.length_frac.n == n
     assert gain.newly_right == pytest.approx(newly_right / n)
     assert gain.newly_parsable == pytest.approx(newly_parsable / n)
     assert gain.lost == pytest.approx(lost / n)
     assert gain.accuracy.value == pytest.approx(gain.newly_right + gain.newly_parsable - gain.lost)
-    old = sum((4 + i) * (1 + 3 * i + 2 * j) for i in range(3) for j in range(3))
-    new = sum((2 + 3 * j) * (1 + 3 * i + 2 * j) for i in range(3) for j in range(3))
+    old = sum((4 + i) * (1 + 3 * i + 2 * j) for i in range(4) for j in range(4))
+    new = sum((2 + 3 * j) * (1 + 3 * i + 2 * j) for i in range(4) for j in range(4))
     assert gain.length_frac.value == pytest.approx(new / old - 1)
     assert gain.length_frac.low < gain.length_frac.value < gain.length_frac.high
 
@@ -94,12 +100,19 @@ def test_gain_adds_up(make_record: Make) -> None:
     check_gain(measure_gain, make_record)
 
 
-def test_planted_unscored_pairs_stay_in(make_record: Make) -> None:
-    def mutant(before: Any, after: Any, source: np.random.Generator) -> Gain:
-        def kept(side: Sequence[Record]) -> list[Record]:
-            return [replace(r, verdict=r.verdict.replace("unscored", "wrong")) for r in side]
+def test_cut_answers_are_counted_on_both_sides(make_record: Make) -> None:
+    ends = [("eos", "length"), ("length", "length"), ("length", "eos"), ("eos", "length")]
+    before = [make_record("right", finish=old, task=str(i)) for i, (old, _) in enumerate(ends)]
+    after = [make_record("right", finish=new, task=str(i)) for i, (_, new) in enumerate(ends)]
+    gain = measure_gain(before, after, rng())
+    assert (gain.num_newly_cut, gain.num_newly_ended) == (2, 1)
 
-        return measure_gain(kept(before), kept(after), source)
+
+def test_planted_unscored_pairs_are_left_out(make_record: Make) -> None:
+    def mutant(before: Any, after: Any, source: np.random.Generator) -> Gain:
+        kept = [(b, a) for b, a in zip(before, after, strict=True)
+                if "unscored" not in (b.verdict, a.verdict)]  # fmt: skip
+        return measure_gain(*zip(*kept, strict=True), source)
 
     with pytest.raises(AssertionError):
         check_gain(mutant, make_record)

@@ -8,6 +8,7 @@ import pytest
 from burnish.base.errors import IncompleteError
 from burnish.base.meter import Meter
 from burnish.base.stages import Stage
+from burnish.base.stats import Estimate
 from burnish.models.handle import ModelHandle
 from burnish.recall.settings import MemorySettings
 from burnish.recipes import remembering as module
@@ -16,6 +17,7 @@ from burnish.recipes.remembering import (
     memory_chart,
     not_more_forgetful,
     remember,
+    unmeasured_lengths,
 )
 
 SETTINGS = MemorySettings(lengths="64,90", trials=3)
@@ -72,3 +74,18 @@ def test_a_second_call_measures_nothing(tiny_folder: Any, tmp_path: Path, monkey
     first = measured(tiny_folder("llama"), tmp_path)
     monkeypatch.setattr(module, "open_reader", None)  # would fail
     assert measured(tiny_folder("llama"), tmp_path) == first
+
+
+def test_a_failed_length_cannot_pass(tiny_folder: Any, tmp_path: Path) -> None:
+    curve = measured(tiny_folder("llama"), tmp_path)
+    assert unmeasured_lengths(curve, curve) == []
+    points = [dict(point) for point in curve["points"]]
+    points[1]["copy"] = None
+    part = {"copy": [[0.5, 0.5], [0.5, 0.5], [None, 0.5]]}
+    assert unmeasured_lengths(curve, curve | {"points": points}) == [90]
+    assert unmeasured_lengths(curve | {"trials": part}, curve) == [64]
+    change = memory_change(curve, curve, seed=0)
+    gate = not_more_forgetful(change, margin=1.0, unmeasured=[90])
+    assert gate.outcome == "undetermined" and "Not measured at 90 tokens" in gate.sentence
+    worse = Estimate(value=-0.5, low=-0.6, high=-0.4, n=9)
+    assert not_more_forgetful(worse, margin=0.05, unmeasured=[90]).outcome == "fail"

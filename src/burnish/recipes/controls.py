@@ -9,7 +9,7 @@ from burnish.base.stats import Estimate, wilson
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task, Verdict
 from burnish.recipes.answering import Ask
-from burnish.recipes.measuring import majority, scored_records
+from burnish.recipes.measuring import is_cut, majority, scored_records
 from burnish.recipes.settings import SampleSettings
 
 
@@ -52,16 +52,19 @@ def num_votes(sampled_tokens: int, num_samples: int, num_tasks: int, max_votes: 
 def vote_accuracy(tasks: Sequence[Task], records: Sequence[Record]) -> Estimate:
     """Share of tasks whose most frequent final answer is right.
 
-    What the checker could not score has no vote; a task without any vote left is left out.
-    Source: ours. Oracle: tests/recipes/test_controls.py::test_votes_that_could_not_be_scored
+    What the checker could not score, and what was cut at the token cap, has no vote; a task
+    without any vote left is not right.
+    Source: ours. Oracle: tests/recipes/test_controls.py::test_votes_that_do_not_count
     """
     samples: dict[str, list[Record]] = defaultdict(list)
     verdicts: dict[str, dict[str, bool]] = defaultdict(dict)
     for record in scored_records(records):
+        if is_cut(record):
+            continue
         samples[record.task_id].append(record)
         if record.extracted is not None:
             verdicts[record.task_id][record.extracted] = record.verdict == Verdict.RIGHT
-    right = [majority(samples[task.id], verdicts[task.id]) for task in tasks if samples[task.id]]
+    right = [majority(samples[task.id], verdicts[task.id]) for task in tasks]
     return wilson(sum(right), len(right))
 
 

@@ -1,6 +1,6 @@
 """Memory before and after: the stage that measures it, and the gate "not more forgetful"."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from burnish.base.errors import IncompleteError
@@ -20,7 +20,7 @@ from burnish.recall.run import material_facts
 from burnish.recall.separators import separator_id
 from burnish.recall.settings import MemorySettings
 from burnish.recall.shards import measure_logged
-from burnish.recipes.gates import gate
+from burnish.recipes.gates import doubted, gate
 
 ROWS = "rows-0.jsonl"
 Curve = Mapping[str, Any]
@@ -70,15 +70,33 @@ def memory_change(before: Curve, after: Curve, *, seed: int) -> Estimate:
     return found
 
 
-def not_more_forgetful(change: Estimate, *, margin: float) -> Gate:
-    """Copy accuracy did not fall by more than the margin."""
-    return gate(
+def not_more_forgetful(change: Estimate, *, margin: float, unmeasured: Sequence[int] = ()) -> Gate:
+    """Copy accuracy did not fall by more than the margin.
+
+    `unmeasured` are lengths that failed on a side: nothing is known of them, so the gate cannot
+    pass.
+    Source: ours. Oracle: tests/recipes/test_remembering.py::test_a_failed_length_cannot_pass
+    """
+    found = gate(
         "not more forgetful",
         change,
         margin=margin,
         unit="copy accuracy",
         meaning="Copy accuracy after minus before, mean over distances, paired over texts",
     )
+    lengths = ", ".join(map(str, unmeasured))
+    return doubted(found, f"Not measured at {lengths} tokens") if unmeasured else found
+
+
+def unmeasured_lengths(*curves: Curve) -> list[int]:
+    """Lengths that one of the curves lacks, or has for some of its texts only."""
+    failed = set()
+    for curve in curves:
+        columns = zip(*curve["trials"]["copy"], strict=True)
+        for point, column in zip(curve["points"], columns, strict=True):
+            if point["copy"] is None or None in column:
+                failed.add(point["length"])
+    return sorted(failed)
 
 
 def memory_chart(before: Curve, after: Curve) -> Chart:

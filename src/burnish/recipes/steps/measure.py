@@ -57,10 +57,12 @@ def measured_numbers(measured: Measured) -> dict[str, Any]:
     """What `result.json` says of one model on the held-out tasks."""
     return {
         "accuracy": measured.accuracy.to_dict(),
+        "highest_accuracy": measured.highest_accuracy,
         "by_group": {group: one.to_dict() for group, one in measured.by_group.items()},
         "length_tokens": measured.length_tokens.to_dict(),
         "parsable": measured.parsable.to_dict(),
         "num_unscored": measured.num_unscored,
+        "num_cut": measured.num_cut,
     }
 
 

@@ -14,6 +14,7 @@ from burnish.recipes.remembering import (
     memory_chart,
     not_more_forgetful,
     remember,
+    unmeasured_lengths,
 )
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import improve_steps
@@ -93,7 +94,9 @@ class Memory(Composite):
             return ()
         before, after = (look(name) for name in SIDES)
         change = memory_change(before, after, seed=self.seed)
-        gate = not_more_forgetful(change, margin=self.memory.margin)
+        gate = not_more_forgetful(
+            change, margin=self.memory.margin, unmeasured=unmeasured_lengths(before, after)
+        )
         return (Told(section="memory", gates=[gate], blocks=[memory_chart(before, after)]),)
 
     def _side(self, name: str) -> Step:

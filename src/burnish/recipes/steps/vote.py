@@ -19,11 +19,14 @@ from burnish.recipes.steps.measure import answers_cost, control_row
 class VoteStep(MeasuredStep):
     """Majority vote of the base model, at as many tokens as sampling the training tasks took.
 
+    A vote may be as long as the answers that are measured.
+
     Source: self-consistency, arXiv 2203.11171, section 2.
     Oracle: tests/recipes/test_controls.py::test_votes_cost_the_same_tokens
     """
 
     max_votes: int
+    max_new_tokens: int
     sample: SampleSettings
     seed: int
     name: str = "control-vote"
@@ -34,6 +37,7 @@ class VoteStep(MeasuredStep):
         """The step of a job with these settings."""
         return cls(
             max_votes=settings.measure.max_votes,
+            max_new_tokens=settings.measure.max_new_tokens,
             sample=settings.sample,
             precision=settings.precision,
             seed=settings.seed,
@@ -52,7 +56,7 @@ class VoteStep(MeasuredStep):
 
     def asks(self, given: Given) -> list[Ask]:
         """So many samples of each held-out task."""
-        sampling = controls.sampling_of(self.sample)
+        sampling = controls.sampling_of(self.sample) | {"max_new_tokens": self.max_new_tokens}
         votes = range(self.num_votes(given))
         return sampled_asks(given["heldout"], votes, seed=self.seed, **sampling)
 
