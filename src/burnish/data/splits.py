@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from burnish.base.errors import InputError, SettingError
-from burnish.base.records import content_hash
 from burnish.base.rng import derive_seed
 from burnish.contracts.task import Task
+from burnish.data.canonical import content_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +18,6 @@ class Splits:
     train: tuple[Task, ...]
     dev: tuple[Task, ...]
     heldout: tuple[Task, ...]
-
-
-def content_key(task: Task) -> str:
-    """Hash of the prompt in lower case with white space collapsed: what makes two tasks the same.
-
-    Answers do not count, and order does: `3 + 4` and `4 + 3` are two tasks.
-    Source: ours.
-    """
-    return content_hash(" ".join(task.prompt.lower().split()))
 
 
 def split_tasks(tasks: Sequence[Task], *, train: int, dev: int, heldout: int, seed: int) -> Splits:
