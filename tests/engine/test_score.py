@@ -134,13 +134,13 @@ def test_passes_hold_no_more_rows_than_asked(
 ) -> None:
     passes: list[list[Any]] = []
 
-    def watched(groups: Any, batch_rows: int) -> Any:
-        for some in exact(groups, batch_rows):
+    def watched(groups: Any, batch_rows: int, **given: Any) -> Any:
+        for some in exact(groups, batch_rows, **given):
             passes.append(some)
             yield some
 
-    exact = score_module._passes
-    monkeypatch.setattr(score_module, "_passes", watched)
+    exact = score_module.fill_passes
+    monkeypatch.setattr(score_module, "fill_passes", watched)
     score(tiny_model("llama"), requests(), batch_rows=24)
     for some in passes:
         single = len(some) == 1 and len(some[0].members) == 1

@@ -79,9 +79,9 @@ def test_rows_are_the_prompt_once_and_the_answers_but_their_last_token(
     network, sizes = tiny_model("llama").network, []
     exact, head = network.hidden, forward_module.token_logprobs
 
-    def counted(tokens: torch.Tensor, attend: Any) -> torch.Tensor:
+    def counted(tokens: torch.Tensor, attend: Any, **given: Any) -> torch.Tensor:
         sizes.append(len(tokens))
-        return exact(tokens, attend)
+        return exact(tokens, attend, **given)
 
     def watched(hidden: torch.Tensor, *given: Any) -> torch.Tensor:
         sizes.append(len(hidden))

@@ -8,6 +8,7 @@ import torch
 from burnish.base.errors import SettingError
 from burnish.base.meter import Meter
 from burnish.contracts.generation import Scored, ScoreRequest
+from burnish.data.packing import fill_passes
 from burnish.kv.shared import Forest
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
@@ -74,7 +75,8 @@ class _Group:
 def _score_shared(
     decoder: Decoder, requests: Sequence[ScoreRequest], batch_rows: int, meter: Meter
 ) -> Iterator[tuple[int, list[float]]]:
-    for groups in _passes(_groups(requests, batch_rows), batch_rows):
+    grouped = _groups(requests, batch_rows)
+    for groups in fill_passes(grouped, batch_rows, rows_of=lambda group: group.num_rows):
         forest, rows = Forest(), list[int]()
         for group in groups:
             prompt = forest.chain(group.prompt)
@@ -117,18 +119,6 @@ def _groups(requests: Sequence[ScoreRequest], batch_rows: int) -> list[_Group]:
             groups.append(group)
         group.members.append((index, request))
     return groups
-
-
-def _passes(groups: Sequence[_Group], batch_rows: int) -> Iterator[list[_Group]]:
-    """As many groups in a pass as fit, at least one."""
-    some: list[_Group] = []
-    for group in groups:
-        if some and sum(other.num_rows for other in some) + group.num_rows > batch_rows:
-            yield some
-            some = []
-        some.append(group)
-    if some:
-        yield some
 
 
 def _dealt(

@@ -71,11 +71,12 @@ class Forest:
         """Where a block's rows stand in the pass."""
         return self._rows[block]
 
-    def run(self, decoder: Any) -> Float[Tensor, "N d"]:
-        """Last hidden state of every row. `decoder` is a `models.Decoder`."""
+    def run(self, decoder: Any, *, last_layer: int | None = None) -> Float[Tensor, "N d"]:
+        """Last hidden state of every row, or the stream before `last_layer` of a `Decoder`."""
         device = decoder.lm_head.weight.device
         attend = SharedAttend(self.blocks, Rope(decoder.config), decoder.shape.windows).to(device)
-        return decoder.hidden(torch.tensor(self.tokens, device=device), attend)
+        tokens = torch.tensor(self.tokens, device=device)
+        return decoder.hidden(tokens, attend, last_layer=last_layer)
 
     def _add(self, tokens: Sequence[int], block: Block) -> int:
         begin = len(self.tokens)
