@@ -229,6 +229,14 @@ def test_wrong_address(burnish: Burnish) -> None:
     check_refusal(burnish("generate", "openai:localhost", "x"), 2, "must read openai:URL#name")
     spec = "openai:http://127.0.0.1:9/v1#m"  # nothing listens on the discard port
     check_refusal(burnish("generate", spec, "x"), 2, "must answer")
+    for words in (("generate", spec, "x"), ("chat", spec)):
+        says = "kv must be left out for a server's model, got 'window'"
+        check_refusal(burnish(*words, "--kv", "window"), 2, says)
+
+
+def test_a_policy_needs_our_decoder(burnish: Burnish, tiny_folder: Any) -> None:
+    done = burnish("generate", tiny_folder("gpt2"), "hello", "--kv", "window")
+    check_refusal(done, 2, "KV policy needs a model that our decoder runs, got 'window'")
 
 
 def test_nothing_to_learn_from(improve: Burnish, tmp_path: Path) -> None:
