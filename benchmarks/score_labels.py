@@ -22,34 +22,12 @@ from burnish.engine.labels import score_labels
 from burnish.engine.score import score
 from burnish.models.load import load_model
 
-LABELS = [
-    "act",
-    "animal",
-    "artifact",
-    "attribute",
-    "body",
-    "cognition",
-    "communication",
-    "event",
-    "feeling",
-    "food",
-    "group",
-    "location",
-    "motive",
-    "object",
-    "person",
-    "phenomenon",
-    "plant",
-    "possession",
-    "process",
-    "quantity",
-    "relation",
-    "shape",
-    "state",
-    "substance",
-    "time",
-    "top",
-]
+LABELS = (
+    *("act", "animal", "artifact", "attribute", "body", "cognition", "communication", "event"),
+    *("feeling", "food", "group", "location", "motive", "object", "person", "phenomenon"),
+    *("plant", "possession", "process", "quantity", "relation", "shape", "state", "substance"),
+    *("time", "top"),
+)
 NOUNS = (
     ("hen", "a female domestic bird kept for its eggs", "animal"),
     ("chisel", "an edge tool with a flat steel blade", "artifact"),
