@@ -212,8 +212,12 @@ def test_empty_prompt(prompt: str, burnish: Burnish, tiny_folder: Any) -> None:
         (("--max-new-tokens", "0"), "max_new_tokens must be at least 1"),
         (("--max-new-tokens", "5000"), "window of 4096 tokens"),
         (("--temperature", "-1"), "temperature must not be negative"),
-        (("--top-p", "0"), "top_p must lie in"),
-        (("--stop", ""), "stop must not hold an empty string"),
+        (("--set", "top_p=0"), "top_p must lie in"),
+        (("--set", 'stop=[""]'), "stop must not hold an empty string"),
+        (("--kv", "windw"), "Did you mean 'window'"),
+        (("--kv", "window:budget=5"), "has no such field"),
+        (("--kv", "window:budget_tokens=3"), "budget_tokens must be more than num_sinks (4)"),
+        (("--kv", "window", "--draft", "ngram"), "draft must be plain with a KV policy"),
         (("--precision", "fp16"), "precision must be auto, fp32, bf16, int8 or int4"),
     ],
 )
@@ -225,6 +229,14 @@ def test_wrong_address(burnish: Burnish) -> None:
     check_refusal(burnish("generate", "openai:localhost", "x"), 2, "must read openai:URL#name")
     spec = "openai:http://127.0.0.1:9/v1#m"  # nothing listens on the discard port
     check_refusal(burnish("generate", spec, "x"), 2, "must answer")
+    for words in (("generate", spec, "x"), ("chat", spec)):
+        says = "kv must be left out for a server's model, got 'window'"
+        check_refusal(burnish(*words, "--kv", "window"), 2, says)
+
+
+def test_a_policy_needs_our_decoder(burnish: Burnish, tiny_folder: Any) -> None:
+    done = burnish("generate", tiny_folder("gpt2"), "hello", "--kv", "window")
+    check_refusal(done, 2, "KV policy needs a model that our decoder runs, got 'window'")
 
 
 def test_nothing_to_learn_from(improve: Burnish, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Packing against its promises, by brute accounting."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from burnish.base.errors import InputError, SettingError
 from burnish.data import packing
-from burnish.data.packing import pack
+from burnish.data.packing import fill_passes, pack
 
 
 def check_packing(fn, lengths, capacity_tokens, seed):
@@ -59,3 +61,22 @@ def test_examples_that_do_not_fit_are_named():
     with pytest.raises(SettingError, match="capacity_tokens"):
         pack([1], 0, rng=np.random.default_rng(0))
     assert pack([], 8, rng=np.random.default_rng(0)) == []
+
+
+def check_passes(fill):
+    for lengths in ([], [3], [9], [2, 3, 4], [5, 1, 1, 9, 2, 2, 2, 1]):
+        found = list(fill(lengths, 5, rows_of=int))
+        assert [length for some in found for length in some] == lengths
+        assert all(sum(some) <= 5 or len(some) == 1 for some in found)
+        # no pass could have taken the first item of the next
+        pairs = itertools.pairwise(found)
+        assert all(sum(some) + then[0] > 5 for some, then in pairs)
+
+
+def test_passes_are_filled_in_order():
+    check_passes(fill_passes)
+
+
+def test_planted_pass_with_one_item_too_many():
+    with pytest.raises(AssertionError):
+        check_passes(lambda items, most, *, rows_of: fill_passes(items, most + 1, rows_of=rows_of))

@@ -122,10 +122,10 @@ def check_injection(model: Any, monkeypatch: pytest.MonkeyPatch, entries: tuple[
     Catches mask, position and cache errors at once.
     """
     from burnish.kv.rope import Rope
-    from burnish.kv.shared import SharedAttend
+    from burnish.kv.shared import SharedAttend, packed
 
     decoder, start = model.network, 9  # the root is token 9; a draft of two true tokens
-    attend = SharedAttend([(len(TEXT), ())], Rope(decoder.config), decoder.shape.windows)
+    attend = SharedAttend(packed([len(TEXT)]), Rope(decoder.config), decoder.shape.windows)
     with torch.no_grad():
         ids = torch.tensor(TEXT)
         streams = {t: decoder.hidden(ids, attend, last_layer=t) for t in set(entries)}

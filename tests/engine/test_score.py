@@ -1,6 +1,7 @@
 """Scores against transformers' logits of each whole text."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from burnish.base.meter import Meter
 from burnish.contracts.generation import Scored, ScoreRequest
 from burnish.engine import score as score_module
 from burnish.engine.score import score
+from burnish.kv.shared import Forest
+from burnish.models import head as head_module
 from burnish.models.load import Model
 
 Score = Callable[..., list[Scored]]
@@ -56,7 +59,8 @@ def test_passes_of_any_size_agree(batch_rows: int, tiny_model: Any, tiny_referen
 def test_head_in_pieces_agrees(
     tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score_module, "HEAD_ROWS", 3)
+    pieces = functools.partial(head_module.logprobs_at, block_rows=3)
+    monkeypatch.setattr(score_module, "logprobs_at", pieces)
     check_scores(score, tiny_model("llama"), tiny_reference("llama"))
 
 
@@ -75,11 +79,11 @@ def test_shared_equals_separate(precision: str, tiny_model: Any) -> None:
 def test_planted_rows_one_late(
     tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def late(self: Any, begin: int) -> list[int]:
-        return [max(row - 1, 0) for row in exact(self, begin)]
+    def late(self: Forest, completion: Any, *, after: int) -> list[int]:
+        return [max(row - 1, 0) for row in exact(self, completion, after=after)]
 
-    exact = score_module._Group.scored_rows
-    monkeypatch.setattr(score_module._Group, "scored_rows", late)
+    exact = Forest.branch
+    monkeypatch.setattr(Forest, "branch", late)
     with pytest.raises(AssertionError):
         check_scores(score, tiny_model("llama"), tiny_reference("llama"))
 
@@ -87,12 +91,11 @@ def test_planted_rows_one_late(
 def test_planted_first_token_from_the_prompts_first_row(
     tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def first(self: Any, begin: int) -> list[int]:
-        last = begin + len(self.prompt) - 1
-        return [begin if row == last else row for row in exact(self, begin)]
+    def first(self: Forest, completion: Any, *, after: int) -> list[int]:
+        return [self.rows(after)[0], *exact(self, completion, after=after)[1:]]
 
-    exact = score_module._Group.scored_rows
-    monkeypatch.setattr(score_module._Group, "scored_rows", first)
+    exact = Forest.branch
+    monkeypatch.setattr(Forest, "branch", first)
     with pytest.raises(AssertionError):
         check_scores(score, tiny_model("llama"), tiny_reference("llama"))
 
@@ -100,11 +103,13 @@ def test_planted_first_token_from_the_prompts_first_row(
 def test_planted_completions_see_their_siblings(
     tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Joined(score_module.SharedAttend):
-        def __init__(self, groups: Any, rope: Any, windows: Any) -> None:
-            super().__init__([(length, [sum(own)]) for length, own in groups], rope, windows)
+    def behind_the_sibling(self: Forest, tokens: Any, *, after: int | None = None) -> int:
+        last = len(self.blocks) - 1
+        sibling = after is not None and self.blocks[last].after == after
+        return exact(self, tokens, after=last if sibling else after)
 
-    monkeypatch.setattr(score_module, "SharedAttend", Joined)
+    exact = Forest.chain
+    monkeypatch.setattr(Forest, "chain", behind_the_sibling)
     with pytest.raises(AssertionError):
         check_scores(score, tiny_model("llama"), tiny_reference("llama"))
 
@@ -129,13 +134,13 @@ def test_passes_hold_no_more_rows_than_asked(
 ) -> None:
     passes: list[list[Any]] = []
 
-    def watched(groups: Any, batch_rows: int) -> Any:
-        for some in exact(groups, batch_rows):
+    def watched(groups: Any, batch_rows: int, **given: Any) -> Any:
+        for some in exact(groups, batch_rows, **given):
             passes.append(some)
             yield some
 
-    exact = score_module._passes
-    monkeypatch.setattr(score_module, "_passes", watched)
+    exact = score_module.fill_passes
+    monkeypatch.setattr(score_module, "fill_passes", watched)
     score(tiny_model("llama"), requests(), batch_rows=24)
     for some in passes:
         single = len(some) == 1 and len(some[0].members) == 1

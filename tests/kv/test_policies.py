@@ -12,9 +12,10 @@ from torch import Tensor
 
 from burnish.base.errors import BurnishError
 from burnish.contracts.kv_policy import KVMemory, KVPolicy, KVShape
+from burnish.kv.bounded import BoundedAttend, BoundedMemory
 from burnish.kv.grouped import attend_behind, attend_grouped, group_mask
+from burnish.kv.memory import open_memory
 from burnish.kv.policies import kv_policies
-from burnish.kv.policies.window import WindowAttend, WindowMemory
 
 CLOSE = {"atol": 2e-5, "rtol": 2e-5}
 SPECS = ("full", "window:budget_tokens=9,num_sinks=2", "window:budget_tokens=5,num_sinks=0")
@@ -50,23 +51,25 @@ def test_full_equals_transformers(
     family: str, chunk: int, tiny_model: Any, tiny_reference: Any
 ) -> None:
     model, tokens = tiny_model(family), texts([47])[0]
-    found = read(model, kv_policies.parse("full").open(shape_of(model)), tokens, chunk=chunk)
+    found = read(
+        model, open_memory(kv_policies.parse("full"), shape_of(model)), tokens, chunk=chunk
+    )
     wanted = reference_logits(tiny_reference(family), tokens)
     torch.testing.assert_close(found, wanted, **CLOSE)
 
 
 def test_full_grows_past_its_first_room(tiny_model: Any, monkeypatch: Any) -> None:
     model, tokens = tiny_model("llama"), texts([40])[0]
-    wanted = read(model, kv_policies.parse("full").open(shape_of(model)), tokens)
-    monkeypatch.setattr("burnish.kv.policies.full.LEAST_TOKENS", 3)
-    found = read(model, kv_policies.parse("full").open(shape_of(model)), tokens)
+    wanted = read(model, open_memory(kv_policies.parse("full"), shape_of(model)), tokens)
+    monkeypatch.setattr("burnish.kv.whole.LEAST_TOKENS", 3)
+    found = read(model, open_memory(kv_policies.parse("full"), shape_of(model)), tokens)
     torch.testing.assert_close(found, wanted, **CLOSE)
 
 
 def test_window_without_sinks_is_a_sliding_model(tiny_model: Any, tiny_reference: Any) -> None:
     model, tokens = tiny_model("mistral"), texts([47])[0]
     policy = kv_policies.parse("window:budget_tokens=5,num_sinks=0")
-    memory = policy.open(shape_of(model, windows=[None] * 3))
+    memory = open_memory(policy, shape_of(model, windows=[None] * 3))
     wanted = reference_logits(tiny_reference("mistral"), tokens)  # its own window is 5
     torch.testing.assert_close(read(model, memory, tokens), wanted, **CLOSE)
 
@@ -97,8 +100,8 @@ def check_eviction(budget: int, sinks: int, chunk: int) -> None:
     source = np.random.default_rng(3)
     query, key, value = (source.normal(size=(31, heads, 10)) for heads in (6, 2, 2))
     policy = kv_policies.build("window", budget_tokens=budget, num_sinks=sinks)
-    memory = policy.open(
-        KVShape(
+    memory = open_memory(
+        policy, KVShape(
             num_layers=1, num_kv_heads=2, head_dim=10, windows=[None], config=rope_config(10),
             dtype=torch.float64, device=torch.device("cpu"),
         )
@@ -120,25 +123,25 @@ def test_window_equals_eviction_token_by_token(budget: int, sinks: int, chunk: i
 
 
 def test_planted_sinks_at_their_true_distance(monkeypatch: Any) -> None:
-    def still(self: WindowAttend, memory: WindowMemory, num_rows: int) -> None:
+    def still(self: BoundedAttend, memory: BoundedMemory, num_rows: int) -> None:
         exact(self, memory, num_rows)
         self._moves = False
 
-    exact = WindowAttend.__init__
-    monkeypatch.setattr(WindowAttend, "__init__", still)
+    exact = BoundedAttend.__init__
+    monkeypatch.setattr(BoundedAttend, "__init__", still)
     check_eviction(5, 0, 4)  # no sinks: nothing to move
     with pytest.raises(AssertionError):
         check_eviction(9, 2, 4)
 
 
 def test_planted_eviction_one_token_late(monkeypatch: Any) -> None:
-    def late(self: WindowAttend, memory: WindowMemory, num_rows: int) -> None:
+    def late(self: BoundedAttend, memory: BoundedMemory, num_rows: int) -> None:
         memory.budget_tokens += 1
         exact(self, memory, num_rows)
         memory.budget_tokens -= 1
 
-    exact = WindowAttend.__init__
-    monkeypatch.setattr(WindowAttend, "__init__", late)
+    exact = BoundedAttend.__init__
+    monkeypatch.setattr(BoundedAttend, "__init__", late)
     with pytest.raises(AssertionError):
         check_eviction(9, 2, 31)
 
@@ -154,12 +157,12 @@ class TestContract:
     def test_protocols(self, spec: str, tiny_model: Any) -> None:
         policy = kv_policies.parse(spec)
         assert isinstance(policy, KVPolicy)
-        assert isinstance(policy.open(shape_of(tiny_model("llama"))), KVMemory)
+        assert isinstance(open_memory(policy, shape_of(tiny_model("llama"))), KVMemory)
 
     def test_chunks_do_not_matter(self, spec: str, tiny_model: Any) -> None:
         model, tokens = tiny_model("llama"), texts([47])[0]
         found = [
-            read(model, kv_policies.parse(spec).open(shape_of(model)), tokens, chunk=chunk)
+            read(model, open_memory(kv_policies.parse(spec), shape_of(model)), tokens, chunk=chunk)
             for chunk in (1, 4, 47)
         ]
         torch.testing.assert_close(found[0], found[2], **CLOSE)
@@ -168,14 +171,14 @@ class TestContract:
     def test_a_budget_that_covers_the_text_is_full(self, spec: str, tiny_model: Any) -> None:
         model, policy = tiny_model("llama"), kv_policies.parse(spec)
         tokens = texts([policy.budget_tokens or 20])[0]
-        wanted = read(model, kv_policies.parse("full").open(shape_of(model)), tokens)
+        wanted = read(model, open_memory(kv_policies.parse("full"), shape_of(model)), tokens)
         torch.testing.assert_close(
-            read(model, policy.open(shape_of(model)), tokens), wanted, **CLOSE
+            read(model, open_memory(policy, shape_of(model)), tokens), wanted, **CLOSE
         )
 
     def test_marks_bring_back_the_same_bits(self, spec: str, tiny_model: Any) -> None:
         model, (first, aside, then) = tiny_model("llama"), texts([20, 33, 15])
-        straight, bent = (kv_policies.parse(spec).open(shape_of(model)) for _ in range(2))
+        straight, bent = (open_memory(kv_policies.parse(spec), shape_of(model)) for _ in range(2))
         for memory in (straight, bent):
             read(model, memory, first)
         mark = bent.mark()
@@ -201,11 +204,11 @@ def test_refusals(spec: str, says: str) -> None:
 
 
 def test_planted_mark_that_is_not_kept(tiny_model: Any, monkeypatch: Any) -> None:
-    def forget(self: WindowMemory, mark: tuple[int, list[Tensor]]) -> None:
+    def forget(self: BoundedMemory, mark: tuple[int, list[Tensor]]) -> None:
         self._num_tokens = mark[0]
 
     check: Callable[..., None] = TestContract().test_marks_bring_back_the_same_bits
-    monkeypatch.setattr(WindowMemory, "rewind", forget)
+    monkeypatch.setattr(BoundedMemory, "rewind", forget)
     with pytest.raises((AssertionError, RuntimeError)):
         check(SPECS[1], tiny_model)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from burnish.kv import shared
 from burnish.kv.rope import Rope
-from burnish.kv.shared import SharedAttend
+from burnish.kv.shared import SharedAttend, packed
 from burnish.models.config import decoder_config
 from burnish.models.decoder import Decoder
 from burnish.models.products import product
@@ -81,7 +81,7 @@ def test_planted_no_sliding_window(
 def test_partial_passes_make_a_whole_one(tiny_model: Any) -> None:
     decoder = tiny_model("qwen3").network
     tokens = torch.tensor(texts([11])[0])
-    attend = SharedAttend([(11, ())], Rope(decoder.config), decoder.shape.windows)
+    attend = SharedAttend(packed([11]), Rope(decoder.config), decoder.shape.windows)
     with torch.no_grad():
         whole = decoder.hidden(tokens, attend)
         stream = decoder.hidden(tokens, attend, last_layer=2)
@@ -128,7 +128,7 @@ def gradients(decoder: Decoder, loss_of: Callable[[Decoder], Tensor]) -> dict[st
 def test_gradients_equal_transformers(family: str, tiny_folder: Any, tiny_reference: Any) -> None:
     tokens = torch.tensor(texts([17])[0])
     decoder = fresh_decoder(family, tiny_folder, tiny_reference)
-    attend = SharedAttend([(17, ())], Rope(decoder.config), decoder.shape.windows)
+    attend = SharedAttend(packed([17]), Rope(decoder.config), decoder.shape.windows)
 
     def ours(decoder: Decoder) -> Tensor:
         rows = decoder.hidden(tokens, attend)

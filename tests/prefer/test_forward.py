@@ -8,6 +8,7 @@ import torch
 from fixtures.tiny import ADAPTED, DECODERS
 from fixtures.training import fresh
 
+from burnish.kv.shared import Forest
 from burnish.prefer import forward as forward_module
 from burnish.prefer.forward import answer_logprobs
 from burnish.prefer.pairs import Pair
@@ -78,9 +79,9 @@ def test_rows_are_the_prompt_once_and_the_answers_but_their_last_token(
     network, sizes = tiny_model("llama").network, []
     exact, head = network.hidden, forward_module.token_logprobs
 
-    def counted(tokens: torch.Tensor, attend: Any) -> torch.Tensor:
+    def counted(tokens: torch.Tensor, attend: Any, **given: Any) -> torch.Tensor:
         sizes.append(len(tokens))
-        return exact(tokens, attend)
+        return exact(tokens, attend, **given)
 
     def watched(hidden: torch.Tensor, *given: Any) -> torch.Tensor:
         sizes.append(len(hidden))
@@ -99,10 +100,11 @@ def test_rows_are_the_prompt_once_and_the_answers_but_their_last_token(
 def test_planted_answers_one_late(
     tiny_model: Any, tiny_reference: Any, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exact = forward_module._predicting_rows
-    monkeypatch.setattr(
-        forward_module, "_predicting_rows", lambda p: [max(row - 1, 0) for row in exact(p)]
-    )
+    def late(self: Forest, completion: Any, *, after: int) -> list[int]:
+        return [max(row - 1, 0) for row in exact(self, completion, after=after)]
+
+    exact = Forest.branch
+    monkeypatch.setattr(Forest, "branch", late)
     with pytest.raises(AssertionError):
         check_forward(answer_logprobs, tiny_model("llama").network, tiny_reference("llama"), pairs)
 
@@ -110,10 +112,12 @@ def test_planted_answers_one_late(
 def test_planted_rejected_sees_chosen(
     tiny_model: Any, tiny_reference: Any, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Joined(forward_module.SharedAttend):
-        def __init__(self, groups: Any, rope: Any, windows: Any) -> None:
-            super().__init__([(length, [sum(own)]) for length, own in groups], rope, windows)
+    def behind_the_sibling(self: Forest, tokens: Any, *, after: int | None = None) -> int:
+        last = len(self.blocks) - 1
+        sibling = after is not None and self.blocks[last].after == after
+        return exact(self, tokens, after=last if sibling else after)
 
-    monkeypatch.setattr(forward_module, "SharedAttend", Joined)
+    exact = Forest.chain
+    monkeypatch.setattr(Forest, "chain", behind_the_sibling)
     with pytest.raises(AssertionError):
         check_forward(answer_logprobs, tiny_model("llama").network, tiny_reference("llama"), pairs)

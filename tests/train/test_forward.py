@@ -9,7 +9,7 @@ import torch
 from fixtures.tiny import ADAPTED, DECODERS, texts
 from fixtures.training import fresh, make_examples
 
-from burnish.kv.shared import SharedAttend
+from burnish.kv.shared import Forest
 from burnish.models.load import Model
 from burnish.train import forward as forward_module
 from burnish.train.examples import Example
@@ -101,13 +101,11 @@ def test_planted_prompts_are_learned_too(tiny_model: Any, tiny_reference: Any) -
 def test_planted_examples_see_their_neighbours(
     prefix: int, tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Joined(SharedAttend):
-        def __init__(self, groups: Any, rope: Any, windows: Any) -> None:
-            first, own = groups[0]
-            one = (first, [sum(own)]) if own else (sum(length for length, _ in groups), ())
-            super().__init__([one], rope, windows)
+    def behind_the_last(self: Forest, tokens: Any, *, after: int | None = None) -> int:
+        return exact(self, tokens, after=len(self.blocks) - 1 if self.blocks else after)
 
-    monkeypatch.setattr(forward_module, "SharedAttend", Joined)
+    exact = Forest.chain
+    monkeypatch.setattr(Forest, "chain", behind_the_last)
     with pytest.raises(AssertionError):
         check_loss(supervised, tiny_model("llama"), tiny_reference("llama"), prefix=prefix)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from burnish.cli.options import AsJson, Device, Precision, print_json
+from burnish.cli.options import AsJson, Device, Precision, Sets, print_json
 
 app = typer.Typer()
 
@@ -17,11 +17,12 @@ PromptArgument = Annotated[str, typer.Argument(help="Text to continue; - reads s
 MaxNew = Annotated[int, typer.Option("--max-new-tokens", help="Most tokens to write.")]
 Greedy = Annotated[bool, typer.Option("--greedy", help="Always the likeliest token.")]
 Temperature = Annotated[float, typer.Option(help="Higher is more varied.")]
-TopP = Annotated[float, typer.Option("--top-p", help="Keep the likeliest tokens of this mass.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same text.")]
-Stop = Annotated[list[str], typer.Option("--stop", help="End before this text; may be repeated.")]
 Draft = Annotated[
     str, typer.Option(help="plain, auto, firp, ngram, medusa or a full spec; the text is the same.")
+]
+Kv = Annotated[
+    str, typer.Option("--kv", help="What is kept of a text: full, or window:budget_tokens=512.")
 ]
 Chat = Annotated[bool, typer.Option("--chat", help="Put the prompt into the chat template.")]
 
@@ -33,33 +34,32 @@ def generate(
     max_new_tokens: MaxNew = 128,
     greedy: Greedy = False,
     temperature: Temperature = 0.7,
-    top_p: TopP = 1.0,
     seed: Seed = 0,
-    stop: Stop = [],  # noqa: B006 - typer copies it
+    sets: Sets = [],  # noqa: B006 - typer copies it
     chat: Chat = False,
     draft: Draft = "plain",
+    kv: Kv = "full",
     precision: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Continue PROMPT with MODEL; prints the text, tokens per second and passes.
 
-    With --draft several tokens come out of a pass; auto measures first whether that pays here.
+    --draft writes several tokens in a pass; auto measures first whether that pays here. --kv bounds
+    the memory of a long text. Other settings: --set top_p=0.9 --set top_k=50 --set 'stop=["END"]'
     """
     from burnish.base.errors import SettingError
+    from burnish.base.settings import load_settings
     from burnish.contracts.generation import Sampling
     from burnish.recipes.answers import open_writer
 
-    sampling = Sampling(
-        max_new_tokens=max_new_tokens,
-        temperature=0.0 if greedy else temperature,
-        top_p=top_p,
-        seed=seed,
-        stop=tuple(stop),
+    base = Sampling(
+        max_new_tokens=max_new_tokens, temperature=0.0 if greedy else temperature, seed=seed
     )
+    sampling = load_settings(Sampling, base=base, overrides=sets)
     text = sys.stdin.read() if prompt == "-" else prompt
     if not text.strip():
         raise SettingError("prompt", text, "must not be empty", remedy="Write a few words")
-    writer = open_writer(model, precision=precision, draft=draft)
+    writer = open_writer(model, precision=precision, draft=draft, kv=kv)
     started = time.perf_counter()
     if chat:
         done = writer.chat([{"role": "user", "content": text}], sampling)
@@ -81,6 +81,7 @@ def chat(
     max_new_tokens: MaxNew = 256,
     temperature: Temperature = 0.7,
     seed: Seed = 0,
+    kv: Kv = "full",
     precision: Precision = "auto",
     device: Device = "auto",
 ) -> None:
@@ -89,7 +90,7 @@ def chat(
     from burnish.contracts.generation import Sampling
     from burnish.recipes.answers import open_writer
 
-    writer = open_writer(model, precision=precision, device=device)
+    writer = open_writer(model, precision=precision, device=device, kv=kv)
     writer.check_chat()
     say(f"{model} is ready; an empty line or Ctrl-D ends")
     messages: list[dict[str, str]] = []

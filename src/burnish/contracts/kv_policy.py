@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -60,13 +60,39 @@ class KVMemory(Protocol):
         """Return to a mark, as if nothing had been read since."""
         ...
 
+    def fork(self) -> "KVMemory":
+        """An independent memory in the same state."""
+        ...
+
+
+Positions = Literal["true", "packed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What a token sees: the first `num_sinks` tokens and the `latest_tokens`, itself included.
+
+    Distances among the latest tokens are those of the text. `positions` says how far away sinks
+    are: as in the text, or `packed`, as if nothing stood between them and the latest.
+    """
+
+    num_sinks: int
+    latest_tokens: int
+    positions: Positions
+
+    @property
+    def num_tokens(self) -> int:
+        """Most tokens that one token sees."""
+        return self.num_sinks + self.latest_tokens
+
 
 @runtime_checkable
 class KVPolicy(Protocol):
-    """Opens a memory under a budget; what a token sees must not depend on how rows are chunked.
+    """Says which tokens a token may attend to; the cache and the attention belong to `kv`.
 
-    `budget_tokens`: most tokens whose keys and values a token may attend to, itself included;
-    None: no limit. Where the budget covers the text, attention is full.
+    What a token sees must not depend on how rows are chunked. `budget_tokens`: most tokens whose
+    keys and values a token may attend to, itself included; None: no limit. Where the budget covers
+    the text, attention is full. See docs/decisions/0003-kv-policies.md.
     """
 
     @property
@@ -74,6 +100,7 @@ class KVPolicy(Protocol):
         """Most tokens that one token sees, itself included."""
         ...
 
-    def open(self, shape: KVShape) -> KVMemory:
-        """An empty memory for one sequence."""
+    @property
+    def view(self) -> View | None:
+        """The tokens that it sees; None: all before it."""
         ...

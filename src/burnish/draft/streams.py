@@ -12,7 +12,7 @@ from torch import Tensor
 from burnish.base.progress import track
 from burnish.draft.distil import Text
 from burnish.kv.rope import Rope
-from burnish.kv.shared import SharedAttend
+from burnish.kv.shared import SharedAttend, packed
 from burnish.models.load import Model
 
 PASS_ROWS = 1024
@@ -55,8 +55,8 @@ def collect_streams(model: Model, texts: Sequence[Text], layers: Sequence[int]) 
     with torch.inference_mode(), track(len(texts), "streams", "text") as bar:
         for some in _passes(texts):
             tokens = torch.tensor([t for text in some for t in (*text.prompt, *text.answer)])
-            groups = [(len(text.prompt) + len(text.answer), ()) for text in some]
-            attend = SharedAttend(groups, rope, decoder.shape.windows).to(model.device)
+            blocks = packed([len(text.prompt) + len(text.answer) for text in some])
+            attend = SharedAttend(blocks, rope, decoder.shape.windows).to(model.device)
             rows, first = decoder.model.embed_tokens(tokens.to(model.device)), 0
             for layer in kept:
                 rows = decoder.hidden(

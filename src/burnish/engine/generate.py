@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from burnish.base.errors import SettingError
 from burnish.base.meter import Meter
 from burnish.contracts.generation import Completion, Request
+from burnish.contracts.kv_policy import KVPolicy
 from burnish.engine.loop import Loop, OnDone
+from burnish.engine.policies import PolicySession, bounded_policy
 from burnish.engine.session import open_session
 from burnish.models.load import Model
 
@@ -17,39 +19,62 @@ def generate(
     batch_size: int = 16,
     meter: Meter | None = None,
     on_done: OnDone | None = None,
+    kv: KVPolicy | str | None = None,
 ) -> list[Completion]:
     """Continue every request; completions come back in the order of the requests.
 
-    `on_done` sees each completion as soon as it ends, so that finished work can be stored.
-    Raises SettingError for an empty prompt or one that leaves no room in the model's window.
+    `on_done` sees each completion as soon as it ends, so that finished work can be stored. `kv`
+    says what of a text is kept while it grows: a policy or its spec, such as
+    `window:budget_tokens=512`; the default keeps all. A policy whose budget fits the model's window
+    reads and writes texts of any length.
+    Raises SettingError for an empty prompt or one that leaves no room in the model's window,
+    ModelError for a policy on a model that is not our decoder.
     Source: ours. Oracle: tests/engine/test_generate.py::test_greedy_equals_naive_loop
     """
-    longest = check_requests(model, requests, batch_size)
+    policy = bounded_policy(model, kv)
+    longest = check_requests(model, requests, batch_size, budget_tokens=_budget(policy))
     if not requests:
         return []
     num_slots = min(batch_size, len(requests))
-    session = open_session(model, num_slots=num_slots, capacity_tokens=longest)
+    if policy is None:
+        session = open_session(model, num_slots=num_slots, capacity_tokens=longest)
+    else:
+        session = PolicySession(model, policy, num_slots)
     return Loop(model, session, num_slots, requests, meter=meter, on_done=on_done).run()
 
 
-def check_requests(model: Model, requests: Sequence[Request], batch_size: int) -> int:
+def _budget(policy: KVPolicy | None) -> int | None:
+    """Most positions that the model meets under a policy [tokens]; None: those of the text."""
+    packed = policy is not None and policy.view is not None and policy.view.positions == "packed"
+    return policy.budget_tokens if policy is not None and packed else None
+
+
+def check_requests(
+    model: Model,
+    requests: Sequence[Request],
+    batch_size: int,
+    *,
+    budget_tokens: int | None = None,
+) -> int:
     """Length of the longest text that requests may become [tokens]; 0 without requests.
 
+    `budget_tokens`: positions never go beyond it, so that it must fit the window, not the text.
     Raises SettingError for an empty prompt, one that leaves no room in the model's window, or a
     batch size below 1.
     """
     if batch_size < 1:
         raise SettingError("batch_size", batch_size, "must be at least 1", remedy="16 is usual")
+    bounded = budget_tokens is not None and budget_tokens <= model.max_position
     for request in requests:
-        _check_room(request, model.max_position)
+        _check_room(request, None if bounded else model.max_position)
     return max((len(r.prompt) + r.sampling.max_new_tokens for r in requests), default=0)
 
 
-def _check_room(request: Request, max_position: int) -> None:
+def _check_room(request: Request, max_position: int | None) -> None:
     length = len(request.prompt)
     if length == 0:
         raise SettingError("prompt", request.id, "must not be empty", remedy="Give it a token")
-    if length + request.sampling.max_new_tokens > max_position:
+    if max_position is not None and length + request.sampling.max_new_tokens > max_position:
         raise SettingError(
             f"prompt of {request.id} with {request.sampling.max_new_tokens} new tokens",
             length,

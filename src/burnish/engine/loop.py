@@ -11,6 +11,7 @@ from torch import Tensor
 from burnish.base.meter import Meter
 from burnish.contracts.generation import Completion, Finish, Request
 from burnish.contracts.session import Session
+from burnish.engine.policies import PolicySession
 from burnish.engine.sample import next_tokens
 from burnish.engine.session import LEAST_ROWS
 from burnish.models.decoder import Decoder
@@ -87,8 +88,9 @@ class Loop:
         self.meter, self._on_done = meter or Meter(), on_done
         self._done: dict[int, Completion] = {}
         self._penalise = any(r.sampling.repetition_penalty != 1 for r in requests)
-        # an adapter would read the rest of each prompt token by token, see `AdapterSession`
-        splits = isinstance(model.network, Decoder)
+        # an adapter would read the rest of each prompt token by token, see `AdapterSession`; under
+        # a policy the bits of a prompt depend on where it is cut
+        splits = isinstance(model.network, Decoder) and not isinstance(session, PolicySession)
         self._prefix = _shared_prefix([r.prompt for r in requests]) if splits else ()
         self._prefix_state: Any = None
 

@@ -4,19 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from burnish.base.errors import SettingError
 from burnish.base.meter import Meter
 from burnish.contracts.generation import Scored, ScoreRequest
-from burnish.kv.rope import Rope
-from burnish.kv.shared import SharedAttend
+from burnish.data.packing import fill_passes
+from burnish.kv.shared import Forest
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
+from burnish.models.head import logprobs_at, logprobs_of
 from burnish.models.load import Model
-
-HEAD_ROWS = 256  # rows whose logits exist at once: 50 MB in fp32 for a vocabulary of 49,152
 
 
 def score(
@@ -72,49 +69,28 @@ class _Group:
 
     @property
     def num_rows(self) -> int:
-        return len(self.prompt) + sum(self.branches)
-
-    @property
-    def branches(self) -> list[int]:
-        return [len(request.completion) - 1 for _, request in self.members]
-
-    def tokens(self) -> list[int]:
-        return [*self.prompt, *(t for _, r in self.members for t in r.completion[:-1])]
-
-    def scored_rows(self, begin: int) -> list[int]:
-        """Rows that predict the completions: the prompt's last, then each one's own."""
-        last = begin + len(self.prompt) - 1
-        rows, start = [], last + 1
-        for length in self.branches:
-            rows += [last, *range(start, start + length)]
-            start += length
-        return rows
+        return len(self.prompt) + sum(len(r.completion) - 1 for _, r in self.members)
 
 
 def _score_shared(
     decoder: Decoder, requests: Sequence[ScoreRequest], batch_rows: int, meter: Meter
 ) -> Iterator[tuple[int, list[float]]]:
-    rope = Rope(decoder.config)
-    for groups in _passes(_groups(requests, batch_rows), batch_rows):
-        branches = [(len(group.prompt), group.branches) for group in groups]
-        device = decoder.lm_head.weight.device
-        attend = SharedAttend(branches, rope, decoder.shape.windows).to(device)
-        tokens = [token for group in groups for token in group.tokens()]
-        hidden = decoder.hidden(torch.tensor(tokens, device=device), attend)
-        rows: list[int] = []
-        begin = 0
+    grouped = _groups(requests, batch_rows)
+    for groups in fill_passes(grouped, batch_rows, rows_of=lambda group: group.num_rows):
+        forest, rows = Forest(), list[int]()
         for group in groups:
-            rows += group.scored_rows(begin)
-            begin += group.num_rows
+            prompt = forest.chain(group.prompt)
+            for _, request in group.members:
+                rows += forest.branch(request.completion, after=prompt)
         members = [member for group in groups for member in group.members]
         targets = [token for _, request in members for token in request.completion]
+        hidden = forest.run(decoder)
+        at = torch.tensor(targets, device=hidden.device)
+        each = torch.arange(len(rows), device=hidden.device)
+        values = logprobs_at(decoder.head, hidden[rows], each, at).tolist()
         meter.add("prefilled", sum(len(group.prompt) for group in groups))
         meter.add("scored", len(targets))
         meter.add("passes", 1)
-        values: list[float] = []
-        for start in range(0, len(rows), HEAD_ROWS):
-            some = slice(start, start + HEAD_ROWS)
-            values += _gathered(decoder.head(hidden[rows[some]]), targets[some])
         yield from _dealt(members, values)
 
 
@@ -128,7 +104,8 @@ def _score_apart(
         meter.add("prefilled", len(request.prompt))
         meter.add("scored", len(request.completion))
         meter.add("passes", 1)
-        yield index, _gathered(logits, request.completion)
+        targets = torch.tensor(request.completion, device=logits.device)
+        yield index, logprobs_of(logits, targets).tolist()
 
 
 def _groups(requests: Sequence[ScoreRequest], batch_rows: int) -> list[_Group]:
@@ -142,25 +119,6 @@ def _groups(requests: Sequence[ScoreRequest], batch_rows: int) -> list[_Group]:
             groups.append(group)
         group.members.append((index, request))
     return groups
-
-
-def _passes(groups: Sequence[_Group], batch_rows: int) -> Iterator[list[_Group]]:
-    """As many groups in a pass as fit, at least one."""
-    some: list[_Group] = []
-    for group in groups:
-        if some and sum(other.num_rows for other in some) + group.num_rows > batch_rows:
-            yield some
-            some = []
-        some.append(group)
-    if some:
-        yield some
-
-
-def _gathered(logits: Float[Tensor, "R V"], targets: Sequence[int]) -> list[float]:
-    """Log-softmax of each row at its target, in fp32 whatever the model computes in."""
-    logits = logits.float()
-    at = torch.tensor(targets, device=logits.device)[:, None]
-    return (logits.gather(-1, at)[:, 0] - logits.logsumexp(-1)).tolist()
 
 
 def _dealt(

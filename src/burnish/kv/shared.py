@@ -1,44 +1,116 @@
-"""Attention of several continuations over prompts that they share: scoring."""
+"""Texts that begin alike in one pass: scoring, training, embedding."""
 
-import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from burnish.kv.grouped import attend_grouped, group_mask
 from burnish.kv.rope import Rope, Rotation, Windows, repeat_kv, rotate
 
-Branches = tuple[int, Sequence[int]]  # length of a prompt, lengths of what continues it [tokens]
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Rows that stand together and attend in one kernel call.
+
+    They see every row of the block that they continue (`after`; None: they begin a text), all that
+    it continues, and of their own rows the ancestors: `parents[i]` is the row before row i, -1 the
+    last row of `after`. None: a chain. Only a chain can be continued.
+    """
+
+    num_rows: int
+    after: int | None = None
+    parents: tuple[int, ...] | None = None
+
+
+def packed(lengths: Sequence[int]) -> list[Block]:
+    """Texts of these lengths that share nothing."""
+    return [Block(num_rows=length) for length in lengths]
+
+
+class Forest:
+    """Tokens of several texts as rows of one pass; what texts begin with alike is computed once.
+
+    `chain`, `branch` and `tree` add rows; `run` computes them, with a gradient where it is wanted.
+    Source: ours. Oracle: tests/kv/test_shared.py::test_forest_equals_separate
+    """
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.blocks: list[Block] = []
+        self._rows: list[range] = []
+
+    def __len__(self) -> int:
+        """Rows of the pass."""
+        return len(self.tokens)
+
+    def chain(self, tokens: Sequence[int], *, after: int | None = None) -> int:
+        """Add tokens one after another, behind the block `after`; the new block's index."""
+        return self._add(tokens, Block(num_rows=len(tokens), after=after))
+
+    def branch(self, completion: Sequence[int], *, after: int) -> list[int]:
+        """Add a completion; for each of its tokens the row that predicts it.
+
+        The first is predicted by the last row of `after`. The last token predicts nothing here, so
+        it has no row.
+        """
+        own: Sequence[int] = ()
+        if len(completion) > 1:
+            own = self.rows(self.chain(completion[:-1], after=after))
+        return [self.rows(after)[-1], *own]
+
+    def tree(self, tokens: Sequence[int], parents: Sequence[int], *, after: int | None) -> int:
+        """Add a tree of tokens, as `Block` says; the new block's index."""
+        return self._add(tokens, Block(num_rows=len(tokens), after=after, parents=tuple(parents)))
+
+    def rows(self, block: int) -> range:
+        """Where a block's rows stand in the pass."""
+        return self._rows[block]
+
+    def run(self, decoder: Any, *, last_layer: int | None = None) -> Float[Tensor, "N d"]:
+        """Last hidden state of every row, or the stream before `last_layer` of a `Decoder`."""
+        device = decoder.lm_head.weight.device
+        attend = SharedAttend(self.blocks, Rope(decoder.config), decoder.shape.windows).to(device)
+        tokens = torch.tensor(self.tokens, device=device)
+        return decoder.hidden(tokens, attend, last_layer=last_layer)
+
+    def _add(self, tokens: Sequence[int], block: Block) -> int:
+        begin = len(self.tokens)
+        self.tokens += tokens
+        self.blocks.append(block)
+        self._rows.append(range(begin, len(self.tokens)))
+        return len(self.blocks) - 1
 
 
 class SharedAttend:
-    """Causal attention where each completion sees its prompt and itself, never a sibling.
+    """Causal attention where a block sees what it continues and itself, never a sibling.
 
-    Rows are the first prompt's, then those of each of its completions, then the next prompt's. A
-    completion may have no rows at all. Each sequence has a kernel call of its own, so its numbers
-    do not depend on how many others stand beside it.
+    Rows are those of the first block, then of the next. Each block has a kernel call of its own,
+    so its numbers do not depend on how many others stand beside it.
 
     Source: ours. Oracle: tests/kv/test_shared.py::test_shared_equals_separate
     """
 
-    def __init__(self, groups: Sequence[Branches], rope: Rope, windows: Windows) -> None:
+    def __init__(self, blocks: Sequence[Block], rope: Rope, windows: Windows) -> None:
         self._rope, self._windows = rope, windows
         self._rotation: Rotation | None = None
-        self._spans: list[tuple[slice, slice]] = []  # rows of the prompt, rows of their own
-        positions: list[Tensor] = []
-        begin = 0
-        for length, branches in groups:
-            prompt = slice(begin, begin + length)
-            self._spans.append((slice(begin, begin), prompt))
-            ends = itertools.accumulate(branches, initial=prompt.stop)
-            own = [slice(start, end) for start, end in itertools.pairwise(ends)]
-            self._spans += [(prompt, rows) for rows in own if rows.start < rows.stop]
-            positions.append(torch.arange(length))
-            positions += [torch.arange(length, length + num_rows) for num_rows in branches]
-            begin = own[-1].stop if own else prompt.stop
-        self.positions = torch.cat(positions)
+        self._spans = _spans(blocks)
+        self._trees = [
+            None if block.parents is None else _Tree(block.parents, _length(span.before))
+            for block, span in zip(blocks, self._spans, strict=True)
+        ]
+        self.positions = torch.cat(
+            [
+                torch.arange(begin := _length(span.before), begin + block.num_rows)
+                if tree is None
+                else tree.positions
+                for block, span, tree in zip(blocks, self._spans, self._trees, strict=True)
+            ]
+        )
 
     def to(self, device: torch.device) -> "SharedAttend":
         """Move the index tensors."""
@@ -57,17 +129,69 @@ class SharedAttend:
             self._rotation = self._rope.at(self.positions, query.dtype)
         query, key = rotate(query, self._rotation), rotate(key, self._rotation)
         window = self._windows[layer]
-        return torch.cat(
-            [
-                _attend_last(
-                    query[own],
-                    torch.cat((key[prompt], key[own])),
-                    torch.cat((value[prompt], value[own])),
-                    window,
-                )
-                for prompt, own in self._spans
-            ]
-        )
+        out = []
+        for span, tree in zip(self._spans, self._trees, strict=True):
+            seen = (*span.before, span.own)
+            keys, values = (torch.cat([x[part] for part in seen]) for x in (key, value))
+            if tree is None:
+                out.append(_attend_last(query[span.own], keys, values, window))
+            else:
+                out.append(tree.attend(query[span.own], keys, values, window))
+        return torch.cat(out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Span:
+    """Rows of a block, and those of the blocks that it continues, oldest first."""
+
+    before: tuple[slice, ...]
+    own: slice
+
+
+def _spans(blocks: Sequence[Block]) -> list[_Span]:
+    spans: list[_Span] = []
+    begin = 0
+    for block in blocks:
+        own = slice(begin, begin + block.num_rows)
+        before = (slice(begin, begin),)  # a text's first rows continue nothing
+        if block.after is not None:
+            parent = spans[block.after]
+            before = tuple(p for p in (*parent.before, parent.own) if p.stop > p.start)
+        spans.append(_Span(before=before, own=own))
+        begin = own.stop
+    return spans
+
+
+def _length(parts: Sequence[slice]) -> int:
+    return sum(part.stop - part.start for part in parts)
+
+
+class _Tree:
+    """Attention of a tree of rows behind `start` rows that all of them see."""
+
+    def __init__(self, parents: Sequence[int], start: int) -> None:
+        self._seen = torch.zeros(len(parents), start + len(parents), dtype=torch.bool)
+        self._seen[:, :start] = True
+        depths: list[int] = []
+        for row, parent in enumerate(parents):
+            depths.append(0 if parent < 0 else depths[parent] + 1)
+            if parent >= 0:
+                self._seen[row, start:] = self._seen[parent, start:]
+            self._seen[row, start + row] = True
+        self.positions = torch.tensor(depths, dtype=torch.long) + start
+        self._where = torch.cat((torch.arange(start), self.positions))
+        self._masks: dict[int | None, Tensor] = {}
+
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, window: int | None) -> Tensor:
+        """Attention output of the tree's rows; query heads of a group stand as rows."""
+        if window not in self._masks:
+            seen = self._seen
+            if window is not None:
+                seen = seen & (self.positions[:, None] - self._where < window)
+            group = query.shape[1] // keys.shape[1]
+            self._masks[window] = group_mask(seen, group, query.dtype).to(query.device)
+        heads = (x.transpose(0, 1) for x in (keys, values))
+        return attend_grouped(query, *heads, self._masks[window])
 
 
 def _attend_last(

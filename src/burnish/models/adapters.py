@@ -41,6 +41,17 @@ class Adapter(nn.Module):
             rows.append(self.network(input_ids=ids, use_cache=False).logits[0, keep])
         return torch.cat(rows)
 
+    def states(self, tokens: Sequence[int], layer: int | None = None) -> Float[Tensor, "T d"]:
+        """Hidden states of one text; `layer` counts as transformers' `hidden_states`, None: last.
+
+        Source: ours. Oracle: tests/engine/test_embed.py::test_vectors_equal_transformers
+        """
+        ids = torch.tensor([list(tokens)], device=self.device)
+        names = inspect.signature(self.network.forward).parameters
+        few = {"logits_to_keep": 1} if "logits_to_keep" in names else {}
+        out = self.network(input_ids=ids, use_cache=False, output_hidden_states=True, **few)
+        return out.hidden_states[-1 if layer is None else layer][0]
+
     def session(self, num_slots: int) -> "AdapterSession":
         """Slots for generation."""
         return AdapterSession(self, num_slots)

@@ -19,6 +19,7 @@ from burnish.base.errors import IncompleteError, InputError
 from burnish.base.files import atomic_write
 from burnish.base.meter import Meter
 from burnish.base.progress import track
+from burnish.data.packing import fill_passes
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
 from burnish.prefer.forward import answer_logprobs
@@ -130,14 +131,7 @@ class ReferenceCache:
 
 def passes(pairs: Sequence[Pair], pass_tokens: int) -> Iterator[list[Pair]]:
     """Pairs in passes of at most `pass_tokens` rows; a longer pair has a pass of its own."""
-    some: list[Pair] = []
-    for pair in pairs:
-        if some and sum(map(len, some)) + len(pair) > pass_tokens:
-            yield some
-            some = []
-        some.append(pair)
-    if some:
-        yield some
+    return fill_passes(pairs, pass_tokens, rows_of=len)
 
 
 def weights_key(network: Decoder | Adapter) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from burnish.contracts.kv_policy import KVPolicy, KVShape
+from burnish.contracts.kv_policy import KVPolicy
+from burnish.engine.policies import shape_of
+from burnish.kv.memory import open_memory
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 from burnish.recall.logits import Peak, gather, greedy
@@ -23,24 +25,15 @@ class DecoderReader:
     def __init__(self, model: Model, policy: KVPolicy, *, chunk_rows: int = 512) -> None:
         assert isinstance(model.network, Decoder)
         self._decoder, self._policy, self._chunk_rows = model.network, policy, chunk_rows
-        shape = self._decoder.shape
-        self._shape = KVShape(
-            num_layers=shape.num_layers,
-            num_kv_heads=shape.num_kv_heads,
-            head_dim=shape.head_dim,
-            windows=shape.windows,
-            config=self._decoder.config,
-            dtype=model.dtype,
-            device=model.device,
-        )
-        self._memory = policy.open(self._shape)
+        self._shape = shape_of(model)
+        self._memory = open_memory(policy, self._shape)
         self.peak = Peak()
         self.num_rows = 0  # computed so far, over all texts
         self.how = f"chunks of {chunk_rows} rows, marks of the cache"
 
     def clear(self) -> None:
         """Begin a new text."""
-        self._memory = self._policy.open(self._shape)
+        self._memory = open_memory(self._policy, self._shape)
 
     @torch.inference_mode()
     def extend(self, tokens: Sequence[int]) -> None:

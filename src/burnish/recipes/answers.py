@@ -1,5 +1,6 @@
 """One text from any model, local or remote: what `generate` and `chat` call."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from burnish.data.chat import render_chat
 from burnish.models.remote import PREFIX, Remote
 
 PLAIN = "plain"  # decoding without drafts
+FULL = "full"  # no key or value is ever left out
 
 
 class Writer(Protocol):
@@ -29,19 +31,27 @@ class Writer(Protocol):
 
 
 def open_writer(
-    spec: str, *, precision: str = "auto", device: str = "auto", draft: str = PLAIN
+    spec: str,
+    *,
+    precision: str = "auto",
+    device: str = "auto",
+    draft: str = PLAIN,
+    kv: str = FULL,
 ) -> Writer:
     """A writer for a model's spec; loads a local one at once.
 
-    `draft`: `plain`, `auto`, or a drafter's spec; it can change the speed, never the text.
-    Raises SettingError for a draft with a server's model; what `load_model` and `choose` raise.
+    `draft`: `plain`, `auto`, or a drafter's spec; it can change the speed, never the text. `kv` is
+    a KV policy's spec.
+    Raises SettingError for a draft or a policy with a server's model, and for a draft with a
+    policy; what `load_model`, `choose` and `bounded_policy` raise.
     """
     if spec.startswith(PREFIX):
-        if draft != PLAIN:
-            rule = "must be left out for a server's model"
-            raise SettingError("draft", draft, rule, remedy="The server decides how it decodes")
+        for name, value, default in (("draft", draft, PLAIN), ("kv", kv, FULL)):
+            if value != default:
+                rule = "must be left out for a server's model"
+                raise SettingError(name, value, rule, remedy="The server decides how it decodes")
         return RemoteWriter(Remote.parse(spec))
-    return LocalWriter(spec, precision=precision, device=device, draft=draft)
+    return LocalWriter(spec, precision=precision, device=device, draft=draft, kv=kv)
 
 
 class RemoteWriter:
@@ -57,22 +67,32 @@ class RemoteWriter:
 class LocalWriter:
     """A model in this process."""
 
-    def __init__(self, spec: str, *, precision: str, device: str, draft: str = PLAIN) -> None:
+    def __init__(
+        self, spec: str, *, precision: str, device: str, draft: str = PLAIN, kv: str = FULL
+    ) -> None:
         from burnish.models.load import load_model
 
         if draft != PLAIN:
             from burnish.draft.choice import check_draft
 
             check_draft(draft)
-        self.model = load_model(spec, precision=precision, device=device)
-        self._generate = self._way(draft)
+            if kv != FULL:
+                remedy = "Leave --draft or --kv out"
+                raise SettingError("draft", draft, "must be plain with a KV policy", remedy=remedy)
+        if kv != FULL:
+            from burnish.kv.policies import kv_policies
 
-    def _way(self, draft: str) -> Callable[..., list[Completion]]:
+            kv_policies.parse(kv)  # a slip is told before the model is loaded
+        self.model = load_model(spec, precision=precision, device=device)
+        self._generate = self._way(draft, kv)
+
+    def _way(self, draft: str, kv: str) -> Callable[..., list[Completion]]:
         """What continues requests; the planner is imported only where it may be asked."""
         if draft == PLAIN:
             from burnish.engine.generate import generate
+            from burnish.engine.policies import bounded_policy
 
-            return generate
+            return functools.partial(generate, kv=bounded_policy(self.model, kv))
         from burnish.draft.choice import AUTO, choose
 
         choice = choose(self.model, draft)

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from burnish.kv.rope import Rope
-from burnish.kv.shared import SharedAttend
+from burnish.kv.shared import Forest
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
 from burnish.train.examples import Example
@@ -29,17 +28,13 @@ def answer_logits(
     if isinstance(network, Adapter):
         ends = [slice(len(example.prompt) - 1, None) for example in examples]
         return network.logits_at(sequences, ends), targets.to(network.device)
-    device = network.lm_head.weight.device
-    shared = _shared_prefix(examples)
-    branches = [len(sequence) - shared for sequence in sequences]
-    groups = [(shared, branches)] if shared else [(length, ()) for length in branches]
-    attend = SharedAttend(groups, Rope(network.config), network.shape.windows).to(device)
-    flat = [*sequences[0][:shared], *(t for sequence in sequences for t in sequence[shared:])]
-    hidden = network.hidden(torch.tensor(flat, device=device), attend)
-    rows, begin = [], shared
-    for example, length in zip(examples, branches, strict=True):
-        rows += range(begin + len(example.prompt) - shared - 1, begin + length)
-        begin += length
+    shared, forest, rows = _shared_prefix(examples), Forest(), list[int]()
+    common = forest.chain(sequences[0][:shared]) if shared else None
+    for example, sequence in zip(examples, sequences, strict=True):
+        own = forest.chain(sequence[shared:], after=common)
+        rows += forest.rows(own)[-len(example.answer) :]
+    hidden = forest.run(network)
+    device = hidden.device
     return network.head(hidden[torch.tensor(rows, device=device)]), targets.to(device)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from burnish.prefer import head as head_module
-from burnish.prefer.head import token_logprobs
+from burnish.models import head as head_module
+from burnish.models.head import logprobs_at, token_logprobs
 
 Head = Callable[..., torch.Tensor]
 
@@ -114,3 +114,26 @@ def test_planted_bugs_in_the_head(bug: str, monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(AssertionError):
         check_head(broken, block_rows=7)
+
+
+def check_several(logprobs: Any) -> None:
+    """Rows without a question, with one, and with several; blocks that no row fills."""
+    hidden, weight, _, _ = inputs()
+    rows = torch.tensor([0, 0, 2, 3, 3, 3, 9, 16])
+    targets = torch.tensor([4, 90, 7, 0, 100, 5, 55, 12])
+    wanted = torch.nn.functional.linear(hidden, weight).log_softmax(-1)[rows, targets]
+    for block in (1, 5, 100):
+        found = logprobs(lambda some: some @ weight.T, hidden, rows, targets, block_rows=block)
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_several_tokens_of_a_row() -> None:
+    check_several(logprobs_at)
+
+
+def test_planted_row_of_the_block_before() -> None:
+    def before(head: Any, hidden: Any, rows: Any, *given: Any, **settings: Any) -> torch.Tensor:
+        return logprobs_at(head, hidden, (rows - 1).clamp(min=0), *given, **settings)
+
+    with pytest.raises(AssertionError):
+        check_several(before)

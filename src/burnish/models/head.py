@@ -1,5 +1,6 @@
 """Log-probabilities of given tokens without the logits: block by block, and again in reverse."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,13 +25,43 @@ def token_logprobs(
     backward computes each block again and gives gradients for the rows and, where it is trained,
     the weight (also where that is the embedding, tied). Under autocast, products are in its type.
     Source: chunked cross-entropy, as in Liger Kernel (arXiv 2410.10989), here for one weight a
-    token. Oracle: tests/prefer/test_head.py::test_chunked_equals_eager, ::test_gradcheck
+    token. Oracle: tests/models/test_head.py::test_chunked_equals_eager, ::test_gradcheck
     """
     device = hidden.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         hidden, weight = hidden.to(dtype), weight.to(dtype)
     return _TokenLogprobs.apply(hidden, weight, targets, block_rows)
+
+
+def logprobs_at(
+    head: Callable[[Tensor], Tensor],
+    hidden: Float[Tensor, "R d"],
+    rows: Int[Tensor, " M"],
+    targets: Int[Tensor, " M"],
+    *,
+    block_rows: int = BLOCK_ROWS,
+) -> Float[Tensor, " M"]:
+    """Log-probability [nats] of `targets[m]` by row `rows[m]` (ascending), without a gradient.
+
+    `head` is the model's own, of any precision; each row's logits are computed once, however many
+    tokens are asked of it, and exist for `block_rows` rows at a time.
+    Source: ours. Oracle: tests/models/test_head.py::test_several_tokens_of_a_row
+    """
+    found = []
+    for start in range(0, len(hidden), block_rows):
+        logits = head(hidden[start : start + block_rows])
+        inside = (rows >= start) & (rows < start + block_rows)
+        own, at = rows[inside] - start, targets[inside]
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        found.append(logits[own, at] - logits.logsumexp(-1)[own])
+    return torch.cat(found)
+
+
+def logprobs_of(logits: Float[Tensor, "R V"], targets: Int[Tensor, " R"]) -> Float[Tensor, " R"]:
+    """Log-probability [nats] of one token a row of whole logits, in fp32 or better."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return logits.gather(-1, targets[:, None])[:, 0] - logits.logsumexp(-1)
 
 
 class _TokenLogprobs(torch.autograd.Function):

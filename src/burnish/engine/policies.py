@@ -1,0 +1,125 @@
+"""Decoding under a KV policy: which one a model may take, and the slots that it fills."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from burnish.base.errors import ModelError
+from burnish.contracts.attention import Attend
+from burnish.contracts.kv_policy import KVMemory, KVPolicy, KVShape
+from burnish.kv.memory import open_memory
+from burnish.kv.policies import kv_policies
+from burnish.models.decoder import Decoder
+from burnish.models.load import Model
+
+FULL = "full"
+CHUNK_ROWS = 512  # of a prompt, read at once: a memory never holds more than its budget and these
+
+
+def bounded_policy(model: Model, kv: KVPolicy | str | None) -> KVPolicy | None:
+    """The policy that `kv` means; None where nothing is ever left out.
+
+    Raises ModelError for a policy on a model that is not our decoder, and what
+    `kv_policies.parse` raises.
+    """
+    policy = kv_policies.parse(kv) if isinstance(kv, str) else kv
+    if policy is None or policy.view is None:
+        return None
+    if not isinstance(model.network, Decoder):
+        remedy = "Take a model of the Llama, Mistral or Qwen family, or leave --kv out"
+        rule = "needs a model that our decoder runs"
+        raise ModelError("KV policy", kv_policies.name_of(policy), rule, remedy=remedy)
+    return policy
+
+
+def shape_of(model: Model) -> KVShape:
+    """What a policy's memory must know of a model that our decoder runs."""
+    shape = model.network.shape
+    return KVShape(
+        num_layers=shape.num_layers,
+        num_kv_heads=shape.num_kv_heads,
+        head_dim=shape.head_dim,
+        windows=shape.windows,
+        config=model.config,
+        dtype=model.dtype,
+        device=model.device,
+    )
+
+
+class PolicySession:
+    """Sequences of our decoder, each in a memory of its own.
+
+    A prompt is read alone and in chunks that are always cut at the same places, so that a text's
+    numbers cannot depend on its neighbours; a step is one pass for all.
+    Source: ours. Oracle: tests/engine/test_policies.py::test_policy_equals_naive_eviction
+    """
+
+    def __init__(self, model: Model, policy: KVPolicy, num_slots: int) -> None:
+        self._decoder, self._policy, self._shape = model.network, policy, shape_of(model)
+        self._memories = [open_memory(policy, self._shape) for _ in range(num_slots)]
+
+    def clear(self, slot: int) -> None:
+        """Make a slot empty."""
+        self._memories[slot] = open_memory(self._policy, self._shape)
+
+    @torch.inference_mode()
+    def prefill(
+        self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
+    ) -> Float[Tensor, "B V"]:
+        """Append prompts to the sequences in slots; logits of each prompt's last token."""
+        last = []
+        for slot, prompt in zip(slots, prompts, strict=True):
+            for begin in range(0, len(prompt), CHUNK_ROWS):
+                chunk = prompt[begin : begin + CHUNK_ROWS]
+                hidden = self._pass([self._memories[slot]], [chunk])
+            last.append(hidden[-1])
+        return self._decoder.head(torch.stack(last))
+
+    @torch.inference_mode()
+    def step(self, tokens: Sequence[int]) -> Float[Tensor, "B V"]:
+        """Append one token to each of the slots 0, 1, ...; logits of the appended rows."""
+        memories = self._memories[: len(tokens)]
+        return self._decoder.head(self._pass(memories, [[token] for token in tokens]))
+
+    def snapshot(self, slot: int) -> KVMemory:
+        """A copy of a slot's memory."""
+        return self._memories[slot].fork()
+
+    def restore(self, slot: int, snapshot: KVMemory) -> None:
+        """Put a copied memory into a slot."""
+        self._memories[slot] = snapshot.fork()
+
+    def move(self, source: int, target: int) -> None:
+        """Copy one slot over another."""
+        self._memories[target] = self._memories[source].fork()
+
+    def _pass(self, memories: Sequence[KVMemory], rows: Sequence[Sequence[int]]) -> Tensor:
+        counts = [len(tokens) for tokens in rows]
+        parts = [memory.attend(num) for memory, num in zip(memories, counts, strict=True)]
+        ids = torch.tensor([t for tokens in rows for t in tokens], device=self._shape.device)
+        attend = parts[0] if len(parts) == 1 else _SideBySide(parts, counts)
+        hidden = self._decoder.hidden(ids, attend)
+        for memory in memories:
+            memory.advance()
+        return hidden
+
+
+class _SideBySide:
+    """Rows of several sequences, each under an attention of its own."""
+
+    def __init__(self, parts: Sequence[Attend], counts: Sequence[int]) -> None:
+        self._parts, self._counts = parts, list(counts)
+
+    def __call__(
+        self,
+        layer: int,
+        query: Float[Tensor, "N H D"],
+        key: Float[Tensor, "N K D"],
+        value: Float[Tensor, "N K D"],
+    ) -> Float[Tensor, "N H D"]:
+        """Attention output of every row."""
+        split = zip(*(rows.split(self._counts) for rows in (query, key, value)), strict=True)
+        each = zip(self._parts, split, strict=True)
+        return torch.cat([attend(layer, *rows) for attend, rows in each])
