@@ -1,53 +1,31 @@
-"""The pages, and the blocks of code in them."""
+"""The pages, the blocks of code in them, and the stages on which they run."""
 
-import re
-from dataclasses import dataclass
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fixtures.pages import ROOT, SHELL, documentation_pages, read_blocks
+from fixtures.stage import Stage, set_up, taught_model
+from fixtures.warm import warm_process
 
-ROOT = Path(__file__).resolve().parents[2]
-FENCE = re.compile(
-    r"(?:<!--\s*([\w-]+):\s*([^\n]+?)\s*-->\n+)?^```([^\n]*)\n(.*?)^```[ \t]*$", re.M | re.S
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """One fenced block. `mark` is the comment right before it, such as `no-test: reason`."""
-
-    language: str
-    text: str
-    line: int
-    mark: str = ""
-    reason: str = ""
+STAGES = ["tiny", pytest.param("real", marks=[pytest.mark.weights, pytest.mark.timeout(3000)])]
 
 
-def read_blocks(text: str) -> list[Block]:
-    """The fenced blocks of a Markdown page, in order."""
-    return [
-        Block(
-            mark=found[1] or "",
-            reason=found[2] or "",
-            language=found[3].strip(),
-            text=found[4],
-            line=text.count("\n", 0, found.start(3)) + 1,
-        )
-        for found in FENCE.finditer(text)
-    ]
-
-
-def documentation_pages() -> list[Path]:
-    """Every page that a reader may copy from."""
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+def runs_something(page: Path) -> bool:
+    """Whether a page has a block that a reader would run."""
+    return any(b.language in SHELL | {"python"} for b in read_blocks(page.read_text()))
 
 
 def pytest_generate_tests(metafunc):
-    """Give each test that asks for a `page` all pages, one by one."""
-    if "page" in metafunc.fixturenames:
-        pages = documentation_pages()
-        names = [page.relative_to(ROOT).as_posix() for page in pages]
-        metafunc.parametrize("page", pages, ids=names)
+    """Give each test that asks for a `page` all pages, or all that have something to run."""
+    for name, wanted in (("page", lambda _: True), ("running_page", runs_something)):
+        if name in metafunc.fixturenames:
+            pages = [page for page in documentation_pages() if wanted(page)]
+            names = [page.relative_to(ROOT).as_posix() for page in pages]
+            metafunc.parametrize(name, pages, ids=names)
 
 
 @pytest.fixture
@@ -60,3 +38,49 @@ def root() -> Path:
 def blocks_of():
     """Return the fenced blocks of a page's text."""
     return read_blocks
+
+
+@pytest.fixture(scope="session")
+def tiny_stage(tmp_path_factory) -> Iterator[Callable[[Path], Stage]]:
+    """Stages with a tiny model under the embedded name, and drafters that were trained for it."""
+    from burnish.base.files import cache_folder
+    from burnish.models.cache import embedded_folder
+
+    place = tmp_path_factory.mktemp("documentation")
+    cache, shipped, address = place / "cache", place / "shipped", place / "socket"
+    (cache / "models").mkdir(parents=True)
+    shipped.mkdir()
+    for kept in ("kernels", "sandbox"):  # compiled once a machine
+        (cache_folder() / kept).mkdir(parents=True, exist_ok=True)
+        (cache / kept).symlink_to(cache_folder() / kept)
+    name = "smollm2-135m"
+    model = cache / "models" / embedded_folder(name).name
+    shutil.copytree(taught_model(place), model)
+    ships = f"import pathlib, burnish.draft.maps as m; m.SHIPPED = pathlib.Path({str(shipped)!r})"
+    with warm_process(address, before=ships):
+        first = set_up(place / "training", address, model=model, cache=cache)
+        for kind in ("firp", "medusa"):
+            command = f"burnish draft train {name} --prompts prompts.jsonl --drafter {kind}"
+            status, out, errors = first.run(f"{command} --run runs/{kind} --json")
+            assert status == 0, errors
+            weights = first.folder / json.loads(out)["weights"]
+            shutil.copy(weights, shipped / f"{name}-{kind}.safetensors")
+        yield lambda folder: set_up(folder, address, model=model, cache=cache)
+
+
+@pytest.fixture(scope="session")
+def real_stage(tmp_path_factory) -> Iterator[Callable[[Path], Stage]]:
+    """Stages with the machine's own cache, and the embedded model's real weights."""
+    from burnish.models.cache import get_embedded
+
+    os.environ.pop("HF_HUB_OFFLINE", None)
+    address = tmp_path_factory.mktemp("documentation") / "socket"
+    model = get_embedded("smollm2-135m")
+    with warm_process(address):
+        yield lambda folder: set_up(folder, address, model=model, cache=None)
+
+
+@pytest.fixture(params=STAGES)
+def stage(request, tmp_path) -> Stage:
+    """An empty stage."""
+    return request.getfixturevalue(f"{request.param}_stage")(tmp_path)

@@ -1,38 +1,30 @@
 """Every block of README and docs is checked against the real commands, and runs.
 
-A comment right before a fence, `<!-- mark: reason -->`, says what is to be done otherwise:
-`no-test` leaves the block out altogether; `checked-only` checks its commands and imports but never
-runs them; `file` (the reason is a path) marks a file of a walk-through. Blocks that install
-(`make`, `pip`, `git`) are checked only, because CI itself is that run.
+Commands run as they are shown, in one folder a page, on the stage of `tests/fixtures/stage.py`;
+its tables say what is smaller there. A comment right before a fence, `<!-- file: NAME -->`, marks a
+file of a walk-through. Targets of `make` that test run in the continuous integration: see
+`test_inventory.py`.
 """
 
 import ast
+import contextlib
 import importlib
-import os
 import re
 import shlex
-import subprocess
-import sys
+import shutil
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
+from fixtures.inventory import IN_CI
+from fixtures.pages import ROOT
+from fixtures.stage import FILES, FINDINGS, SERVERS
 
 SHELL, PYTHON = {"bash", "console", "sh"}, {"python"}
 SHOWN_ONLY = {"text", "json", "jsonl", "yaml", "toml", "html", "mermaid"}
-MARKS = {"", "no-test", "checked-only", "file"}
-INSTALLERS = {"make", "pip", "git", "cd", "uv", "docker", "pre-commit", "python3"}
-OTHERS = {"cat", "echo", "ls", "mkdir", "export", "curl", "head", "unzip", "python", "pytest"}
-
-
-def commands_in(block) -> list[str]:
-    """The commands of a shell block; of a console block only what follows `$ `."""
-    text = re.sub(r"\\\n\s*", " ", block.text)
-    text = re.sub(r"(<<-?\s*'?(\w+)'?.*?\n).*?^\2$", r"\1", text, flags=re.MULTILINE | re.DOTALL)
-    lines = [line.strip() for line in text.splitlines()]
-    if block.language == "console":
-        return [line[2:] for line in lines if line.startswith("$ ")]
-    return [line for line in lines if line and not line.startswith("#")]
+MARKS = {"", "file"}
+OTHERS = {"cat", "curl", "echo", "head", "ls", "mkdir", "torchrun", "unzip"}
 
 
 def check_command(line: str, *, help_of, root: Path) -> list[str]:
@@ -59,6 +51,8 @@ def check_words(words: list[str], *, help_of, root: Path) -> list[str]:
     name = words[0].removeprefix(".venv/bin/")
     if name == "burnish":
         return check_burnish(words[1:], help_of)
+    if name == "torchrun":  # its options, then a command that is no Python file
+        return check_words(words[words.index("--no-python") + 1 :], help_of=help_of, root=root)
     if name == "make":
         targets = re.findall(r"^([a-z][\w-]*):", (root / "Makefile").read_text(), re.MULTILINE)
         wanted = [w for w in words[1:] if "=" not in w and not w.startswith("-")]
@@ -68,8 +62,7 @@ def check_words(words: list[str], *, help_of, root: Path) -> list[str]:
         extras = re.findall(r"(?:burnish|\.)\[([\w,]+)\]", " ".join(words))
         known = project["optional-dependencies"]
         return [f"no extra {e!r}" for text in extras for e in text.split(",") if e not in known]
-    known = name in INSTALLERS | OTHERS
-    return [] if known else [f"nobody checks {name!r}; mark the block `<!-- no-test: reason -->`"]
+    return [] if name in OTHERS else [f"nobody knows {name!r}: add it to test_blocks.py"]
 
 
 def check_burnish(words: list[str], help_of) -> list[str]:
@@ -104,11 +97,9 @@ def check_page(text: str, *, blocks_of, help_of, root: Path) -> list[str]:
         found = []
         if block.mark not in MARKS:
             found.append(f"unknown mark {block.mark!r}")
-        if block.mark == "no-test":
-            continue
         if block.language in SHELL:
-            for line in commands_in(block):
-                found += check_command(line, help_of=help_of, root=root)
+            for command in block.commands:
+                found += check_command(command.partition("\n")[0], help_of=help_of, root=root)
         elif block.language in PYTHON:
             found += check_python(block.text)
         elif block.language not in SHOWN_ONLY:
@@ -128,29 +119,46 @@ def test_links_lead_somewhere(page):
     assert [t for t in local if not (page.parent / t).exists()] == []
 
 
-@pytest.mark.weights
-@pytest.mark.timeout(1800)
-def test_blocks_run(page, blocks_of, tmp_path):
+@pytest.mark.timeout(600)
+def test_blocks_run(running_page, blocks_of, stage, monkeypatch):
     """All blocks of a page run one after another, in one folder, as a reader would."""
-    os.environ.pop("HF_HUB_OFFLINE", None)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for block in blocks_of(page.read_text()):
-        commands = commands_in(block) if block.language in SHELL else []
-        installs = any(c.split()[0] in INSTALLERS for c in commands)
-        if block.mark or installs or block.language not in SHELL | PYTHON:
-            continue
-        code = "\n".join(commands) if block.language == "console" else block.text
-        shell = ["bash", "-euo", "pipefail", "-c", code]
-        command = shell if block.language in SHELL else [sys.executable, "-c", code]
-        done = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env=os.environ | {"PATH": path, "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
-        assert done.returncode == 0, f"line {block.line}:\n{code}\n{done.stdout}\n{done.stderr}"
+    blocks = blocks_of(running_page.read_text())
+    for block in blocks:
+        if block.mark == "file" and block.reason not in FILES and "/" not in block.reason:
+            (stage.folder / block.reason).write_text(block.text)
+    for block in blocks:
+        with contextlib.ExitStack() as behind:
+            for command in block.commands:
+                if any(f"burnish {name}" in command for name in SERVERS):
+                    behind.enter_context(stage.serving(command))
+                elif command.partition("#")[0].strip() not in IN_CI:
+                    check_run(command, stage)
+        if block.language in PYTHON and block.mark != "file":
+            (stage.folder / "block.py").write_text(block.text)
+            check_run("python block.py", stage)
+
+
+def check_run(command, stage):
+    """Run one command of a page; a traceback of ours is a failure whatever the status."""
+    if command.startswith("make "):
+        prepare_make(stage.folder)
+    begun = time.monotonic()
+    status, out, err = stage.run(command)
+    print(f"{time.monotonic() - begun:5.1f} s  status {status}  {command}")
+    shown = f"{command}\n{out}\n{err}"
+    allowed = {0, 1} if any(f"burnish {name}" in command for name in FINDINGS) else {0}
+    if command.startswith("make demo"):
+        allowed = {0, 2}  # make's own status where its command ends with 1
+    assert status in allowed and not re.search(r'File ".*/(burnish|block\.py)', err), shown
+    assert out.strip() or command.startswith("python"), shown
+
+
+def prepare_make(folder):
+    """What `make` finds in a clone whose environment is made; `.venv` has the stage's commands."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in (".runtime", ".dev", ".docs"):
+        (folder / ".venv" / name).touch()
 
 
 class ToyHelp:
@@ -182,7 +190,9 @@ class ToyHelp:
         ("make dmo", ["make has no target 'dmo'"]),
         ('pip install "burnish[ray]"', []),
         ('pip install "burnish[rya]"', ["no extra 'rya'"]),
-        ("frobnicate", ["nobody checks 'frobnicate'; mark the block `<!-- no-test: reason -->`"]),
+        ("torchrun --nproc-per-node 2 --no-python burnish improve -n 3", []),
+        ("torchrun --no-python burnish imprve", ["`burnish ` has no command 'imprve'"]),
+        ("frobnicate", ["nobody knows 'frobnicate': add it to test_blocks.py"]),
     ],
 )
 def test_planted_commands(line, findings, root):
@@ -196,6 +206,8 @@ def test_planted_pages(blocks_of, root):
     page += "```bash\ncat > a.txt <<'EOF'\nburnish nosuch\nEOF\nburnish models list --json\n```\n"
     assert check_page(page, blocks_of=blocks_of, help_of=ToyHelp, root=root) == [
         "line 3: `burnish improve` has no option --rund",
+        "line 10: unknown mark 'no-test'",
+        "line 10: nobody knows 'frobnicate': add it to test_blocks.py",
         "line 13: a block must name its language, is ''",
         "line 16: burnish.data.tasks has no nosuch",
     ]
