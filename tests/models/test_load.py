@@ -10,6 +10,7 @@ import torch
 from fixtures.tiny import packed_logits, texts
 
 from burnish.base.errors import MissingFileError, ModelError, SettingError, UnknownNameError
+from burnish.base.files import write_json
 from burnish.models import precision as precision_module
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
@@ -151,3 +152,17 @@ def test_device() -> None:
     with pytest.raises(SettingError, match="device is not known to torch, got 'foo'"):
         choose_device("foo")
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_run_in_which_no_round_helped_is_its_base(
+    tiny_folder: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = str(tiny_folder())
+    write_json(tmp_path / "result.json", {"what": "improve", "base": base, "model": base})
+    assert resolve_folder(str(tmp_path)) == Path(base)
+    assert "no round helped" in capsys.readouterr().err
+    for other in ({"what": "prefer", "base": base, "model": base},
+                  {"what": "improve", "base": base, "model": str(tmp_path / "model")}):  # fmt: skip
+        write_json(tmp_path / "result.json", other)
+        with pytest.raises(ModelError, match=r"must hold config\.json"):
+            resolve_folder(str(tmp_path))

@@ -18,7 +18,7 @@ from burnish.prefer.objective import PreferenceObjective
 from burnish.prefer.pairs import Pair
 from burnish.prefer.reading import PairSet
 from burnish.prefer.settings import EvaluateSettings, LossSettings, PairSettings, PreferSettings
-from burnish.prefer.training import Aligned, align
+from burnish.prefer.training import Aligned, align, logged_differently
 from burnish.train.settings import LoraSettings, TrainSettings
 
 SETTINGS = PreferSettings(
@@ -194,3 +194,21 @@ def test_two_processes_equal_one(tiny_folder: Any, tmp_path: Path, pairs_of: Any
             torch.testing.assert_close(one["weights"][name], value, atol=1e-5, rtol=1e-4)
     for step, other in zip(both[0]["steps"], alone["steps"], strict=True):
         assert step == pytest.approx(other, rel=1e-4, abs=1e-4)  # by the first process only
+
+
+def told_of(out: Aligned) -> dict[str, Any]:
+    return {
+        "steps": list(out.steps),
+        "evaluations": list(out.evaluations),
+        "margins": out.evaluations[-1]["margins"],
+    }
+
+
+def test_told_numbers_are_the_logged_ones(tiny_folder: Any, pairs_of: Any, tmp_path: Path) -> None:
+    out, _ = aligned(tiny_folder(), tmp_path / "run", found(pairs_of))
+    told = json.loads(json.dumps(told_of(out)))
+    assert logged_differently(tmp_path / "run", told) == ""
+    better = {**told["margins"], "num_pairs": 1000}
+    assert logged_differently(tmp_path / "run", {**told, "margins": better}) == "margins"
+    assert logged_differently(tmp_path / "run", {**told, "steps": told["steps"][:-1]}) == "steps"
+    assert logged_differently(tmp_path / "run", {**told, "evaluations": []}) == "evaluations"

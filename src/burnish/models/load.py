@@ -7,7 +7,9 @@ from typing import Any
 import torch
 
 from burnish.base.errors import MissingFileError, ModelError, SettingError, UnknownNameError
+from burnish.base.files import read_json
 from burnish.base.naming import suggest
+from burnish.base.progress import say
 from burnish.models.adapters import Adapter
 from burnish.models.cache import EMBEDDED, converted_gguf, get_embedded
 from burnish.models.config import decoder_config
@@ -90,6 +92,8 @@ def resolve_folder(spec: str) -> Path:
     for folder in (path, path / "model"):  # a run folder keeps its model inside
         if (folder / "config.json").is_file():
             return folder
+    if (base := _base_of_run(path)) is not None:
+        return resolve_folder(base)
     if path.exists():
         raise ModelError(
             "model folder", spec, "must hold config.json", remedy="Name the folder that does"
@@ -102,6 +106,18 @@ def resolve_folder(spec: str) -> Path:
         "is neither an embedded model, a folder, a GGUF file nor a hub name",
         remedy=suggest(spec, list(EMBEDDED)),
     )
+
+
+def _base_of_run(path: Path) -> str | None:
+    """The base model of a finished `improve` run in which no round helped."""
+    if not (path / "result.json").is_file():
+        return None
+    result = read_json(path / "result.json")
+    base = result.get("base")
+    if result.get("what") != "improve" or result.get("model") != base:
+        return None
+    say(f"{path}: no round helped, so its model is the base model, {base}")
+    return base
 
 
 def load_decoder(folder: Path, config: Any, dtype: torch.dtype, device: torch.device) -> Decoder:
