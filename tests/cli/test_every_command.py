@@ -117,7 +117,8 @@ EXAMPLES = {
         typo="fit.epoch=1", stop=LOG, count=30, makes_run=True,
     ),
     "draft plan": Example(
-        words="{model} --weights {weights} --context 16 --repeats 1 --precision fp32", stop=PASS, count=5,
+        words="{model} --weights {weights} --context 16 --repeats 1 --precision fp32",
+        stop=PASS, count=5,
         missing="{model} --prompts {gone}", statuses=(0, 1),
     ),
     "draft bench": Example(
