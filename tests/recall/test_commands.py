@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture
 def words(tiny_folder: Any, books: Path, tmp_path: Path) -> list[Any]:
     """A small curve's command line, without the command."""
-    short = ["--lengths", "20,30,40,64", "--trials", 3, "--corpus", books]
+    short = ["--lengths", "20,30,40,64", "--set", "trials=3", "--set", f"corpus={books}"]
     sets = [w for s in ("precision=fp32", "cue_tokens=4", "least_tokens=20") for w in ("--set", s)]
     return [tiny_folder("llama"), *short, *sets, "--runs", tmp_path / "runs"]
 
@@ -75,11 +75,11 @@ def test_a_failed_length_is_a_finding(burnish: Any, words: list[Any], monkeypatc
     ("more", "says"),
     [
         (["--kv", "windw"], "Did you mean 'window'"),
-        (["--corpus", "nothing/here.txt"], "does not exist"),
+        (["--set", "corpus=nothing/here.txt"], "does not exist"),
         (["--mode", "both"], "mode must be paper or probe"),
         (["--lengths", "64"], "must hold"),
         (["--set", "margn=0.1"], "Did you mean 'margin'"),
-        (["--trials", "1"], "must be at least 2"),
+        (["--set", "trials=1"], "must be at least 2"),
     ],
 )
 def test_wrong_use_is_one_sentence(

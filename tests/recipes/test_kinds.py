@@ -13,7 +13,7 @@ import pytest
 
 import burnish as package
 from burnish.base.records import read_json, write_json, write_records
-from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferSettings
+from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainSettings
 from burnish.recall.run import measure_curve
 from burnish.recall.settings import RecallSettings
 from burnish.recipes.kinds import KINDS
@@ -41,13 +41,14 @@ def make_prefer(model: Path, place: Path) -> Path:
     ]
     write_records(place / "pairs.jsonl", rows)
     train = TrainSettings(lora=LoraSettings(rank=3), num_steps=2, examples_per_step=4)
-    settings = PreferSettings(
+    settings = PreferTrainSettings(
+        device="cpu",
         train=train,
         pairs=PairSettings(heldout_frac=0.3),
         evaluate=EvaluateSettings(num_generated=2, max_new_tokens=3),
     )
     folder = place / "prefer"
-    train_preferences(str(model), place / "pairs.jsonl", settings, folder=folder, device="cpu")
+    train_preferences(str(model), place / "pairs.jsonl", settings, folder=folder)
     return folder
 
 

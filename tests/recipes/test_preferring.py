@@ -16,7 +16,12 @@ from burnish.base.stages import Stage
 from burnish.contracts.record import Record
 from burnish.models.handle import ModelHandle
 from burnish.models.load import load_model
-from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferSettings
+from burnish.prefer.settings import (
+    EvaluateSettings,
+    PairSettings,
+    PreferSettings,
+    PreferTrainSettings,
+)
 from burnish.recipes import preferring, teaching
 from burnish.recipes.preferring import (
     prefer,
@@ -152,11 +157,9 @@ def write_pairs(path: Path, num: int = 12) -> Path:
 
 
 def run(tiny_folder: Any, tmp_path: Path, **changed: Any) -> dict[str, Any]:
-    settings = replace(SETTINGS, **changed)
+    settings = PreferTrainSettings(**(vars(SETTINGS) | changed), device="cpu")
     pairs = write_pairs(tmp_path / "pairs.jsonl")
-    return train_preferences(
-        str(tiny_folder()), pairs, settings, folder=tmp_path / "run", device="cpu"
-    )
+    return train_preferences(str(tiny_folder()), pairs, settings, folder=tmp_path / "run")
 
 
 def check_run(result: dict[str, Any], folder: Path) -> None:

@@ -7,9 +7,14 @@ MAX_LISTED = 20
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return a remedy for an unknown name: the nearest known one, and the list of all."""
+    """Return a remedy for an unknown name: the nearest known one, and the list of all.
+
+    A long list is left out where a name is near.
+    """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
+    if near and len(names) > MAX_LISTED:
+        return f"Did you mean {near[0]!r}?"
     listed = ", ".join(names[:MAX_LISTED]) or "none"
     if len(names) > MAX_LISTED:
         listed += f" and {len(names) - MAX_LISTED} more"

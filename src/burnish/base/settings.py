@@ -1,6 +1,6 @@
 """Settings are nested frozen dataclasses; files and `--set a.b=c` fill them in.
 
-Later wins: defaults of the class (or `base`), then the file, then the overrides in order.
+Later wins: defaults of the class (or `base`), the file, the overrides in order, `named`.
 """
 
 import dataclasses
@@ -39,9 +39,11 @@ def load_settings(
     base: Settings | None = None,
     config: Path | str | None = None,
     overrides: Sequence[str] = (),
+    named: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Make `cls` from a file (.yaml, .yml, .json, .toml) and `key.inner=value` overrides.
 
+    `named` holds values by dotted name, such as those of options; None stands for "not given".
     Raises: SettingError, with the dotted name, for a key that is unknown, missing or ill-typed;
     MissingFileError; InputError, for a file that cannot be parsed.
     """
@@ -52,6 +54,9 @@ def load_settings(
             rule, remedy = "must be key=value", "Write --set train.num_steps=100"
             raise SettingError("--set", override, rule, remedy=remedy)
         _put(tree, key.strip(), _Text(text.strip()))
+    for name, value in (named or {}).items():
+        if value is not None:
+            _put(tree, name, value)
     return _fill(cls, base, tree, prefix="")
 
 
@@ -108,13 +113,14 @@ def _read_config(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _put(tree: dict[str, Any], name: str, leaf: _Text) -> None:
+def _put(tree: dict[str, Any], name: str, leaf: Any) -> None:
     *outer, last = name.split(".")
     for key in outer:
         inner = tree.setdefault(key, {})
         if not isinstance(inner, dict):
             rule = f"cannot be set inside {key!r}, which was set whole"
-            raise SettingError(f"setting {name}", leaf.text, rule, remedy="Set only one of the two")
+            value = leaf.text if isinstance(leaf, _Text) else leaf
+            raise SettingError(f"setting {name}", value, rule, remedy="Set only one of the two")
         tree = inner
     tree[last] = leaf
 
@@ -162,8 +168,10 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _refuse_unknown(cls: type, name: str, given: Any, *, prefix: str) -> None:
-    value = given.text if isinstance(given, _Text) else given
-    if isinstance(value, dict):  # of a whole unknown section, name its keys only
+    value, known = given.text if isinstance(given, _Text) else given, _known_names(cls, prefix)
+    if isinstance(value, dict):  # a whole unknown section: name its keys, suggest sections
         value = sorted(value)
-    remedy = suggest(name, _known_names(cls, prefix))
-    raise SettingError(f"setting {name}", value, "is not known", remedy=remedy)
+        known = [
+            f"{prefix}{key}" for key, kind in field_types(cls).items() if inner_dataclass(kind)
+        ]
+    raise SettingError(f"setting {name}", value, "is not known", remedy=suggest(name, known))

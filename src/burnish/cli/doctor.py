@@ -2,7 +2,7 @@
 
 import typer
 
-from burnish.cli.options import AsJson, print_json
+from burnish.cli.options import AsJson, show_result, table
 
 app = typer.Typer()
 
@@ -11,11 +11,11 @@ app = typer.Typer()
 def doctor(as_json: AsJson = False) -> None:
     """Print hardware, the chosen precision and why, the model cache and optional engines."""
     from burnish.recipes.doctor import examine
-    from burnish.report.text import table_as_text
 
     facts = examine()
-    if as_json:
-        print_json(facts)
-    else:
-        print(table_as_text(["what", "found"], [[name, str(text)] for name, text in facts.items()]))
-        print('next: burnish generate smollm2-135m "The capital of France is"')
+    show_result(
+        facts,
+        as_json=as_json,
+        text=lambda: table(["what", "found"], [[name, str(x)] for name, x in facts.items()]),
+        next_command='burnish generate smollm2-135m "The capital of France is"',
+    )

@@ -6,7 +6,7 @@ import sys
 import typer
 
 import burnish
-from burnish.base.errors import BurnishError
+from burnish.base.errors import BurnishError, SettingError
 from burnish.base.progress import set_quiet
 from burnish.cli import (
     doctor,
@@ -20,6 +20,7 @@ from burnish.cli import (
     text,
     verify,
 )
+from burnish.cli.usage import UsageError, as_one_sentence, is_help
 from burnish.distrib.rank import is_main, rank
 
 INTERRUPTED = 130
@@ -62,11 +63,12 @@ def _version(asked: bool) -> None:
 
 
 def _notes(error: BaseException | None) -> list[str]:
-    """What was noted on `error` and on what led to it: an open run says that it goes on."""
+    """What was noted on `error` and on its causes: an open run tells how to resume it."""
     notes: list[str] = []
     while error is not None:
         notes += getattr(error, "__notes__", [])
-        error = error.__cause__ or error.__context__
+        hidden = error.__suppress_context__
+        error = error.__cause__ or (None if hidden else error.__context__)
     return notes
 
 
@@ -76,23 +78,36 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        if not is_main():  # of the processes that torchrun started, one speaks
+        if not is_main():  # of the processes that torchrun started, rank 0 prints
             set_quiet(True)
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
-        make_app()()
+        command = typer.main.get_command(make_app())
+        with command.make_context("burnish", sys.argv[1:]) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
     except BurnishError as error:
-        line = " ".join(str(error).split())  # it may quote the words of another library
-        who = "" if is_main() else f"process {rank()}: "
-        print(f"{who}error: {line}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except SystemExit as end:
-        # typer's answer to Ctrl-C is this status without a word
-        if end.code == INTERRUPTED and is_main():
-            print("; ".join(["interrupted", *_notes(end)]), file=sys.stderr)
-        raise
+        _fail(error)
+    except UsageError as error:
+        if is_help(error):
+            print(error, file=sys.stderr)
+            sys.exit(SettingError.exit_code)
+        _fail(as_one_sentence(error))
+    except KeyboardInterrupt as error:
+        if is_main():
+            print("; ".join(["interrupted", *_notes(error)]), file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # `burnish ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _fail(error: BurnishError) -> None:
+    """Print the sentence of an error, and end with its status."""
+    line = " ".join(str(error).split())  # it may quote the words of another library
+    who = "" if is_main() else f"process {rank()}: "
+    print(f"{who}error: {line}", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

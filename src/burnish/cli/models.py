@@ -5,20 +5,24 @@ from typing import Annotated
 
 import typer
 
-from burnish.cli.options import AsJson, Precision, print_json
+from burnish.cli.options import (
+    AsJson,
+    ModelArgument,
+    Precision,
+    place_options,
+    show_result,
+    table,
+)
 
 app = typer.Typer(
     help="List, fetch, count and export models.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Model = Annotated[str, typer.Argument(help="Embedded name, folder, GGUF file or hub name.")]
-
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """Embedded models, and whether they are in the cache."""
+    """List embedded models, and whether they are in the cache."""
     from burnish.models.cache import EMBEDDED, embedded_folder
-    from burnish.report.text import table_as_text
 
     rows = [
         {
@@ -31,43 +35,42 @@ def list_models(as_json: AsJson = False) -> None:
         }
         for name, model in EMBEDDED.items()
     ]
-    if as_json:
-        print_json({"models": rows})
-        return
-    print(table_as_text(list(rows[0]), [list(row.values()) for row in rows]))
-    print("next: burnish models get smollm2-135m")
+    show_result(
+        {"models": rows},
+        as_json=as_json,
+        text=lambda: table(list(rows[0]), [list(row.values()) for row in rows]),
+        next_command="burnish models get smollm2-135m",
+    )
 
 
 @app.command()
-def get(model: Model, as_json: AsJson = False) -> None:
-    """Fetch and convert MODEL if it is not here yet; print its folder."""
+def get(model: ModelArgument, as_json: AsJson = False) -> None:
+    """Fetch and convert MODEL unless it is in the cache; print its folder."""
     from burnish.models.load import resolve_folder
 
-    folder = resolve_folder(model)
-    if as_json:
-        print_json({"model": model, "folder": str(folder)})
-    else:
-        print(folder)
+    folder = str(resolve_folder(model))
+    show_result({"model": model, "folder": folder}, as_json=as_json, text=lambda: folder)
 
 
 @app.command()
-def show(model: Model, as_json: AsJson = False) -> None:
-    """Parameters, FLOPs and KV bytes per token of MODEL."""
+def show(model: ModelArgument, as_json: AsJson = False) -> None:
+    """Print parameters, FLOPs and KV bytes per token of MODEL."""
     from burnish.models.describe import describe
-    from burnish.report.text import table_as_text
 
     facts = describe(model)
-    if as_json:
-        print_json(facts)
-    else:
-        print(table_as_text(["what", "value"], [[k, str(v)] for k, v in facts.items()]))
+    show_result(
+        facts,
+        as_json=as_json,
+        text=lambda: table(["what", "value"], [[k, str(v)] for k, v in facts.items()]),
+    )
 
 
 @app.command()
 def export(
-    model: Model,
+    model: ModelArgument,
     folder: Annotated[Path, typer.Argument(help="Where the Hugging Face folder goes.")],
     precision: Precision = "fp32",
+    as_json: AsJson = False,
 ) -> None:
     """Write MODEL as a Hugging Face folder (safetensors, config, tokenizer, chat template)."""
     from burnish.base.errors import SettingError
@@ -77,4 +80,6 @@ def export(
     if folder.exists():
         remedy = "Name a folder that does not exist yet"
         raise SettingError("folder", str(folder), "must not exist", remedy=remedy)
-    print(save_model(load_model(model, precision=precision, device="cpu"), folder))
+    network = load_model(model, **place_options(precision, "cpu"))
+    written = str(save_model(network, folder))
+    show_result({"model": model, "folder": written}, as_json=as_json, text=lambda: written)

@@ -1,4 +1,4 @@
-"""`burnish sandbox`: run and judge code in isolation, and say what this machine can enforce."""
+"""`burnish sandbox`: run and judge code in isolation, and tell what this machine enforces."""
 
 import sys
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli import sandbox_analysis
-from burnish.cli.options import AsJson, print_json
+from burnish.cli.options import AsJson, show_result, table
 
 
 def _make_app() -> typer.Typer:
     """The group, with the commands of `sandbox_analysis` in it."""
     made = typer.Typer(
-        help="Run, judge and explain code in many languages, isolated without Docker.",
+        help="Run, judge and analyze code in many languages, isolated without Docker.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -24,31 +24,30 @@ def _make_app() -> typer.Typer:
 app = _make_app()
 
 Lang = Annotated[
-    str, typer.Option("--lang", help="Language, e.g. python or cpp:standard=c++20; else guessed.")
+    str,
+    typer.Option("--lang", help="Language, e.g. python or cpp:standard=c++20. [default: detected]"),
 ]
 Isolation = Annotated[
     str, typer.Option(help="auto, strict, namespaces, bubblewrap, sandlock or none.")
 ]
-Limited = Annotated[
-    list[str], typer.Option("--limit", help="A limit, e.g. cpu_s=2; may be repeated.")
-]
+Limited = Annotated[list[str], typer.Option("--limit", help="A limit, e.g. cpu_s=2; repeatable.")]
 
 
 @app.command()
 def run(
     file: Annotated[Path, typer.Argument(help="Source file.")],
     lang: Lang = "",
-    stdin: Annotated[Path | None, typer.Option(help="File that the program reads.")] = None,
+    stdin: Annotated[Path | None, typer.Option(help="File for standard input.")] = None,
     limit: Limited = [],  # noqa: B006
     isolation: Isolation = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Run FILE once, and print what came of it. Exit 1 unless the program ended well."""
+    """Run FILE once, and print its output and status. Exit status 1: it failed."""
     from burnish.sandbox.commands import run_file
 
     result = run_file(file, language=lang, stdin=stdin, limits=limit, isolation=isolation)
     if as_json:
-        print_json(result)
+        show_result(result, as_json=True)
     else:
         sys.stdout.write(result["stdout"])
         sys.stderr.write(result["stderr"])
@@ -62,44 +61,52 @@ def run(
 @app.command()
 def judge(
     problem: Annotated[Path, typer.Argument(help="JSON: code, language, tests or asserts.")],
-    workers: Annotated[int, typer.Option(min=1, help="Tests that run side by side.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Tests that run in parallel.")] = 1,
     isolation: Isolation = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Judge the code of PROBLEM by its tests. Exit 1 unless it is accepted."""
-    from burnish.report.text import table_as_text
+    """Judge the code of PROBLEM by its tests. Exit status 1: it is not accepted."""
     from burnish.sandbox.commands import judge_file
 
     result = judge_file(problem, num_workers=workers, isolation=isolation)
-    if as_json:
-        print_json(result)
-    else:
-        columns = ["test", "status", "cpu_s", "reason"]
-        rows = [
-            [str(i), t["status"], f"{t['cpu_s']:.3f}", t["reason"][:80]]
-            for i, t in enumerate(result["tests"], start=1)
-        ]
-        print(table_as_text(columns, rows))
-        passed = f"{result['passed']} of {result['total']} tests"
-        print(f"verdict {result['verdict']}, {passed}, reward {result['reward']}")
-        print("next: --json shows output and limits of each test")
+    show_result(
+        result,
+        as_json=as_json,
+        text=lambda: _judged_text(result),
+        next_command=f"burnish sandbox judge {problem} --json (output and limits of each test)",
+    )
     raise typer.Exit(0 if result["verdict"] == "accepted" else 1)
 
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """What this machine enforces, by which mechanism, and which languages it runs."""
-    from burnish.report.text import table_as_text
+    """Print what this machine enforces, by which mechanism, and which languages it runs."""
     from burnish.sandbox.commands import examine
 
     found: dict[str, Any] = examine()
-    if as_json:
-        print_json(found)
-    else:
-        limits = [[k, v] for k, v in found["attestation"].items()]
-        print(table_as_text(["limit", "enforced by"], limits))
-        ways = [[k, v or "works"] for k, v in found["backends"].items()]
-        print(table_as_text(["isolation", "state"], ways))
-        print(table_as_text(["language", "tool chain"], list(found["languages"].items())))
-        print("next: burnish sandbox run FILE")
+    show_result(
+        found,
+        as_json=as_json,
+        text=lambda: _machine_text(found),
+        next_command="burnish sandbox run FILE",
+    )
     raise typer.Exit(0 if found["strict"] else 1)
+
+
+def _judged_text(result: dict[str, Any]) -> str:
+    rows = [
+        [str(i), t["status"], f"{t['cpu_s']:.3f}", t["reason"][:80]]
+        for i, t in enumerate(result["tests"], start=1)
+    ]
+    passed = f"{result['passed']} of {result['total']} tests"
+    verdict = f"verdict {result['verdict']}, {passed}, reward {result['reward']}"
+    return f"{table(['test', 'status', 'cpu_s', 'reason'], rows)}\n{verdict}"
+
+
+def _machine_text(found: dict[str, Any]) -> str:
+    ways = [[k, v or "works"] for k, v in found["backends"].items()]
+    return "\n".join([
+        table(["limit", "enforced by"], list(found["attestation"].items())),
+        table(["isolation", "state"], ways),
+        table(["language", "tool chain"], list(found["languages"].items())),
+    ])  # fmt: skip

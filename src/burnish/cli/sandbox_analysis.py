@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from burnish.cli.options import AsJson, print_json
+from burnish.cli.options import AsJson, show_result, table
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -16,54 +16,53 @@ Isolation = Annotated[str, typer.Option(help="auto, strict, or a back end by nam
 def detect(
     files: Annotated[list[Path], typer.Argument(help="Source files; - reads standard input.")],
     content_only: Annotated[
-        bool, typer.Option("--content-only", help="Ignore what the extensions say.")
+        bool, typer.Option("--content-only", help="Ignore file extensions.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Name the programming language of each of FILES. Exit 1 where one is not clear."""
-    from burnish.report.text import table_as_text
+    """Name the programming language of each of FILES. Exit status 1: one is not clear."""
     from burnish.sandbox.files import detect_files
 
     rows = detect_files(files, content_only=content_only)
-    if as_json:
-        print_json(rows[0] if len(rows) == 1 else {"files": rows})
-    else:
-        cells = [
-            [r["path"], r["language"] or f"not clear: {r['reason']}", f"{r['confidence']:.3f}"]
-            for r in rows
-        ]
-        print(table_as_text(["path", "language", "confidence"], cells))
-        named = next((r["path"] for r in rows if r["language"]), files[0])
-        print(f"next: burnish sandbox analyze {named}")
+    cells = [
+        [r["path"], r["language"] or f"not clear: {r['reason']}", f"{r['confidence']:.3f}"]
+        for r in rows
+    ]
+    named = next((r["path"] for r in rows if r["language"]), files[0])
+    show_result(
+        rows[0] if len(rows) == 1 else {"files": rows},
+        as_json=as_json,
+        text=lambda: table(["path", "language", "confidence"], cells),
+        next_command=f"burnish sandbox analyze {named}",
+    )
     raise typer.Exit(0 if all(row["language"] for row in rows) else 1)
 
 
 @app.command()
 def analyze(
     file: Annotated[Path, typer.Argument(help="Source file.")],
-    lang: Annotated[str, typer.Option("--lang", help="Language; else guessed.")] = "",
+    lang: Annotated[str, typer.Option("--lang", help="Language. [default: detected]")] = "",
     stdin: Annotated[
-        list[Path], typer.Option(help="A file that the program reads; one run for each.")
+        list[Path], typer.Option(help="File for standard input; one run for each; repeatable.")
     ] = [],  # noqa: B006 - typer copies it
     run: Annotated[bool, typer.Option("--run/--no-run", help="Measure coverage and time.")] = True,
     sarif: Annotated[Path | None, typer.Option(help="Write the findings here as SARIF.")] = None,
     isolation: Isolation = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Structure, smells, bugs, coverage and efficiency of FILE. Exit 1 where a bug is found."""
+    """Report structure, smells, bugs, coverage and efficiency of FILE. Exit status 1: bugs."""
     from burnish.sandbox.files import analysis_tables, analyze_file
 
     analysis = analyze_file(
         file, language=lang, stdins=stdin, run=run, sarif=sarif, isolation=isolation
     )
-    if as_json:
-        print_json(analysis.to_dict())
-    else:
-        from burnish.report.text import table_as_text
-
-        for title, columns, rows in analysis_tables(analysis):
-            print(f"\n{title}\n{table_as_text(columns, rows)}")
-        print(f"\nnext: burnish sandbox analyze {file} --sarif findings.sarif")
+    shown = [f"\n{title}\n{table(c, rows)}" for title, c, rows in analysis_tables(analysis)]
+    show_result(
+        analysis.to_dict(),
+        as_json=as_json,
+        text=lambda: "\n".join([*shown, ""]),
+        next_command=f"burnish sandbox analyze {file} --sarif findings.sarif",
+    )
     raise typer.Exit(1 if analysis.bugs else 0)
 
 
@@ -71,11 +70,18 @@ def analyze(
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8080,
-    workers: Annotated[int, typer.Option(min=1, help="Jobs that run side by side.")] = 2,
-    queue: Annotated[int, typer.Option(min=0, help="Jobs that may wait; more get 429.")] = 64,
-    deadline_s: Annotated[float, typer.Option(help="Longest wait and run of a request.")] = 120.0,
+    workers: Annotated[int, typer.Option(min=1, help="Jobs that run in parallel.")] = 2,
+    queue: Annotated[
+        int, typer.Option(min=0, help="Jobs that may wait; others get status 429.")
+    ] = 64,
+    deadline_s: Annotated[
+        float, typer.Option(help="Longest wait and run of a request [s].")
+    ] = 120.0,
     token_file: Annotated[
-        Path | None, typer.Option(help="File with the bearer token; needed off loopback.")
+        Path | None,
+        typer.Option(
+            help="File with the bearer token; required for other addresses than loopback."
+        ),
     ] = None,
     isolation: Isolation = "auto",
 ) -> None:

@@ -6,18 +6,27 @@ from typing import Annotated
 
 import typer
 
-from burnish.cli.options import AsJson, Device, Precision, Sets, print_json
+from burnish.cli.options import (
+    AsJson,
+    Device,
+    Precision,
+    ServedModelArgument,
+    Sets,
+    place_options,
+    settings_from,
+    show_result,
+)
 
 app = typer.Typer()
 
-ModelArgument = Annotated[
-    str, typer.Argument(help="Embedded name, folder, GGUF file, hub name or openai:URL#name.")
-]
 PromptArgument = Annotated[str, typer.Argument(help="Text to continue; - reads standard input.")]
-MaxNew = Annotated[int, typer.Option("--max-new-tokens", help="Most tokens to write.")]
-Greedy = Annotated[bool, typer.Option("--greedy", help="Always the likeliest token.")]
-Temperature = Annotated[float, typer.Option(help="Higher is more varied.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same text.")]
+MaxNew = Annotated[
+    int | None, typer.Option("--max-new-tokens", help="Most tokens to write. [default: 128]")
+]
+Greedy = Annotated[bool, typer.Option("--greedy", help="The likeliest token always.")]
+Temperature = Annotated[
+    float | None, typer.Option(help="Higher is more varied; 0 is greedy. [default: 0.7]")
+]
 Draft = Annotated[
     str, typer.Option(help="plain, auto, firp, ngram, medusa or a full spec; the text is the same.")
 ]
@@ -29,68 +38,66 @@ Chat = Annotated[bool, typer.Option("--chat", help="Put the prompt into the chat
 
 @app.command()
 def generate(
-    model: ModelArgument,
+    model: ServedModelArgument,
     prompt: PromptArgument,
-    max_new_tokens: MaxNew = 128,
+    max_new_tokens: MaxNew = None,
     greedy: Greedy = False,
-    temperature: Temperature = 0.7,
-    seed: Seed = 0,
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    temperature: Temperature = None,
     chat: Chat = False,
     draft: Draft = "plain",
     kv: Kv = "full",
-    precision: Precision = "auto",
+    sets: Sets = [],  # noqa: B006 - typer copies it
+    device: Device = None,
+    precision: Precision = None,
     as_json: AsJson = False,
 ) -> None:
-    """Continue PROMPT with MODEL; prints the text, tokens per second and passes.
+    """Continue PROMPT with MODEL; print the text, tokens per second and passes.
 
     --draft writes several tokens in a pass; auto measures first whether that pays here. --kv bounds
-    the memory of a long text. Other settings: --set top_p=0.9 --set top_k=50 --set 'stop=["END"]'
+    the memory of a long text.
+    Other settings: --set top_p=0.9 --set top_k=50 --set seed=1 --set 'stop=["END"]'
     """
     from burnish.base.errors import SettingError
-    from burnish.base.settings import load_settings
     from burnish.contracts.generation import Sampling
     from burnish.recipes.answers import open_writer
 
-    base = Sampling(
-        max_new_tokens=max_new_tokens, temperature=0.0 if greedy else temperature, seed=seed
-    )
-    sampling = load_settings(Sampling, base=base, overrides=sets)
+    base = Sampling(max_new_tokens=128, temperature=0.7)
+    flags = {"max_new_tokens": max_new_tokens, "temperature": 0.0 if greedy else temperature}
+    sampling = settings_from(Sampling, base=base, sets=sets, flags=flags)
     text = sys.stdin.read() if prompt == "-" else prompt
     if not text.strip():
         raise SettingError("prompt", text, "must not be empty", remedy="Write a few words")
-    writer = open_writer(model, precision=precision, draft=draft, kv=kv)
+    writer = open_writer(model, draft=draft, kv=kv, **place_options(precision, device))
     started = time.perf_counter()
     if chat:
         done = writer.chat([{"role": "user", "content": text}], sampling)
     else:
         done = writer.complete(text, sampling)
-    seconds = time.perf_counter() - started
-    rate = round(len(done.tokens) / seconds, 2)
-    if as_json:
-        counts = {"tokens": len(done.tokens), "tokens_per_s": rate, "num_passes": done.num_passes}
-        print_json({"text": done.text, **counts, "finish": done.finish, "model": model})
-        return
-    print(done.text)
-    print(f"{len(done.tokens)} tokens, {rate} tokens/s, {done.num_passes} passes", file=sys.stderr)
+    rate = round(len(done.tokens) / (time.perf_counter() - started), 2)
+    counts = {"tokens": len(done.tokens), "tokens_per_s": rate, "num_passes": done.num_passes}
+    result = {"text": done.text, **counts, "finish": done.finish, "model": model}
+    show_result(result, as_json=as_json, text=lambda: done.text)
+    if not as_json:
+        told = f"{len(done.tokens)} tokens, {rate} tokens/s, {done.num_passes} passes"
+        print(told, file=sys.stderr)
 
 
 @app.command()
 def chat(
-    model: ModelArgument = "smollm2-135m",
-    max_new_tokens: MaxNew = 256,
-    temperature: Temperature = 0.7,
-    seed: Seed = 0,
+    model: ServedModelArgument = "smollm2-135m",
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 256,
+    temperature: Annotated[float, typer.Option(help="Higher is more varied; 0 is greedy.")] = 0.7,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     kv: Kv = "full",
-    precision: Precision = "auto",
-    device: Device = "auto",
+    device: Device = None,
+    precision: Precision = None,
 ) -> None:
     """Talk to MODEL in the terminal; an empty line or Ctrl-D ends."""
     from burnish.base.progress import say
     from burnish.contracts.generation import Sampling
     from burnish.recipes.answers import open_writer
 
-    writer = open_writer(model, precision=precision, device=device, kv=kv)
+    writer = open_writer(model, kv=kv, **place_options(precision, device))
     writer.check_chat()
     say(f"{model} is ready; an empty line or Ctrl-D ends")
     messages: list[dict[str, str]] = []

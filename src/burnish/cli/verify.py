@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from burnish.cli.options import AsJson, print_json
+from burnish.cli.options import AsJson, show_result, table
 
 app = typer.Typer()
 
@@ -18,18 +18,18 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a run's files, answer its held-out tasks again, and say: same or different, and why.
+    """Check the files of RUN, repeat its measurements, and say what is the same or different.
 
     Exit status 1: something is different.
     """
     from burnish.recipes.verify import verify_run
-    from burnish.report.text import table_as_text
 
     found = verify_run(run, full=full)
-    if as_json:
-        print_json(found)
-    else:
-        rows = [[one["check"], one["outcome"], one["why"]] for one in found["checks"]]
-        print(table_as_text(["check", "outcome", "why"], rows))
-        print(found["sentence"])
+    rows = [[one["check"], one["outcome"], one["why"]] for one in found["checks"]]
+    show_result(
+        found,
+        as_json=as_json,
+        text=lambda: f"{table(['check', 'outcome', 'why'], rows)}\n{found['sentence']}",
+        next_command=f"burnish report show {run}",
+    )
     raise typer.Exit(0 if found["same"] else 1)

@@ -1,14 +1,16 @@
 """`burnish draft bench`: the measurement as a run, and its page."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from burnish.base.errors import SettingError
-from burnish.base.records import file_hash
-from burnish.base.runs import Run
+from burnish.base.progress import say
+from burnish.base.records import existing_file, file_hash
+from burnish.base.runs import Run, open_run
+from burnish.base.settings import to_dict
 from burnish.base.stages import Stage
 from burnish.contracts.generation import Sampling
 from burnish.contracts.page import Chart, Page, Series, Table
@@ -22,7 +24,9 @@ from burnish.draft.bench import (
 )
 from burnish.draft.cost import PLAIN
 from burnish.draft.maps import Kind, shipped_maps
-from burnish.models.load import Model
+from burnish.models.load import Model, load_model
+from burnish.report.html import write_report
+from burnish.report.pages import page_from_json
 
 NUMBERS = ("identical", "tokens_per_step", "speedup", "tokens_per_s")
 
@@ -38,6 +42,7 @@ class BenchSettings:
     max_new_tokens: int = 128
     repeats: int = 1
     precision: str = "auto"
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if not self.prompts:
@@ -47,6 +52,37 @@ class BenchSettings:
             if getattr(self, name) < least:
                 rule = f"must be at least {least}"
                 raise SettingError(name, getattr(self, name), rule, remedy="Raise it")
+
+
+def bench_drafts(
+    settings: BenchSettings,
+    *,
+    runs: Path = Path("runs"),
+    folder: Path | None = None,
+    fresh: bool = False,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Measure drafters in a run of its own; the result is what `result.json` holds.
+
+    An interrupted run resumes when the call is repeated. Raises what `measure_drafters` does, and
+    MissingFileError before a run is opened.
+    """
+    existing_file(settings.prompts)
+    model = load_model(settings.model, precision=settings.precision, device=settings.device)
+    with open_run(
+        "draft-bench",
+        settings=to_dict(settings),
+        seed=0,
+        root=runs,
+        folder=folder,
+        fresh=fresh,
+        command=command,
+    ) as run:
+        say(f"run: {run.path}" + (" (resuming)" if run.resumed else ""))
+        result = measure_drafters(run, model, settings)
+        write_report(page_from_json(result["page"]), run.path / "report")
+        run.save_result(result)
+    return result
 
 
 def specs_of(settings: BenchSettings, model: Model) -> dict[str, str]:
@@ -84,7 +120,11 @@ def measure_drafters(run: Run, model: Model, settings: BenchSettings) -> dict[st
         return {"drafters": summarise(cells), "load": load}
 
     found = run.stage(
-        "cells", make, specs=specs, prompts=file_hash(settings.prompts), **asdict(settings)
+        "cells",
+        make,
+        settings=to_dict(settings),
+        specs=specs,
+        prompts=file_hash(settings.prompts),
     ).output
     same = all(arm["identical"]["value"] == 1.0 for arm in found["drafters"].values())
     result = {

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 
 from burnish.base.errors import InputError, ModelError, SettingError
+from burnish.base.progress import say
 from burnish.base.provenance import host, versions
-from burnish.base.records import content_hash, file_hash
-from burnish.base.runs import Run
+from burnish.base.records import content_hash, existing_file, file_hash
+from burnish.base.runs import Run, open_run
+from burnish.base.settings import to_dict
 from burnish.base.stages import Stage
 from burnish.draft.distil import Text, answer_prompts, read_prompts, read_texts
 from burnish.draft.fit import FitSettings, MapsModule, fit_maps
@@ -21,7 +23,7 @@ from burnish.draft.ranks import Ranks
 from burnish.draft.streams import Streams, collect_streams, load_streams, save_streams
 from burnish.draft.vocabulary import head_rows, ranked_vocabulary
 from burnish.models.decoder import Decoder
-from burnish.models.load import Model
+from burnish.models.load import Model, load_model
 
 HELD_OUT_EVERY = 16  # of the texts, for measuring acceptance
 LEAST_ANSWER_TOKENS = 4
@@ -39,11 +41,6 @@ class DistilSettings:
     batch_size: int = 64
     vocabulary: int = 8192
 
-    def __post_init__(self) -> None:
-        if bool(self.prompts) == bool(self.answers):
-            rule, remedy = "must be given, or answers", "Name one file of the two"
-            raise SettingError("prompts", self.prompts, rule, remedy=remedy)
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainDraftSettings:
@@ -51,8 +48,46 @@ class TrainDraftSettings:
 
     model: str = "smollm2-135m"
     precision: str = "auto"
-    distil: DistilSettings = field(default_factory=lambda: DistilSettings(prompts="prompts.jsonl"))
+    device: str = "auto"
+    distil: DistilSettings = field(default_factory=DistilSettings)
     fit: FitSettings = field(default_factory=FitSettings)
+
+    def __post_init__(self) -> None:
+        distil = self.distil
+        if bool(distil.prompts) == bool(distil.answers):
+            rule, remedy = "must be given, or answers, not both", "Name one file: --prompts FILE"
+            raise SettingError("prompts", distil.prompts, rule, remedy=remedy)
+
+
+def train_draft(
+    settings: TrainDraftSettings,
+    *,
+    runs: Path = Path("runs"),
+    folder: Path | None = None,
+    fresh: bool = False,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Train a drafter in a run of its own; the result is what `result.json` holds.
+
+    An interrupted run resumes when the call is repeated. Raises what `train_drafter` does, and
+    MissingFileError before a run is opened.
+    """
+    for path in filter(None, (settings.distil.prompts, settings.distil.answers)):
+        existing_file(path)
+    model = load_model(settings.model, precision=settings.precision, device=settings.device)
+    with open_run(
+        "draft-train",
+        settings=to_dict(settings),
+        seed=settings.fit.seed,
+        root=runs,
+        folder=folder,
+        fresh=fresh,
+        command=command,
+    ) as run:
+        say(f"run: {run.path}" + (" (resuming)" if run.resumed else ""))
+        result = train_drafter(run, model, settings) | {"run": str(run.path)}
+        run.save_result(result)
+    return result
 
 
 def train_drafter(run: Run, model: Model, settings: TrainDraftSettings) -> dict[str, Any]:

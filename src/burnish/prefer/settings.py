@@ -125,7 +125,7 @@ def default_training() -> TrainSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PreferSettings:
-    """Everything that decides the outcome of `burnish prefer train`."""
+    """Everything that decides how a model is aligned."""
 
     loss: LossSettings = field(default_factory=LossSettings)
     reference: ReferenceKind = "auto"
@@ -140,3 +140,16 @@ class PreferSettings:
         if self.reference == "adapter-off" and self.train.method != "lora":
             rule, remedy = "needs adapters to turn off", "Take cache or copy, or train.method=lora"
             raise SettingError("reference", self.reference, rule, remedy=remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferTrainSettings(PreferSettings):
+    """What `burnish prefer train` can be told: the alignment, and where it is computed."""
+
+    precision: str = "fp32"
+    device: str = "auto"
+
+    def alignment(self) -> PreferSettings:
+        """The settings without the place."""
+        names = [one.name for one in dataclasses.fields(PreferSettings)]
+        return PreferSettings(**{name: getattr(self, name) for name in names})

@@ -1,12 +1,13 @@
 """`burnish recall curve`: the texts are drawn, measured in shards, tabled and reported."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from burnish.base.canonical import content_hash
 from burnish.base.meter import Meter
+from burnish.base.runs import RUN_FILE
 from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
 from burnish.contracts.step import Told
@@ -15,6 +16,7 @@ from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, Verification
 from burnish.kv.policies import kv_policies
+from burnish.recall.compare import compare_curves, compare_page, read_curve
 from burnish.recall.corpora import parse_corpus
 from burnish.recall.curve import accuracies, make_curve
 from burnish.recall.material import Material, draw_material
@@ -22,6 +24,7 @@ from burnish.recall.page import make_page
 from burnish.recall.separators import separator_id
 from burnish.recall.settings import RecallSettings
 from burnish.recall.shards import make_shards, open_handle, open_tokenizer, run_shard
+from burnish.report.html import write_report
 
 WHAT = "recall-curve"
 
@@ -109,6 +112,33 @@ class MeasureStep(Step):
         """Points of the curve that differ; how many rows a resumed run computed does not count."""
         names = [n for n in ("rows", "reader") if old.output[n] != new.output[n]]
         return ", ".join(names)
+
+
+def compare_models(
+    names: Sequence[str],
+    settings: RecallSettings,
+    *,
+    runs: Path = Path("runs"),
+    out: Path | None = None,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Compare curves; a name that is no run and no JSON file is a model, and is measured first.
+
+    The page is written to the folder `out`, if given. Raises what `measure_curve`, `read_curve`
+    and `compare_curves` do.
+    """
+    found = []
+    for name in names:
+        if Path(name).suffix == ".json" or (Path(name) / RUN_FILE).is_file():
+            found.append((name, read_curve(Path(name))))
+        else:
+            wanted = replace(settings, model=name)
+            found.append((name, measure_curve(wanted, runs=runs, command=command)))
+    compared = compare_curves(found)
+    page = compare_page(compared, found)
+    if out is not None:
+        write_report(page, out)
+    return compared | {"page": asdict(page)}
 
 
 def make_material(settings: RecallSettings) -> Material:

@@ -30,7 +30,7 @@ from burnish.prefer.curve import alpha_curve
 from burnish.prefer.page import make_page
 from burnish.prefer.pulls import token_pulls
 from burnish.prefer.reading import PairSet, make_pairs, read_pairs
-from burnish.prefer.settings import LossSettings, PreferSettings
+from burnish.prefer.settings import LossSettings, PreferSettings, PreferTrainSettings
 from burnish.prefer.training import Aligned, align, logged_differently
 from burnish.recipes.settings import PreferStageSettings
 from burnish.recipes.teaching import save_trained
@@ -44,26 +44,24 @@ NUM_EXAMPLES = 2  # whose tokens' weights are shown
 def train_preferences(
     spec: str,
     path: Path,
-    settings: PreferSettings,
+    settings: PreferTrainSettings,
     *,
-    folder: Path,
-    precision: str = "fp32",
-    device: str = "auto",
+    runs: Path = Path("runs"),
+    folder: Path | None = None,
+    fresh: bool = False,
     command: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Align the model `spec` with the pairs in `path`; run, model and page are in `folder`.
+    """Align the model `spec` with the pairs in `path`; the result is what `result.json` holds.
 
-    What it gives is what `result.json` holds. Interrupted, it resumes when the call is repeated.
-    Started by torchrun, the processes train together, and rank 0 writes.
+    An interrupted run resumes when the call is repeated. Under torchrun the processes train
+    together, and rank 0 writes.
     Raises MissingFileError; IncompleteError for fewer than two usable pairs; SettingError where
     `folder` holds something else.
     Source: ours. Oracle: tests/recipes/test_preferring.py::test_a_run_ends_with_a_model_and_a_page
     """
-    asked = {"model": spec, "pairs": str(path), "precision": precision, "device": device}
-    content = file_hash(existing_file(path))
-    told = asked | {"prefer": to_dict(settings), "pairs_hash": content}
-    place = Place(folder=folder, command=command)
-    return run_job(prefer_job(told, settings), place, team=join_team(device))
+    asked = _asked(spec, path, settings)
+    place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
+    return run_job(prefer_job(asked, settings.alignment()), place, team=join_team(settings.device))
 
 
 def prefer_job(told: Mapping[str, Any], settings: PreferSettings) -> Job:
@@ -134,6 +132,14 @@ class AlignStep(Step):
         numbers = {k: v for k, v in done.output.items() if k not in ("page", METERED)}
         numbers["metered"] = done.output[METERED]
         return (Told.of_page(page_from_json(done.output["page"]), numbers),)
+
+
+def _asked(spec: str, path: Path, settings: PreferTrainSettings) -> dict[str, Any]:
+    """What identifies a run; where it computes stands beside what it computes."""
+    content = file_hash(existing_file(path))
+    place = {"precision": settings.precision, "device": settings.device}
+    asked = {"model": spec, "pairs": str(path), **place}
+    return asked | {"prefer": to_dict(settings.alignment()), "pairs_hash": content}
 
 
 def prefer(
