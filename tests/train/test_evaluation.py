@@ -1,5 +1,6 @@
 """Evaluations: when they come, that they disturb nothing, and what a killed one costs."""
 
+import contextlib
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -39,10 +40,8 @@ def run(source: Path, folder: Path, *, die_at: int | None = None, every: int = E
     )
     settings = replace(SETTINGS, save_every_steps=2)
     fitted = None
-    try:
+    with contextlib.suppress(Killed):
         fitted = train(model, folder, settings, hooks=[evaluation])
-    except Killed:
-        pass
     return fitted, weights(model), evaluation, asked, modes
 
 

@@ -53,7 +53,7 @@ def test_groups_by_hand(tiny_folder: Any) -> None:
 
 def test_blocks_of_models_behind_an_adapter(tiny_folder: Any) -> None:
     network = fresh(tiny_folder("gpt2")).network.requires_grad_(True)
-    assert len(list(repeated_blocks(network))) == 2
+    assert len(list(repeated_blocks(network))) == 3
     muon = Muon().build(network)
     first = names_of(network, muon.param_groups[0])
     assert {name.split(".h.")[1].split(".", 1)[1] for name in first} == {

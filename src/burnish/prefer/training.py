@@ -76,12 +76,8 @@ def align(
     reference = (live or cache) if settings.loss.needs_reference else None
     objective = PreferenceObjective(loss, reference, device=model.device)
     examiner = _Examiner(model, heldout, settings, cache=cache, meter=meter)
-    evaluation = Evaluation(
-        model.network,
-        examiner.measure,
-        path=folder / EVALUATIONS,
-        every_steps=settings.evaluate.every_steps,
-    )
+    every, log = settings.evaluate.every_steps, folder / EVALUATIONS
+    evaluation = Evaluation(model.network, examiner.measure, path=log, every_steps=every)
     evaluation.at(0)  # of the model as it is given, without adapters
     with RecordLog(folder / STEPS) as log:
         hooks = [_Notes(objective), StepLog(log), evaluation, Tell(event)]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from burnish.base.items import ItemLog
 from burnish.base.log import RecordLog
 from burnish.distrib.rank import is_main
 from burnish.train.hooks import Hook, Progress, last_of_each
@@ -30,8 +31,7 @@ class Evaluation(Hook):
         self, network: nn.Module, measure: Measure, *, path: Path, every_steps: int = 0
     ) -> None:
         self._network, self._measure, self._every = network, measure, every_steps
-        self._log = RecordLog(path)
-        self._rows = {row["step"]: row for row in self._log.read()}
+        self._path, self._log = path, ItemLog(path, fields=("step",))
 
     def evaluate(self, progress: Progress) -> None:
         """Measure, if it is time."""
@@ -41,17 +41,17 @@ class Evaluation(Hook):
 
     def at(self, step: int) -> None:
         """Measure after so many steps, unless that was done."""
-        if step in self._rows:
+        if step in self._log.done:
             return
         with undisturbed(self._network):
             row = {"step": step, **self._measure(step)}
         if is_main():
-            self._log.append(row)
-        self._rows[step] = row
+            self._log.keep(row)
+        self._log.done[step] = row
 
     def rows(self) -> list[dict[str, Any]]:
         """What was measured, in the order of steps; in the main process only."""
-        return last_of_each(self._log.peek())
+        return last_of_each(RecordLog(self._path).peek())
 
 
 @contextlib.contextmanager

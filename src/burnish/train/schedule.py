@@ -89,12 +89,13 @@ class WSD(_WarmedUp):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.decay_frac <= 1 - self.warmup_frac:
-            rule = f"must lie in [0, {1 - self.warmup_frac:g}], what warm-up leaves"
+        left = round(1 - self.warmup_frac, 9)
+        if not 0 <= self.decay_frac <= left:
+            rule = f"must lie in [0, {left:g}], what the warm-up leaves"
             raise SettingError("decay_frac", self.decay_frac, rule, remedy="0.2 is usual")
 
     def _scale(self, done: float) -> float:
-        decay = self.decay_frac / (1 - self.warmup_frac)  # of the steps behind the warm-up
+        decay = min(1.0, self.decay_frac / (1 - self.warmup_frac))  # of the steps behind it
         if done <= 1 - decay:
             return 1.0
         late = (done - (1 - decay)) / decay
