@@ -42,7 +42,7 @@ from burnish.prefer.settings import EvaluateSettings, LossSettings, PairSettings
 from burnish.prefer.training import EVALUATIONS, Aligned, align
 from burnish.recipes.teaching import merged
 from burnish.train.examples import Example
-from burnish.train.loop import fit
+from burnish.train.fit import fit
 from burnish.train.settings import TrainSettings
 
 DATA = Path(__file__).parents[2] / "shared/data/preference/pandalm-testset-v1.json"
@@ -101,7 +101,6 @@ def taught(seed: int, options: argparse.Namespace) -> Path:
             texts,
             settings,
             folder=Path(work),
-            event=lambda *a, **k: None,
             meter=Meter("sft"),
         )
     return save_model(merged(model, fitted), place)

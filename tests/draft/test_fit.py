@@ -1,5 +1,6 @@
 """Training: the loss by its definition, exact resumption, a backbone that stays as it was."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from burnish.draft.fit import FitSettings, MapsModule, distillation_loss, fit_ma
 from burnish.draft.guesses import Places, firp_states
 from burnish.draft.streams import Streams, collect_streams
 from burnish.draft.vocabulary import head_rows
+from burnish.train.hooks import Hook
 
 SETTINGS = FitSettings(entries=(1, 2), epochs=2, texts_per_step=2, anchors_per_text=5)
 VOCABULARY = torch.arange(3, 120)
@@ -136,6 +138,14 @@ def test_resumed_equals_straight(
     assert len(calls) == 4 + 6 - 2  # steps 0-3, then from the checkpoint after the second
 
 
+class Losses(Hook):
+    def __init__(self, kept: list[float]) -> None:
+        self.kept = kept
+
+    def step(self, told: Any, batch: Any) -> None:
+        self.kept.append(told["loss"])
+
+
 def test_only_the_maps_learn(tiny_model: Any, streams: Streams, head: Any, tmp_path: Path) -> None:
     model = tiny_model("llama")
 
@@ -147,7 +157,7 @@ def test_only_the_maps_learn(tiny_model: Any, streams: Streams, head: Any, tmp_p
     given = {**vars(SETTINGS), "epochs": 30, "start": "zero"}
     fit_maps(
         model.network, head, streams, range(5), FitSettings(**given), folder=tmp_path,
-        on_step=lambda step, loss: losses.append(loss),
+        hooks=[Losses(losses)],
     )  # fmt: skip
     assert sum(losses[-9:]) < 0.8 * sum(losses[:9])
     assert weights() == before
@@ -171,6 +181,8 @@ def test_refusals(
         FitSettings(entries=(3, 2))
     with pytest.raises(SettingError, match="epochs must not be negative"):
         FitSettings(epochs=-1)
-    monkeypatch.setattr(fit_module, "distillation_loss", lambda *args: torch.tensor(float("nan")))
+    monkeypatch.setattr(
+        fit_module, "distillation_loss", lambda *args: args[2].weight.sum() * math.nan
+    )
     with pytest.raises(IncompleteError, match="draft loss must stay finite"):
         fitted(tiny_model("llama"), streams, head, tmp_path)

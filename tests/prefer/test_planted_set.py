@@ -23,7 +23,7 @@ from burnish.prefer.objective import PreferenceObjective
 from burnish.prefer.pairs import Pair
 from burnish.prefer.reference import FrozenCopy
 from burnish.train.examples import Example
-from burnish.train.loop import fit
+from burnish.train.fit import fit
 from burnish.train.settings import TrainSettings
 
 Loss = Callable[..., PairLosses]
@@ -96,7 +96,7 @@ def trained(model: Model, items: Any, rate: float, place: Path, **named: Any) ->
     settings = TrainSettings(
         method="full", learning_rate=rate, epochs=1, examples_per_step=16, save_every_steps=1000
     )
-    fit(model, items, settings, folder=place, event=lambda *a, **k: None, meter=Meter(), **named)
+    fit(model, items, settings, folder=place, meter=Meter(), **named)
     model.network.eval()
 
 

@@ -86,9 +86,69 @@ def test_killed_and_resumed_equals_straight(
 def test_planted_steps_told_twice(
     tiny_folder: Any, tmp_path: Path, pairs_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_module, "_last_of_each", list)
+    monkeypatch.setattr(training_module, "last_of_each", list)
     with pytest.raises(AssertionError):
         check_resumed(tiny_folder(), tmp_path, found(pairs_of), monkeypatch, 3)
+
+
+def test_killed_in_an_evaluation_goes_on(
+    tiny_folder: Any, tmp_path: Path, pairs_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three evaluations, each killed once: what is in the file is not measured again."""
+    pairs, settings = found(pairs_of), replace(SETTINGS, train=replace(SETTINGS.train, num_steps=6))
+    wanted, parameters = aligned(tiny_folder(), tmp_path / "straight", pairs, settings)
+    exact, asked, killed = training_module.write_answers, [0], [1, 3, 5]
+
+    def dying(*given: Any, **named: Any) -> Any:
+        asked[0] += 1
+        if asked[0] in killed:
+            torch.rand(3)  # an evaluation may draw
+            raise Killed
+        return exact(*given, **named)
+
+    monkeypatch.setattr(training_module, "write_answers", dying)
+    for _ in killed:
+        with pytest.raises(Killed):
+            aligned(tiny_folder(), tmp_path / "killed", pairs, settings)
+    again, resumed = aligned(tiny_folder(), tmp_path / "killed", pairs, settings)
+    assert asked == [6]
+    assert again.evaluations == wanted.evaluations
+    assert again.steps == wanted.steps
+    for name, value in parameters.items():
+        assert torch.equal(resumed[name], value), name
+
+
+def check_dtype(source: Path, place: Path, pairs: PairSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaded in bf16, all weights trained in fp32: answers come from an fp32 cache."""
+    exact, seen = training_module.write_answers, []
+
+    def watched(model: Any, *given: Any, **named: Any) -> Any:
+        seen.append((model.dtype, {p.dtype for p in model.network.parameters()}))
+        return exact(model, *given, **named)
+
+    train = replace(SETTINGS.train, method="full", num_steps=1)
+    place.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(training_module, "write_answers", watched)
+        align(
+            fresh(source, "bf16"), pairs, replace(SETTINGS, train=train), folder=place,
+            event=lambda *a, **k: None, meter=Meter("t"),
+        )  # fmt: skip
+    assert seen == [(dtype, {dtype}) for dtype in (torch.bfloat16, torch.float32)]
+
+
+def test_evaluations_in_the_weights_dtype(
+    tiny_folder: Any, tmp_path: Path, pairs_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_dtype(tiny_folder(), tmp_path / "run", found(pairs_of), monkeypatch)
+
+
+def test_planted_cache_in_the_dtype_on_disk(
+    tiny_folder: Any, tmp_path: Path, pairs_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_module, "as_trained", lambda model: model)
+    with pytest.raises(AssertionError):
+        check_dtype(tiny_folder(), tmp_path / "run", found(pairs_of), monkeypatch)
 
 
 def test_cached_equals_live_reference(tiny_folder: Any, tmp_path: Path, pairs_of: Any) -> None:

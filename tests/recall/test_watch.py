@@ -13,7 +13,8 @@ from burnish.recall import watch as module
 from burnish.recall.settings import RecallSettings
 from burnish.recall.watch import MemoryWatch
 from burnish.train.examples import Example
-from burnish.train.loop import fit
+from burnish.train.fit import fit
+from burnish.train.hooks import Tell
 from burnish.train.settings import TrainSettings
 
 SETTINGS = RecallSettings(lengths="8,16", trials=2, cue_tokens=3, scored_tokens=5, least_tokens=8)
@@ -29,8 +30,8 @@ def trained(folder: Path, tmp_path: Path, *, watched: bool) -> tuple[Any, list[A
     watch = MemoryWatch(model, random_material(16, 2), SETTINGS, event=event, every_steps=2)
     examples = [Example(id=str(i), prompt=(5, 6 + i), answer=(7, 8, 9 + i)) for i in range(8)]
     settings = TrainSettings(method="full", epochs=2, examples_per_step=4)
-    told = watch if watched else event
-    fitted = fit(model, examples, settings, folder=tmp_path, event=told, meter=Meter())
+    hooks = [Tell(event), *([watch] if watched else [])]
+    fitted = fit(model, examples, settings, folder=tmp_path, hooks=hooks, meter=Meter())
     return fitted, events, (model, watch)
 
 

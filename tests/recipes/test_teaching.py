@@ -20,7 +20,7 @@ from burnish.models.handle import ModelHandle
 from burnish.models.load import Model, load_model
 from burnish.recipes import teaching
 from burnish.recipes.teaching import merged, teach
-from burnish.train.loop import Fitted
+from burnish.train.fit import Fitted
 from burnish.train.settings import LoraSettings
 
 ADAPTERS = replace(SETTINGS, lora=LoraSettings(rank=3, alpha=7.0), learning_rate=3e-2)

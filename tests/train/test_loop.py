@@ -23,12 +23,20 @@ from fixtures.training import (
 
 from burnish.base.errors import IncompleteError, InputError
 from burnish.base.meter import Meter
-from burnish.models.load import Model
+from burnish.base.rng import derive_seed
 from burnish.train import loop as loop_module
+from burnish.train import trainer as trainer_module
+from burnish.train.checkpoint import seed_everything
 from burnish.train.examples import Example, plan_steps
+from burnish.train.fit import make_trainable
+from burnish.train.hooks import Gradients, Hook, Progress
+from burnish.train.loop import run_training
 from burnish.train.objective import supervised
-from burnish.train.schedule import learning_rate
+from burnish.train.optim import AdamW
+from burnish.train.schedule import WSD, Constant
 from burnish.train.settings import LoraSettings, TrainSettings
+from burnish.train.steps import Batch, StreamedSteps
+from burnish.train.trainer import Accumulated, Training
 
 PLAIN = replace(SETTINGS, lora=LoraSettings(rank=3, alpha=7.0))
 
@@ -67,7 +75,7 @@ def by_hand(reference: Any, settings: TrainSettings) -> tuple[list[float], list[
         norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
         losses.append(float(loss.detach()))
         norms.append(norm)
-        rate = learning_rate(settings, index, len(steps))
+        rate = settings.make_schedule().rate(settings.learning_rate, index, len(steps))
         with torch.no_grad():
             for p, g, m, s in zip(parameters, gradients, means, squares, strict=True):
                 g = g * min(1.0, settings.max_grad_norm / norm)
@@ -105,17 +113,240 @@ def test_full_training_by_hand(family: str, tiny_folder: Any, tmp_path: Path) ->
 def test_planted_setting_ignored(
     ignored: str, tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Deaf(loop_module._Trainer):
-        def __init__(self, model: Model, settings: TrainSettings, objective: Any) -> None:
-            changed = {"clip": {"max_grad_norm": 1e9}, "decay": {"weight_decay": 0.0}}
-            changed["betas"] = {"betas": (0.9, 0.999)}
-            super().__init__(model, replace(settings, **changed.get(ignored, {})), objective)
+    class Deaf(loop_module.Trainer):
+        def __init__(self, training: Training, **options: Any) -> None:
+            optimizer = training.optimizer
+            changed: dict[str, dict[str, Any]] = {
+                "clip": {"max_grad_norm": 1e9},
+                "decay": {"optimizer": replace(optimizer, weight_decay=0.0)},
+                "betas": {"optimizer": replace(optimizer, betas=(0.9, 0.999))},
+                "rate": {"schedule": Constant(warmup_frac=0.0)},
+            }
+            super().__init__(replace(training, **changed[ignored]), **options)
 
-        def update(self, rate: float) -> None:
-            super().update(FULL.learning_rate if ignored == "rate" else rate)
-
-    monkeypatch.setattr(loop_module, "_Trainer", Deaf)
+    monkeypatch.setattr(loop_module, "Trainer", Deaf)
     expect_red(lambda: check_by_hand(tiny_folder(), tmp_path))
+
+
+def plain_loop(
+    network: Any, examples: Any, settings: TrainSettings, *, loss_of: Any = supervised
+) -> list[float]:
+    """The same steps as a few lines of torch, with torch's own optimiser and clipping."""
+    inside = {id(p) for p in network.model.layers.parameters()}
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [[p for p in parameters if (id(p) in inside) == side] for side in (False, True)]
+    optimizer = torch.optim.AdamW(
+        [{"params": some} for some in groups if some],
+        lr=0.0, betas=settings.betas, weight_decay=settings.weight_decay, fused=True,
+    )  # fmt: skip
+    losses, steps = [], plan_steps(examples, settings)
+    for index, step in enumerate(steps):
+        num_terms = sum(examples[i].num_terms for one in step for i in one)
+        total = torch.zeros(())
+        for one in step:
+            loss = loss_of(network, [examples[i] for i in one])
+            (loss / num_terms).backward()
+            total += loss.detach()
+        torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
+        warm = round(settings.warmup_frac * len(steps))
+        done = (index - warm) / (len(steps) - warm)
+        cosine = settings.learning_rate * (0.5 * (1 + math.cos(math.pi * done)))
+        rate = settings.learning_rate * (index + 1) / (warm + 1) if index < warm else cosine
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(total) / num_terms)
+    return losses
+
+
+def check_same_bits(source: Path, folder: Path, settings: TrainSettings) -> None:
+    """Not close but equal: no sum is taken in another order, nothing is scaled twice."""
+    settings = replace(settings, weight_decay=0.1)
+    found, wanted = fresh(source), fresh(source)
+    fitted = train(found, folder, settings)
+    seed_everything(derive_seed(settings.seed, "train"))
+    make_trainable(wanted, settings)
+    assert fitted.losses == plain_loop(wanted.network, make_examples(), settings)
+    assert_same(weights(found), weights(wanted))
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, FULL], ids=["lora", "full"])
+def test_same_bits_as_a_plain_loop(
+    settings: TrainSettings, tiny_folder: Any, tmp_path: Path
+) -> None:
+    check_same_bits(tiny_folder(), tmp_path, settings)
+
+
+def test_planted_passes_in_another_order(
+    tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right but for rounding."""
+    exact = loop_module.Trainer._share
+    monkeypatch.setattr(loop_module.Trainer, "_share", lambda self, b: exact(self, b)[::-1])
+    expect_red(lambda: check_same_bits(tiny_folder(), tmp_path, FULL))
+
+
+# --- any module, any source ---------------------------------------------------------------------
+
+
+class Numbers:
+    """Vectors without end, a function of their number."""
+
+    def __init__(self) -> None:
+        self.at = 0
+
+    def take(self) -> Any:
+        self.at += 1
+        return Vector(torch.randn(5, generator=torch.Generator().manual_seed(self.at)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"at": self.at}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        self.at = state["at"]
+
+
+class Vector:
+    num_terms = num_answer_tokens = 1
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Norms(Hook):
+    """Keeps what the gradients were; may end the run at a step."""
+
+    wants_gradients = True
+
+    def __init__(self, *, die_at: int = -1) -> None:
+        self.found: list[Gradients] = []
+        self.die_at = die_at
+
+    def gradients(self, found: Gradients) -> None:
+        self.found.append(found)
+
+    def evaluate(self, progress: Progress) -> None:
+        if progress.step == self.die_at:
+            raise Killed
+
+
+def regression(network: torch.nn.Module, items: Any, /, *, weight: float = 1.0) -> torch.Tensor:
+    rows = torch.stack([item.values for item in items])
+    return weight * (network(rows) - rows.square()).square().sum()
+
+
+def streamed(folder: Path, hooks: Sequence[Hook] = ()) -> tuple[Progress, torch.nn.Module]:
+    """A small perceptron on a stream, seven vectors a step in passes of three."""
+    torch.manual_seed(3)
+    network = torch.nn.Sequential(torch.nn.Linear(5, 11), torch.nn.Tanh(), torch.nn.Linear(11, 5))
+    training = Training(
+        network=network,
+        objective=regression,
+        source=StreamedSteps(Numbers(), num_steps=8, items_per_step=7, items_per_pass=3),
+        optimizer=AdamW(learning_rate=0.05),
+        schedule=WSD(),
+        save_every_steps=3,
+    )
+    return run_training(training, checkpoint=folder / "state.pt", hooks=hooks), network
+
+
+def test_any_module_on_a_stream(tmp_path: Path) -> None:
+    """As a plain loop, also where it is killed between two checkpoints."""
+    done, network = streamed(tmp_path)
+    torch.manual_seed(3)
+    plain = torch.nn.Sequential(torch.nn.Linear(5, 11), torch.nn.Tanh(), torch.nn.Linear(11, 5))
+    optimizer = torch.optim.AdamW(plain.parameters(), betas=(0.9, 0.95), weight_decay=0.0)
+    cursor, losses = Numbers(), []
+    for step in range(8):
+        loss = regression(plain, [cursor.take() for _ in range(7)]) / 7
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        optimizer.param_groups[0]["lr"] = WSD().rate(0.05, step, 8)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    assert list(done.losses) == pytest.approx(losses, rel=1e-5)
+    assert (done.step, done.num_steps, done.num_rows) == (8, 8, 56)
+    for one, other in zip(network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+    (tmp_path / "killed").mkdir()
+    with pytest.raises(Killed):
+        streamed(tmp_path / "killed", [Norms(die_at=5)])
+    again, resumed = streamed(tmp_path / "killed")
+    assert again == done
+    assert_same(dict(resumed.named_parameters()), dict(network.named_parameters()))
+
+
+def check_gradients(folder: Path) -> None:
+    """Norms of passes by separate differentiation; who looks at them changes no bit."""
+    norms, told = Norms(), Steps()
+    done, network = streamed(folder, [norms, told])
+    (folder / "plain").mkdir()
+    plain, untouched = streamed(folder / "plain")
+    assert plain == done
+    assert_same(dict(network.named_parameters()), dict(untouched.named_parameters()))
+    torch.manual_seed(3)
+    start = torch.nn.Sequential(torch.nn.Linear(5, 11), torch.nn.Tanh(), torch.nn.Linear(11, 5))
+    cursor = Numbers()
+    items = [cursor.take() for _ in range(7)]
+    wanted = []
+    for some in (items[:3], items[3:6], items[6:], items):
+        found = torch.autograd.grad(regression(start, some) / 7, list(start.parameters()))
+        wanted.append(sum(float(g.double().square().sum()) for g in found))
+    first = norms.found[0]
+    assert [one.num_terms for one in first.passes] == [3, 3, 1]
+    assert [one.square_norm for one in first.passes] == pytest.approx(wanted[:3], rel=1e-5)
+    assert (first.num_terms, first.square_norm) == (7, pytest.approx(wanted[3], rel=1e-5))
+    assert max(wanted) > 1.0  # it would be clipped
+    assert len(norms.found) == 8
+    assert [one.square_norm**0.5 for one in norms.found] == pytest.approx(
+        [row["grad_norm"] for row in told.rows]
+    )
+
+
+class Steps(Hook):
+    """Adds a number to each step, and keeps what is told."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def numbers(self) -> dict[str, Any]:
+        return {"twice": 2 * len(self.rows)}
+
+    def step(self, told: Any, batch: Batch) -> None:
+        self.rows.append({**told, "items": sum(len(one.items) for one in batch.passes)})
+
+
+def test_gradients_of_passes(tmp_path: Path) -> None:
+    check_gradients(tmp_path)
+
+
+def test_planted_norms_of_what_was_accumulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second pass's norm with the first pass's gradient in it."""
+
+    def accumulating(self: Any, loss: torch.Tensor, one: Any) -> None:
+        self.accelerator.backward(loss)
+        if self._noted is not None:
+            squares = [p.grad.square().sum() for p in self.parameters]
+            self._noted.append((one.num_terms, torch.stack(squares).sum()))
+
+    monkeypatch.setattr(loop_module.Trainer, "_backward", accumulating)
+    expect_red(lambda: check_gradients(tmp_path))
+
+
+def test_hooks_add_numbers(tmp_path: Path) -> None:
+    steps = Steps()
+    streamed(tmp_path, [steps])
+    assert [row["step"] for row in steps.rows] == list(range(8))
+    assert [row["twice"] for row in steps.rows] == [2 * i for i in range(8)]
+    assert {row["items"] for row in steps.rows} == {7}
 
 
 # --- stopped and split --------------------------------------------------------------------------
@@ -167,7 +398,7 @@ def test_resumed_equals_straight(
     check_resumed(tiny_folder(), tmp_path, settings, num_passes)
 
 
-@pytest.mark.parametrize("forgotten", ["random", "optimizer", "parameters", "losses"])
+@pytest.mark.parametrize("forgotten", ["random", "optimizer", "parameters", "losses", "source"])
 def test_planted_forgotten_on_resuming(
     forgotten: str, tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,13 +415,16 @@ def test_planted_forgotten_on_resuming(
                 parameter.data.copy_(kept[name])
         if forgotten == "losses":
             state["losses"] = state["losses"][:-1]
+            state.pop("source")
+        if forgotten == "source":
+            state["source"] = {"step": 0}
         return state
 
     def weights_of(network: Any) -> dict[str, torch.Tensor]:
         return {name: p.detach().clone() for name, p in network.named_parameters()}
 
-    exact = loop_module.load_checkpoint
-    monkeypatch.setattr(loop_module, "load_checkpoint", load)
+    exact = trainer_module.load_checkpoint
+    monkeypatch.setattr(trainer_module, "load_checkpoint", load)
     expect_red(lambda: check_resumed(tiny_folder(), tmp_path, SETTINGS, 7))
 
 
@@ -219,14 +453,14 @@ def test_accumulated_equals_whole(
 def test_planted_mean_of_means(
     tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class MeanOfMeans(loop_module._Trainer):
-        def accumulate(self, step: Any, examples: Any) -> tuple[float, float, int]:
-            means = [super(MeanOfMeans, self).accumulate((one,), examples) for one in step]
+    class MeanOfMeans(loop_module.Trainer):
+        def accumulate(self, batch: Batch) -> Accumulated:
+            means = [super(MeanOfMeans, self).accumulate(Batch(passes=[p])) for p in batch.passes]
             for parameter in self.parameters:
-                parameter.grad /= len(step)
-            return sum(loss for loss, _, _ in means) / len(step), means[-1][1], means[-1][2]
+                parameter.grad /= len(means)
+            return replace(means[-1], loss=sum(one.loss for one in means) / len(means))
 
-    monkeypatch.setattr(loop_module, "_Trainer", MeanOfMeans)
+    monkeypatch.setattr(loop_module, "Trainer", MeanOfMeans)
     expect_red(lambda: check_accumulated(tiny_folder(), tmp_path, PLAIN))
 
 
@@ -370,13 +604,17 @@ def test_resumed_after_sigkill_equals_straight(tiny_folder: Any, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_two_processes_equal_one(method: str, tiny_folder: Any, tmp_path: Path) -> None:
-    check_two_processes(tiny_folder(), tmp_path, method=method)
+@pytest.mark.parametrize(
+    "given",
+    [{"method": "lora"}, {"method": "full"}, {"method": "full", "optimizer": "muon"}],
+    ids=["lora", "full", "muon"],
+)
+def test_two_processes_equal_one(given: Any, tiny_folder: Any, tmp_path: Path) -> None:
+    check_two_processes(tiny_folder(), tmp_path, **given)
 
 
 @pytest.mark.slow
 def test_planted_gradients_not_summed(tiny_folder: Any, tmp_path: Path) -> None:
-    before = "from burnish.train.loop import _Trainer; "
-    before += "_Trainer._sum_over_processes = lambda self, total: None"
+    before = "from burnish.train.trainer import Trainer; "
+    before += "Trainer._sum_over_processes = lambda self, total: None"
     expect_red(lambda: check_two_processes(tiny_folder(), tmp_path, before=before))

@@ -24,10 +24,17 @@ SHARDED: dict[str, Any] = {"sharding": "fsdp2", "learning_rate": 1e-3}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_sharded_equals_one_process(method: str, tiny_folder: Any, tmp_path: Path) -> None:
-    """One process has a pass less in some steps; the gradient's norm counts each part once."""
-    check_two_processes(tiny_folder(), tmp_path, method=method, **SHARDED)
+@pytest.mark.parametrize(
+    "given",
+    [{"method": "lora"}, {"method": "full"}, {"method": "full", "optimizer": "muon"}],
+    ids=["lora", "full", "muon"],
+)
+def test_sharded_equals_one_process(given: Any, tiny_folder: Any, tmp_path: Path) -> None:
+    """One process has a pass less in some steps; the gradient's norm counts each part once.
+
+    Muon orthogonalises whole matrices, of which each process keeps its part.
+    """
+    check_two_processes(tiny_folder(), tmp_path, **given, **SHARDED)
 
 
 @pytest.mark.slow
@@ -42,15 +49,15 @@ def test_sharded_with_layers_computed_twice(tiny_folder: Any, tmp_path: Path) ->
     [
         "from torch.distributed.fsdp import FSDPModule as f; "
         "f.set_gradient_divide_factor = lambda self, factor: None",
-        "t._Trainer._sum_over_processes = lambda self, total: None",
+        "t.Trainer._sum_over_processes = lambda self, total: None",
         "t.clip_gradients = lambda parameters, most: s.torch.zeros(())",
-        "t._Trainer._share = (lambda exact: lambda self, step: "
-        "[(one, 1.0) for one, _ in exact(self, step)])(t._Trainer._share)",
+        "t.Trainer._share = (lambda exact: lambda self, step: "
+        "[(one, 1.0) for one, _ in exact(self, step)])(t.Trainer._share)",
     ],
     ids=["mean of gradients", "embedding not summed", "not clipped", "idle pass counted"],
 )
 def test_planted_bugs(bug: str, tiny_folder: Any, tmp_path: Path) -> None:
-    before = f"import burnish.train.loop as t, burnish.train.sharding as s; {bug}"
+    before = f"import burnish.train.trainer as t, burnish.train.sharding as s; {bug}"
     with pytest.raises(AssertionError):
         check_two_processes(tiny_folder(), tmp_path, before=before, method="full", **SHARDED)
 
@@ -59,9 +66,9 @@ def test_planted_bugs(bug: str, tiny_folder: Any, tmp_path: Path) -> None:
 def test_a_process_holds_a_part_only(tiny_folder: Any, tmp_path: Path) -> None:
     """Weights, gradients and both of Adam's moments of the layers: half of them each."""
     before = """
-import burnish.train.loop as t
+import burnish.train.trainer as t
 from burnish.train.sharding import is_part
-def told(self, path, state, save=t._Trainer.save):
+def told(self, path, state, save=t.Trainer.save):
     save(self, path, state)
     held = [m for p in self.parameters for m in (p, p.grad, *self.optimizer.state[p].values())]
     parts = [m for m in held if is_part(m)]
@@ -69,7 +76,7 @@ def told(self, path, state, save=t._Trainer.save):
     local = sum(m.to_local().numel() for m in parts)
     assert local <= 0.6 * sum(m.numel() for m in parts)
     assert not any(map(is_part, self.network.model.embed_tokens.parameters()))
-t._Trainer.save = told
+t.Trainer.save = told
 """
     check_two_processes(tiny_folder(), tmp_path, before=before, method="full", **SHARDED)
 

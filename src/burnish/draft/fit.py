@@ -1,17 +1,16 @@
 """Train a drafter's maps by self-distillation: ridge start, then KL; the backbone stays frozen."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from burnish.base.errors import IncompleteError, SettingError
-from burnish.base.progress import track
+from burnish.base.errors import SettingError
 from burnish.base.rng import stream
 from burnish.contracts.drafter import Riders
 from burnish.draft.guesses import Places, ends_of, firp_states, tokens_of
@@ -19,9 +18,12 @@ from burnish.draft.maps import Kind, medusa_states
 from burnish.draft.ridge import ridge
 from burnish.draft.streams import Streams
 from burnish.models.decoder import Decoder
-from burnish.train.checkpoint import load_checkpoint, save_checkpoint
-from burnish.train.schedule import learning_rate
-from burnish.train.settings import TrainSettings
+from burnish.train.hooks import Hook
+from burnish.train.loop import run_training
+from burnish.train.optim import AdamW
+from burnish.train.schedule import Cosine
+from burnish.train.steps import Batch, IndexedSteps, Microbatch
+from burnish.train.trainer import Training
 
 SAVE_EVERY_STEPS = 20
 
@@ -110,39 +112,38 @@ def fit_maps(
     settings: FitSettings,
     *,
     folder: Path,
-    on_step: Callable[[int, float], None] | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> MapsModule:
-    """Train maps; killed and called again on the same folder it goes on exactly.
+    """Train maps on the one training loop; killed and called again it goes on exactly.
 
+    A step is one pass, whose loss is a mean already.
     Raises IncompleteError when the loss stops being finite.
     Source: ours (the paper's loss is unknown): KL to the frozen model's own distribution.
     Oracle: tests/draft/test_fit.py::test_resumed_equals_straight
     """
     maps = start_maps(decoder, streams, texts, settings).to(head.device)
-    optimizer = torch.optim.Adam(maps.parameters(), betas=(0.9, 0.95))
+
+    def objective(maps: MapsModule, items: Sequence[Places], /, *, weight: float = 1.0) -> Any:
+        (places,) = items
+        return weight * distillation_loss(decoder, head, maps, streams, places, settings)
+
+    def make(step: int) -> Batch:
+        places = _sample(streams, texts, settings, step)
+        num_rows = sum(map(len, places.rows))
+        return Batch(passes=[Microbatch(items=[places], num_terms=1, num_rows=num_rows)])
+
     num_steps = settings.epochs * (-(-len(texts) // settings.texts_per_step))
-    rates = TrainSettings(learning_rate=settings.learning_rate)
-    path, done = folder / "draft-state.pt", 0
-    if path.exists():
-        done = int(load_checkpoint(path, maps, optimizer)["step"])
-    with track(num_steps, settings.kind, "step") as bar:
-        bar.advance(done)
-        for step in range(done, num_steps):
-            places = _sample(streams, texts, settings, step)
-            loss = distillation_loss(decoder, head, maps, streams, places, settings)
-            value = loss.item()
-            if not math.isfinite(value):
-                rule, remedy = f"must stay finite (step {step})", "Lower the learning rate"
-                raise IncompleteError("draft loss", value, rule, remedy=remedy)
-            loss.backward()
-            optimizer.param_groups[0]["lr"] = learning_rate(rates, step, num_steps)
-            optimizer.step()
-            optimizer.zero_grad()
-            if on_step is not None:
-                on_step(step, value)
-            if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == num_steps:
-                save_checkpoint(path, maps, optimizer, {"step": step + 1})
-            bar.advance()
+    training = Training(
+        network=maps,
+        objective=objective,
+        source=IndexedSteps(num_steps, make),
+        optimizer=AdamW(learning_rate=settings.learning_rate, fused=False),
+        schedule=Cosine(),
+        max_grad_norm=math.inf,
+        save_every_steps=SAVE_EVERY_STEPS,
+        label="draft",
+    )
+    run_training(training, checkpoint=folder / "draft-state.pt", hooks=hooks)
     return maps
 
 

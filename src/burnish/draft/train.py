@@ -24,6 +24,8 @@ from burnish.draft.streams import Streams, collect_streams, load_streams, save_s
 from burnish.draft.vocabulary import head_rows, ranked_vocabulary
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model, load_model
+from burnish.train.hooks import Hook
+from burnish.train.steps import Batch
 
 HELD_OUT_EVERY = 16  # of the texts, for measuring acceptance
 LEAST_ANSWER_TOKENS = 4
@@ -201,12 +203,14 @@ class _Fit:
         vocabulary = self.vocabulary.to(self.model.device)
         head = head_rows(decoder, vocabulary, self.model.dtype)
 
-        def told(step: int, loss: float) -> None:
-            losses.append(loss)
-            stage.event("draft_step", step=step, loss=loss)
-
         fitted = fit_maps(
-            decoder, head, self.streams, self.texts, settings, folder=stage.path, on_step=told
+            decoder,
+            head,
+            self.streams,
+            self.texts,
+            settings,
+            folder=stage.path,
+            hooks=[_Told(stage, losses)],
         )
         maps = maps_of(fitted, settings, self.vocabulary, key)
         ranks = measure_ranks(decoder, maps, head, self.streams, self.held)
@@ -221,6 +225,18 @@ class _Fit:
         save_maps(stage.path / "maps.safetensors", replaced(maps, ranks, info))
         seconds = round(time.monotonic() - started, 1)
         return {**numbers, "loss_first": losses[:1], "loss_last": losses[-1:], "seconds": seconds}
+
+
+class _Told(Hook):
+    """Keeps the losses, and tells each step."""
+
+    def __init__(self, stage: Stage, losses: list[float]) -> None:
+        self._stage, self._losses = stage, losses
+
+    def step(self, told: Mapping[str, Any], batch: Batch) -> None:
+        """Keep and tell."""
+        self._losses.append(told["loss"])
+        self._stage.event("draft_step", step=told["step"], loss=told["loss"])
 
 
 def maps_of(fitted: MapsModule, settings: FitSettings, vocabulary: torch.Tensor, key: str) -> Maps:

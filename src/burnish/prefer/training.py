@@ -8,10 +8,8 @@ from typing import Any
 import torch
 
 from burnish.base.files import cache_folder
-from burnish.base.items import ItemLog
 from burnish.base.log import RecordLog
 from burnish.base.meter import Meter
-from burnish.distrib.rank import is_main
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
@@ -22,8 +20,10 @@ from burnish.prefer.pairs import Pair
 from burnish.prefer.reading import PairSet, split_pairs
 from burnish.prefer.reference import FrozenCopy, Reference, ReferenceCache, adapter_off
 from burnish.prefer.settings import PreferSettings
+from burnish.train.evaluation import Evaluation, undisturbed
 from burnish.train.examples import plan_steps
-from burnish.train.loop import Event, Fitted, fit
+from burnish.train.fit import Fitted, as_trained, fit
+from burnish.train.hooks import Event, Hook, StepLog, Tell, last_of_each
 from burnish.train.settings import TrainSettings
 
 STEPS, EVALUATIONS = "steps.jsonl", "evaluations.jsonl"
@@ -75,19 +75,20 @@ def align(
     loss = settings.loss.build()
     reference = (live or cache) if settings.loss.needs_reference else None
     objective = PreferenceObjective(loss, reference, device=model.device)
-    examiner = _Examiner(model, heldout, settings, cache=cache, folder=folder, meter=meter)
-    examiner.evaluate(0)
-    watch = _Watch(objective, examiner, every=settings.evaluate.every_steps, event=event)
-    with RecordLog(folder / STEPS) as watch.log:
+    examiner = _Examiner(model, heldout, settings, cache=cache, meter=meter)
+    every, log = settings.evaluate.every_steps, folder / EVALUATIONS
+    evaluation = Evaluation(model.network, examiner.measure, path=log, every_steps=every)
+    evaluation.at(0)  # of the model as it is given, without adapters
+    with RecordLog(folder / STEPS) as log:
+        hooks = [_Notes(objective), StepLog(log), evaluation, Tell(event)]
         fitted = fit(
-            model, train, trains, folder=folder, event=watch, meter=meter, objective=objective
+            model, train, trains, folder=folder, hooks=hooks, meter=meter, objective=objective
         )
     model.network.eval()
-    examiner.evaluate(fitted.num_steps)
     return Aligned(
         fitted=fitted,
-        steps=_last_of_each(RecordLog(folder / STEPS).peek()),
-        evaluations=_last_of_each(RecordLog(folder / EVALUATIONS).peek()),
+        steps=last_of_each(RecordLog(folder / STEPS).peek()),
+        evaluations=evaluation.rows(),
         scores=examiner.last or examiner.scores(),
         train=train,
         heldout=heldout,
@@ -127,19 +128,13 @@ def _live_reference(settings: PreferSettings, model: Model) -> Reference | None:
     return None
 
 
-def _last_of_each(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a step: a killed run tells those after its checkpoint again, with equal numbers."""
-    by_step = {row["step"]: row for row in rows}
-    return [by_step[step] for step in sorted(by_step)]
-
-
 def logged_differently(folder: Path, told: Mapping[str, Any]) -> str:
     """What of `told` is not what the logs of an alignment in `folder` say; "" if all is.
 
     Source: ours. Oracle: tests/prefer/test_training.py::test_told_numbers_are_the_logged_ones
     """
     logs = {"steps": STEPS, "evaluations": EVALUATIONS}
-    found = {name: _last_of_each(RecordLog(folder / file).peek()) for name, file in logs.items()}
+    found = {name: last_of_each(RecordLog(folder / file).peek()) for name, file in logs.items()}
     wrong = [name for name in logs if list(told[name]) != found[name]]
     last = found["evaluations"][-1] if found["evaluations"] else {}
     if told["margins"] != last.get("margins"):
@@ -148,7 +143,7 @@ def logged_differently(folder: Path, told: Mapping[str, Any]) -> str:
 
 
 class _Examiner:
-    """Measures the model on held-out pairs; what was measured at a step is not measured again."""
+    """Measures the model on held-out pairs, as it is when it is asked."""
 
     def __init__(
         self,
@@ -157,66 +152,46 @@ class _Examiner:
         settings: PreferSettings,
         *,
         cache: ReferenceCache,
-        folder: Path,
         meter: Meter,
     ) -> None:
         self._model, self._heldout, self._settings = model, heldout, settings
         self._cache, self._meter = cache, meter
-        self._log = ItemLog(folder / EVALUATIONS, fields=("step",))
         self.last: Scores | None = None
 
     def scores(self) -> Scores:
-        """Margins of the held-out pairs under the model as it is now."""
-        training = self._model.network.training
-        self._model.network.eval()
-        scores = score_pairs(
-            self._model.network,
-            self._heldout,
-            reference=self._cache,
-            loss=self._settings.loss.build(),
-            meter=self._meter,
-        )
-        self._model.network.train(training)
-        return scores
+        """Margins of the held-out pairs."""
+        with undisturbed(self._model.network):
+            return score_pairs(
+                self._model.network,
+                self._heldout,
+                reference=self._cache,
+                loss=self._settings.loss.build(),
+                meter=self._meter,
+            )
 
-    def evaluate(self, step: int) -> None:
-        """Margins and generated lengths after so many steps; appended to the evaluations."""
-        if step in self._log.done:
-            return
+    def measure(self, step: int) -> dict[str, Any]:
+        """Generated lengths and, but for before the first step, margins."""
         told = self._settings.evaluate
         written = write_answers(
-            self._model,
+            as_trained(self._model),
             self._heldout,
             num_prompts=told.num_generated,
             max_new_tokens=told.max_new_tokens,
             meter=self._meter,
         )
-        row: dict[str, Any] = {"step": step, "generated": written and written.to_dict()}
+        row: dict[str, Any] = {"generated": written and written.to_dict()}
         if step:  # before the first, policy and reference are the same: every margin is zero
             self.last = self.scores()
             row["margins"] = measure_margins(self.last).to_dict()
-        if is_main():
-            self._log.keep(row)
-        self._log.done[step] = row
+        return row
 
 
-class _Watch:
-    """Listens to the loop: adds the objective's numbers to each step, evaluates at checkpoints."""
+class _Notes(Hook):
+    """Adds what the objective noted of a step to its numbers."""
 
-    log: RecordLog
+    def __init__(self, objective: PreferenceObjective) -> None:
+        self._objective = objective
 
-    def __init__(
-        self, objective: PreferenceObjective, examiner: _Examiner, *, every: int, event: Event
-    ) -> None:
-        self._objective, self._examiner = objective, examiner
-        self._every, self._event = every, event
-
-    def __call__(self, kind: str, /, **fields: Any) -> None:
-        if kind == "train_step":
-            fields |= self._objective.drain()
-            told = {name: value for name, value in fields.items() if name != "seconds"}
-            if is_main():
-                self.log.append(told)
-            if self._every and (fields["step"] + 1) % self._every == 0:
-                self._examiner.evaluate(fields["step"] + 1)
-        self._event(kind, **fields)
+    def numbers(self) -> Mapping[str, Any]:
+        """Means over the step's pairs."""
+        return self._objective.drain()

@@ -1,9 +1,7 @@
-"""Memory while a model is trained: a curve every so many steps, through the loop's events."""
+"""Memory while a model is trained: a curve every so many steps, as a hook of the training loop."""
 
 from collections.abc import Callable
 from typing import Any
-
-import torch
 
 from burnish.models.load import Model
 from burnish.recall.curve import make_curve
@@ -11,17 +9,20 @@ from burnish.recall.material import Material
 from burnish.recall.measure import Row, measure_rows
 from burnish.recall.readers import open_reader
 from burnish.recall.settings import RecallSettings
+from burnish.train.evaluation import undisturbed
+from burnish.train.fit import as_trained
+from burnish.train.hooks import Hook, Progress
 
 Event = Callable[..., None]
 KEPT = ("fine_tokens", "coarse_tokens", "state")
 
 
-class MemoryWatch:
-    """An `event` for `burnish.train.loop.fit` that measures after every `every_steps` steps.
+class MemoryWatch(Hook):
+    """Measures after every `every_steps` steps and tells an event of kind `memory`.
 
-    It hands all events on, and adds one of kind `memory` with both lengths, the state, and mean
-    copy and language-model accuracy. Training goes on as if nothing had happened: weights, modes
-    and random states are as before.
+    It has both lengths, the state, and mean copy and language-model accuracy; `step` is the index
+    of the last step. Training goes on as if nothing had happened: weights, modes and random states
+    are as before.
     Source: ours. Oracle: tests/recall/test_watch.py::test_training_is_not_disturbed
     """
 
@@ -38,19 +39,19 @@ class MemoryWatch:
         self._event, self._every_steps = event, every_steps
         self.curves: list[tuple[int, dict[str, Any]]] = []
 
-    def __call__(self, kind: str, /, **fields: Any) -> None:
-        """Hand an event on; after a step whose turn it is, measure."""
-        self._event(kind, **fields)
-        if kind == "train_step" and (fields["step"] + 1) % self._every_steps == 0:
+    def evaluate(self, progress: Progress) -> None:
+        """Measure, if it is time."""
+        if progress.step and progress.step % self._every_steps == 0:
+            step = progress.step - 1
             curve = self.measure()
-            self.curves.append((fields["step"], curve))
+            self.curves.append((step, curve))
             points = [point for point in curve["points"] if point["copy"] is not None]
             means = {
                 f"mean_{side}": sum(p[side]["value"] for p in points) / len(points)
                 for side in ("copy", "lm")
             }
             told = {name: curve[name] for name in KEPT}
-            self._event("memory", step=fields["step"], **told, **means)
+            self._event("memory", step=step, **told, **means)
 
     def measure(self) -> dict[str, Any]:
         """The curve of the model as it is now."""
@@ -60,13 +61,7 @@ class MemoryWatch:
 def curve_in_place(model: Model, material: Material, settings: RecallSettings) -> dict[str, Any]:
     """The curve of a model in memory, with no run and nothing written."""
     rows: list[Row] = []
-    training = model.network.training
-    state = torch.get_rng_state()
-    model.network.eval()
-    try:
-        reader = open_reader(model, kv=settings.kv, chunk_rows=settings.chunk_rows)
+    with undisturbed(model.network):
+        reader = open_reader(as_trained(model), kv=settings.kv, chunk_rows=settings.chunk_rows)
         measure_rows(reader, material, settings, trials=range(settings.trials), keep=rows.append)
-    finally:
-        model.network.train(training)
-        torch.set_rng_state(state)
     return make_curve(rows, settings)

@@ -20,7 +20,8 @@ from burnish.models.precision import trainable_precision
 from burnish.models.save import save_model
 from burnish.train import lora
 from burnish.train.examples import Example
-from burnish.train.loop import Fitted, fit
+from burnish.train.fit import CHECKPOINT, Fitted, fit
+from burnish.train.hooks import Tell
 from burnish.train.settings import TrainSettings
 
 
@@ -58,7 +59,8 @@ def teach(
     longest = max(examples, key=len)
     if len(longest) > settings.pass_tokens:
         settings = type(settings)(**{**vars(settings), "pass_tokens": len(longest)})
-    fitted = fit(model, examples, settings, folder=stage.path, event=stage.event, meter=meter)
+    hooks = [Tell(stage.event)]
+    fitted = fit(model, examples, settings, folder=stage.path, hooks=hooks, meter=meter)
     save_trained(stage, model, fitted)
     return {
         "num_examples": len(examples),
@@ -77,7 +79,7 @@ def save_trained(stage: Stage, model: Model, fitted: Fitted) -> None:
         shutil.rmtree(left)
     if is_main():
         save_model(merged(model, fitted), stage.path / "model")
-    (stage.path / "training-state.pt").unlink(missing_ok=True)  # the others' may have none
+    (stage.path / CHECKPOINT).unlink(missing_ok=True)  # the others' may have none
 
 
 def merged(model: Model, fitted: Fitted) -> Model:

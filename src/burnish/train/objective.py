@@ -21,9 +21,9 @@ class Objective(Protocol):
     """
 
     def __call__(
-        self, network: Decoder | Adapter, items: Sequence[Any], /, *, weight: float = 1.0
+        self, network: Any, items: Sequence[Any], /, *, weight: float = 1.0
     ) -> Float[Tensor, ""]:
-        """The sum, with its graph."""
+        """The sum, with its graph; `network` is the module that is trained."""
         ...
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from burnish.base.errors import SettingError
+from burnish.train.optim import AdamW, Muon, Optimizer
+from burnish.train.schedule import WSD, Constant, Cosine, Linear, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,22 +27,32 @@ class TrainSettings:
     A step takes `examples_per_step` examples, in as many passes as memory asks for:
     `pass_tokens` bounds the rows of one forward pass and changes no number. `num_steps`, where it
     is not 0, counts instead of `epochs`. `sharding="fsdp2"` keeps only a part of the layers in each
-    of several processes (torchrun); it changes no number but for rounding.
+    of several processes (torchrun); it changes no number but for rounding. `optimizer="muon"`
+    takes Muon for the matrices of the layers and AdamW for the rest, at the same rate; `decay` says
+    what `weight_decay` is for. `schedule="wsd"` decays in the last `decay_frac` of the steps only.
+    `compile` compiles the layers with torch.compile.
     """
 
     method: Literal["lora", "full"] = "lora"
     lora: LoraSettings = LoraSettings()
     learning_rate: float = 1e-3
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
     warmup_frac: float = 0.1
+    final_frac: float = 0.0
+    decay_frac: float = 0.2
+    optimizer: Literal["adamw", "muon"] = "adamw"
     weight_decay: float = 0.0
+    decay: Literal["all", "matrices"] = "all"
     max_grad_norm: float = 1.0
     betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    momentum: float = 0.95
     epochs: int = 2
     num_steps: int = 0
     examples_per_step: int = 16
     pass_tokens: int = 2048
     gradient_checkpointing: bool = False
+    compile: bool = False
     sharding: Literal["none", "fsdp2"] = "none"
     save_every_steps: int = 20
     seed: int = 0
@@ -58,7 +70,30 @@ class TrainSettings:
             raise SettingError(
                 "learning_rate", self.learning_rate, "must be positive", remedy="1e-3 suits LoRA"
             )
-        if not 0 <= self.warmup_frac < 1:
-            raise SettingError(
-                "warmup_frac", self.warmup_frac, "must lie in [0, 1)", remedy="0 starts at once"
-            )
+        self.make_schedule()
+        self.make_optimizer()
+
+    def make_schedule(self) -> Schedule:
+        """The schedule. Raises SettingError, naming the setting."""
+        shared = {"warmup_frac": self.warmup_frac, "final_frac": self.final_frac}
+        if self.schedule == "wsd":
+            return WSD(decay_frac=self.decay_frac, **shared)
+        return {"cosine": Cosine, "linear": Linear, "constant": Constant}[self.schedule](**shared)
+
+    def make_optimizer(self) -> Optimizer:
+        """The optimiser's own settings. Raises SettingError, naming the setting."""
+        rest = AdamW(
+            learning_rate=self.learning_rate,
+            betas=self.betas,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            decay=self.decay,
+        )
+        if self.optimizer == "adamw":
+            return rest
+        return Muon(
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            rest=rest,
+        )

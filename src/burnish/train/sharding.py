@@ -23,7 +23,7 @@ class ShardedLayers:
     Oracle: tests/train/test_sharding.py::test_sharded_equals_one_process
     """
 
-    def __init__(self, network: Decoder | Adapter, device: torch.device) -> None:
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
@@ -58,9 +58,14 @@ def is_part(value: Any) -> bool:
     return hasattr(value, "full_tensor")
 
 
+def gathered(value: Any) -> Any:
+    """The whole tensor of which a process holds a part, on its device; anything else as it is."""
+    return value.full_tensor() if is_part(value) else value
+
+
 def whole(value: Any) -> Any:
     """The whole tensor of which a process holds a part, in main memory; anything else as it is."""
-    return value.full_tensor().cpu() if is_part(value) else value
+    return gathered(value).cpu() if is_part(value) else value
 
 
 def part(value: Any, like: Any) -> Any:
@@ -90,16 +95,14 @@ def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> Tenso
     return norm
 
 
-def _checked(network: Decoder | Adapter) -> Decoder:
+def _checked(network: nn.Module) -> Decoder:
     if world_size() == 1:
         rule, remedy = "needs several processes", "Start with torchrun, or set it to none"
         raise SettingError("sharding", "fsdp2", rule, remedy=remedy)
-    if isinstance(network, Adapter):
-        name, rule = (
-            type(network.network).__name__,
-            "cannot be sharded: its passes differ in number",
-        )
-        raise SettingError("model class", name, rule, remedy="Set sharding to none")
+    if not isinstance(network, Decoder):
+        inner = network.network if isinstance(network, Adapter) else network
+        rule = "cannot be sharded: only our decoder's passes are equal in number"
+        raise SettingError("model class", type(inner).__name__, rule, remedy="Set sharding to none")
     return network
 
 
