@@ -54,7 +54,7 @@ def test_improve_prints_a_page(burnish: Burnish, config: Path, finished: Path) -
     result = read_json(finished / "result.json")
     assert result["page"]["verdict"] in " ".join(done.out.split())
     assert f"report: {finished}/report/index.html" in done.out
-    assert "done before, not run again" in done.err
+    assert "unchanged, reused" in done.err
     assert "(resuming)" in done.err
 
 
