@@ -1,6 +1,5 @@
 """The whole of training on a tiny model: stages, provenance, and that the maps help."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,9 @@ import pytest
 
 from burnish.base.errors import InputError, SettingError
 from burnish.base.records import write_records
-from burnish.base.runs import open_run
 from burnish.draft.fit import FitSettings
 from burnish.draft.maps import backbone_key, load_maps
-from burnish.draft.train import DistilSettings, TrainDraftSettings, train_drafter
+from burnish.draft.train import DistilSettings, TrainDraftSettings, train_draft
 
 WORDS = ("river", "hat", "town", "sum", "king", "boat", "tree")
 
@@ -23,10 +21,7 @@ def trained(model: Any, folder: Path, num: int = 40, **settings: Any) -> dict[st
     fit = FitSettings(**{"entries": (1, 2), "epochs": 1, "texts_per_step": 16, **settings})
     distil = DistilSettings(prompts=str(prompts), max_new_tokens=12, vocabulary=150)
     given = TrainDraftSettings(model=model.spec, distil=distil, fit=fit)
-    with open_run(
-        "draft-train", settings=dataclasses.asdict(given), seed=0, root=folder / "runs"
-    ) as run:
-        return train_drafter(run, model, given)
+    return train_draft(given, runs=folder / "runs")
 
 
 @pytest.mark.parametrize("kind", ["firp", "medusa"])
@@ -49,13 +44,14 @@ def test_backbone_is_unchanged(kind: str, tiny_model: Any, tmp_path: Path) -> No
 def test_nothing_is_done_twice(
     tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from burnish.draft import train as train_module
+    from burnish.draft import learning
 
     found = trained(tiny_model("llama"), tmp_path)
-    monkeypatch.setattr(train_module, "answer_prompts", None)
-    monkeypatch.setattr(train_module, "collect_streams", None)
-    monkeypatch.setattr(train_module, "fit_maps", None)
-    assert trained(tiny_model("llama"), tmp_path) == found
+    monkeypatch.setattr(learning, "answer_prompts", None)
+    monkeypatch.setattr(learning, "collect_streams", None)
+    monkeypatch.setattr(learning, "fit_maps", None)
+    again = trained(tiny_model("llama"), tmp_path)
+    assert {**again, "minutes": 0} == {**found, "minutes": 0}
 
 
 def test_refusals(tiny_model: Any, tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ import pytest
 
 import burnish as package
 from burnish.base.records import read_json, write_json, write_records
+from burnish.draft.fit import FitSettings
+from burnish.draft.measure import BenchSettings, bench_drafts
+from burnish.draft.train import DistilSettings, TrainDraftSettings, train_draft
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainSettings
 from burnish.recall.run import measure_curve
 from burnish.recall.settings import RecallSettings
@@ -63,9 +66,41 @@ def make_recall(model: Path, place: Path) -> Path:
     return place / "recall-curve"
 
 
+def make_prompts(place: Path, num: int) -> Path:
+    words = ("river", "hat", "town", "sum", "king", "boat", "tree")
+    rows = [{"prompt": f"{words[i % 7]} {i} and {words[i % 5]}"} for i in range(num)]
+    write_records(place / "prompts.jsonl", rows)
+    return place / "prompts.jsonl"
+
+
+def make_draft_train(model: Path, place: Path) -> Path:
+    settings = TrainDraftSettings(
+        model=str(model),
+        precision="fp32",
+        device="cpu",
+        distil=DistilSettings(
+            prompts=str(make_prompts(place, 40)), max_new_tokens=12, vocabulary=150
+        ),
+        fit=FitSettings(entries=(1, 2), epochs=1, texts_per_step=16),
+    )
+    train_draft(settings, folder=place / "draft-train")
+    return place / "draft-train"
+
+
+def make_draft_bench(model: Path, place: Path) -> Path:
+    settings = BenchSettings(
+        model=str(model), prompts=str(make_prompts(place, 3)), drafters=("ngram",),
+        max_new_tokens=8, precision="fp32", device="cpu",
+    )  # fmt: skip
+    bench_drafts(settings, folder=place / "draft-bench")
+    return place / "draft-bench"
+
+
 MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "prefer": make_prefer,
     "recall-curve": make_recall,
+    "draft-train": make_draft_train,
+    "draft-bench": make_draft_bench,
 }
 
 

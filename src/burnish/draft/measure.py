@@ -2,20 +2,22 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from burnish.base.canonical import jsonable
 from burnish.base.errors import SettingError
-from burnish.base.progress import say
-from burnish.base.records import existing_file, file_hash
-from burnish.base.runs import Run, open_run
+from burnish.base.meter import Meter
+from burnish.base.records import RecordLog, existing_file, file_hash
 from burnish.base.settings import to_dict
-from burnish.base.stages import Stage
+from burnish.base.stages import Stage, StageResult
 from burnish.contracts.generation import Sampling
 from burnish.contracts.page import Chart, Page, Series, Table
+from burnish.contracts.step import Told
 from burnish.draft.bench import (
     ARMS,
+    Cell,
     make_arms,
     measure_cells,
     requests_for,
@@ -24,10 +26,14 @@ from burnish.draft.bench import (
 )
 from burnish.draft.cost import PLAIN
 from burnish.draft.maps import Kind, shipped_maps
-from burnish.models.load import Model, load_model
-from burnish.report.html import write_report
-from burnish.report.pages import page_from_json
+from burnish.jobs.job import Job, Place, run_job
+from burnish.jobs.result import Header
+from burnish.jobs.step import METERED, Given, Step, Value
+from burnish.models.handle import ModelHandle
+from burnish.models.load import Model, resolve_folder
 
+WHAT = "draft-bench"
+CELLS = "cells.jsonl"
 NUMBERS = ("identical", "tokens_per_step", "speedup", "tokens_per_s")
 
 
@@ -64,25 +70,33 @@ def bench_drafts(
 ) -> dict[str, Any]:
     """Measure drafters in a run of its own; the result is what `result.json` holds.
 
-    An interrupted run resumes when the call is repeated. Raises what `measure_drafters` does, and
-    MissingFileError before a run is opened.
+    An interrupted run resumes when the call is repeated. Raises MissingFileError
+    before a run is opened.
     """
     existing_file(settings.prompts)
-    model = load_model(settings.model, precision=settings.precision, device=settings.device)
-    with open_run(
-        "draft-bench",
+    resolve_folder(settings.model)  # a wrong name is told before a run is opened
+    place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
+    return run_job(bench_job(settings), place)
+
+
+def bench_job(settings: BenchSettings) -> Job:
+    """The job of `draft bench`."""
+    model = ModelHandle(settings.model, precision=settings.precision, device=settings.device)
+    prompts = Path(settings.prompts)
+    return Job(
+        what=WHAT,
         settings=to_dict(settings),
         seed=0,
-        root=runs,
-        folder=folder,
-        fresh=fresh,
-        command=command,
-    ) as run:
-        say(f"run: {run.path}" + (" (resuming)" if run.resumed else ""))
-        result = measure_drafters(run, model, settings)
-        write_report(page_from_json(result["page"]), run.path / "report")
-        run.save_result(result)
-    return result
+        parts=[CellsStep(settings=settings)],
+        given={
+            "model": Value(lambda: model.key, lambda: model),
+            "prompts": Value(lambda: file_hash(prompts), lambda: existing_file(prompts)),
+        },
+        header=Header(
+            title=f"burnish draft bench: {settings.model}", numbers={"model": settings.model}
+        ),
+        base=settings.model,
+    )
 
 
 def specs_of(settings: BenchSettings, model: Model) -> dict[str, str]:
@@ -98,48 +112,64 @@ def specs_of(settings: BenchSettings, model: Model) -> dict[str, str]:
     return found
 
 
-def measure_drafters(run: Run, model: Model, settings: BenchSettings) -> dict[str, Any]:
-    """Measure plain decoding and every drafter; returns what `result.json` holds.
+@dataclass(frozen=True, kw_only=True)
+class CellsStep(Step):
+    """Plain decoding and every drafter, in turns on each prompt; every cell is kept at once.
 
-    Every measured cell is kept at once; greedy decoding, batch 1, prefill included.
+    Greedy decoding, batch 1, prefill included.
     Source: Spec-Bench, arXiv 2401.07851 (prompts and setting).
     Departure: rates count token ids over total time; Spec-Bench re-tokenises and averages rates.
     Oracle: tests/draft/test_bench.py::test_planted_speed_is_found
     """
-    specs = specs_of(settings, model)
-    sampling = Sampling(max_new_tokens=settings.max_new_tokens)
-    prompts = stratified(Path(settings.prompts), settings.limit)
-    requests = requests_for(model, prompts, sampling)
 
-    def make(stage: Stage) -> Mapping[str, Any]:
+    settings: BenchSettings
+    name: str = "cells"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The model and the prompts."""
+        return ("model", "prompts")
+
+    def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
+        """Measure what is not measured yet."""
+        settings, model = self.settings, given["model"].model
+        specs = specs_of(settings, model)
+        sampling = Sampling(max_new_tokens=settings.max_new_tokens)
+        requests = requests_for(model, stratified(given["prompts"], settings.limit), sampling)
         before = os.getloadavg()[0]
         arms = make_arms(model, specs)
-        cells = measure_cells(arms, requests, stage.path / "cells.jsonl", repeats=settings.repeats)
+        cells = measure_cells(arms, requests, stage.path / CELLS, repeats=settings.repeats)
         loads = [cell.load for cell in cells]
-        load = {"before": before, "mean": sum(loads) / len(loads), "most": max(loads)}
-        return {"drafters": summarise(cells), "load": load}
+        return {
+            "specs": specs,
+            "precision": str(model.dtype).removeprefix("torch."),
+            "num_prompts": len(requests),
+            "drafters": summarise(cells),
+            "load": {"before": before, "mean": sum(loads) / len(loads), "most": max(loads)},
+        }
 
-    found = run.stage(
-        "cells",
-        make,
-        settings=to_dict(settings),
-        specs=specs,
-        prompts=file_hash(settings.prompts),
-    ).output
-    same = all(arm["identical"]["value"] == 1.0 for arm in found["drafters"].values())
-    result = {
-        "model": settings.model,
-        "precision": str(model.dtype).removeprefix("torch."),
-        "num_prompts": len(requests),
-        "specs": specs,
-        "all_identical": same,
-        **found,
-        "run": str(run.path),
-    }
-    return result | {"page": asdict(bench_page(result, run.info))}
+    def recheck(self, done: StageResult, given: Given) -> str:
+        """The told numbers must follow from the cells."""
+        cells = [Cell(**row) for row in RecordLog(done.path / CELLS).peek()]
+        return "" if jsonable(summarise(cells)) == done.output["drafters"] else "drafters"
+
+    def differences(self, old: StageResult, new: StageResult) -> str:
+        """Whether texts were identical; times differ always."""
+        return "identical" if all_identical(old.output) != all_identical(new.output) else ""
+
+    def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
+        """The numbers of every arm, and the page."""
+        numbers = {name: value for name, value in done.output.items() if name != METERED}
+        numbers |= {"model": self.settings.model, "all_identical": all_identical(done.output)}
+        return (Told.of_page(bench_page(numbers), numbers),)
 
 
-def bench_page(result: Mapping[str, Any], info: Mapping[str, Any]) -> Page:
+def all_identical(output: Mapping[str, Any]) -> bool:
+    """Whether every drafted text is the plain one."""
+    return all(arm["identical"]["value"] == 1.0 for arm in output["drafters"].values())
+
+
+def bench_page(result: Mapping[str, Any]) -> Page:
     """The report: verdict, the table of all arms, and the speed-ups as bars."""
     arms = result["drafters"]
     drafted = {name: arm for name, arm in arms.items() if name != PLAIN}
@@ -184,8 +214,6 @@ def bench_page(result: Mapping[str, Any], info: Mapping[str, Any]) -> Page:
                 y_label="times plain",
             ),
         ],
-        command=" ".join(info.get("command") or []),
-        provenance={name: info[name] for name in ("host", "git", "code_hash") if name in info},
     )
 
 

@@ -18,7 +18,7 @@ from burnish.jobs.runner import Done, make, run_parts, stage_inputs
 from burnish.jobs.step import Given, Step, Value
 
 Check = dict[str, str]
-PLACES = ("run", "model", "minutes")
+PLACES = ("run", "model", "weights", "minutes")
 
 
 class Verification:

@@ -6,6 +6,8 @@ from typing import Any
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
 from burnish.base.naming import suggest
+from burnish.draft import measure as draft_bench
+from burnish.draft import train as draft_train
 from burnish.jobs.job import Job
 from burnish.prefer.settings import PreferSettings
 from burnish.recall import run as recall
@@ -40,8 +42,20 @@ def _recall(info: Info) -> Job:
     return recall.curve_job(coerce_value("settings", info["settings"], RecallSettings))
 
 
+def _draft_train(info: Info) -> Job:
+    settings = coerce_value("settings", info["settings"], draft_train.TrainDraftSettings)
+    return draft_train.train_job(settings, info.get("command", ()))
+
+
+def _draft_bench(info: Info) -> Job:
+    settings = coerce_value("settings", info["settings"], draft_bench.BenchSettings)
+    return draft_bench.bench_job(settings)
+
+
 KINDS: dict[str, Callable[[Info], Job]] = {
     improve.WHAT: _improve,
     preferring.WHAT: _prefer,
     recall.WHAT: _recall,
+    draft_train.WHAT: _draft_train,
+    draft_bench.WHAT: _draft_bench,
 }
