@@ -142,8 +142,8 @@ def _check_least(low: int, **values: float) -> None:
 
 LAPTOP_TASKS = (
     "reasoning-gym:chain_sum?size=300&min_terms=2&max_terms=3&min_digits=1&max_digits=2",
-    "reasoning-gym:chain_sum?size=760&min_terms=2&max_terms=2&min_digits=2&max_digits=2",
-    "reasoning-gym:products?size=140&min_digits=1&max_digits=2",
+    "reasoning-gym:chain_sum?size=860&min_terms=2&max_terms=2&min_digits=2&max_digits=2",
+    "reasoning-gym:products?size=160&min_digits=1&max_digits=2",
 )
 
 
@@ -162,7 +162,7 @@ def laptop() -> ImproveSettings:
 
 def workstation() -> ImproveSettings:
     """One GPU, or an hour of CPU: more tasks, more samples, two rounds."""
-    tasks = tuple(spec.replace("size=760", "size=4000") for spec in LAPTOP_TASKS)
+    tasks = tuple(spec.replace("size=860", "size=4000") for spec in LAPTOP_TASKS)
     return ImproveSettings(
         tasks=tasks,
         rounds=2,
