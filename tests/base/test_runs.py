@@ -120,7 +120,7 @@ def test_results_are_read_back(begin, tmp_path):
     run = begin()
     view = load_run(run.path)
     assert not view.complete
-    with pytest.raises(MissingFileError, match="Start the same command again"):
+    with pytest.raises(MissingFileError, match="Repeat the command"):
         _ = view.result
     run.save_result({"gain": 0.5})
     assert view.complete

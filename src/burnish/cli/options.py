@@ -102,8 +102,9 @@ def show_result(
         report = Path(run) / "report" / "index.html"
         lines |= {"report": str(report)} if report.is_file() else {}
     lines |= {"next": next_command} if next_command else {}
+    width = max(map(len, lines), default=0) + 1
     for name, value in lines.items():
-        print(f"{name + ':':<7} {value}")
+        print(f"{name + ':':<{width}} {value}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
