@@ -127,6 +127,26 @@ def test_generate_with_drafts_is_the_same_text(burnish: Burnish, tiny_folder: An
     assert auto.err.startswith("draft: no drafter was trained for this model")
 
 
+def test_generate_and_chat_under_a_policy(
+    burnish: Burnish, tiny_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A budget that covers the text changes nothing; a smaller one is heeded by both commands."""
+    folder, policy = tiny_folder("llama"), "window:budget_tokens=5,num_sinks=1"
+    settings = ("--max-new-tokens", 9, "--precision", "fp32")
+    words = ("generate", folder, "the abc the tin in the abc", "--greedy", "--json", *settings)
+    plain = burnish(*words).json["text"]
+    assert burnish(*words, "--kv", "full").json["text"] == plain
+    assert burnish(*words, "--kv", "window:budget_tokens=4096").json["text"] == plain
+    assert burnish(*words, "--kv", policy).json["text"] != plain
+    answers = []
+    for kv in ("full", policy):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("the abc\n\n"))
+        done = burnish("chat", folder, "--temperature", 0, "--kv", kv, *settings)
+        assert done.status == 0
+        answers.append(done.out)
+    assert answers[0] != answers[1]
+
+
 def test_generate_reads_standard_input(
     burnish: Burnish, tiny_folder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
