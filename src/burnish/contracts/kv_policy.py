@@ -92,7 +92,7 @@ class KVPolicy(Protocol):
 
     What a token sees must not depend on how rows are chunked. `budget_tokens`: most tokens whose
     keys and values a token may attend to, itself included; None: no limit. Where the budget covers
-    the text, attention is full. See docs/decisions/0003-kv-policies.md.
+    the text, attention is full. See docs/decisions/0004-kv-policies.md.
     """
 
     @property
