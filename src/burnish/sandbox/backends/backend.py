@@ -43,7 +43,7 @@ class Backend(abc.ABC):
 def watched_by(job: Job, machine: Machine, report: Report) -> dict[str, str]:
     """What the launcher enforces under every back end."""
     group, unified = bool(machine.groups), is_unified(machine.groups)
-    processes = "control group pids" if unified else NOT_ENFORCED
+    processes = "control group pids" if unified else "keeper (all processes)"
     if report.number("limited_processes"):
         processes = "RLIMIT_NPROC in its own user namespace" + (", " + processes) * unified
     return {

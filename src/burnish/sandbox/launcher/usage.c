@@ -113,6 +113,7 @@ void measure_processes(struct usage *usage, long long limit) {
     for (int i = 0; i < num; i++) {
         if (!found[i].ours) continue;
         usage->num++;
+        usage->threads += found[i].threads;
         usage->cpu_s += found[i].cpu_s;
         usage->busy_s += busy(&found[i]);
         usage->memory += found[i].memory;
