@@ -16,6 +16,7 @@ from burnish.sandbox.probe import Machine, probe
 
 LIMITS = (  # as launcher.h numbers them
     None, Limit.CPU, Limit.WALL, Limit.MEMORY, Limit.OUTPUT, Limit.PROCESSES,
+    Limit.DISK,
 )  # fmt: skip
 OWN_SIGNALS = {
     int(signal.SIGXCPU): Limit.CPU,

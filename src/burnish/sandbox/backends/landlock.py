@@ -22,7 +22,8 @@ class Landlocked(Backend):
     """Files by Landlock, system calls by the filter, limits by the keeper; no namespaces.
 
     There are no sockets, and nothing but the work folder can be written. Names of processes and
-    files outside can be asked for, their content cannot; the disk is not capped.
+    files outside can be asked for, their content cannot; there is no
+    shared memory (/dev/shm).
     Source: ours; https://docs.kernel.org/userspace-api/landlock.html
     Oracle: tests/sandbox/test_landlock.py::test_no_attack_succeeds_without_namespaces
     """
@@ -50,6 +51,7 @@ class Landlocked(Backend):
         user = ", user of its own" if report.number("own_user") else f"; {signals}"
         dropped = "no_new_privs, no capabilities" + user
         return {
+            "disk_bytes": "keeper (the work folder)",
             "files": f"Landlock ABI {abi}",
             "network": "open, as asked" if job.limits.network else "seccomp filter: no sockets",
             "system_calls": "seccomp filter" if report.number("seccomp") else NOT_ENFORCED,

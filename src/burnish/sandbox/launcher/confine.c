@@ -189,7 +189,7 @@ struct beneath { uint64_t access; int32_t folder; } __attribute__((packed));
 /* What may be read where no mount hides the rest; of /proc nothing that tells of others. */
 static const char *READABLE[] = {
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache",
-    "/etc/alternatives", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/localtime",
+    "/etc/alternatives", "/etc/ssl/openssl.cnf", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/localtime",
     "/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/version",
     "/proc/filesystems", "/proc/loadavg", "/proc/uptime", "/sys/kernel/mm/transparent_hugepage",
     "/sys/devices/system/cpu",
@@ -237,8 +237,12 @@ int restrict_files(void) {
     return failed ? 0 : (int)abi;
 }
 
-void drop_capabilities(void) {
+void drop_bounding_set(void) {
     for (int i = 0; i < 64; i++) prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+}
+
+void drop_capabilities(void) {
+    drop_bounding_set();
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct none[2] = {{0}};

@@ -50,6 +50,7 @@ static int exceeded(struct clock *clock, double start) {
     if (cpu_s > spec.cpu_s) return CPU;
     if (usage.memory > spec.memory) return MEMORY;
     if (!spec.namespaces && usage.threads > spec.processes) return PROCESSES;
+    if (spec.confine && folder_bytes(spec.folder) > spec.disk) return DISK;
     double worked = cpu_s < elapsed ? cpu_s : elapsed;
     if (clock->idle_s + worked > spec.wall_s || elapsed > HARD_FACTOR * spec.wall_s) return WALL;
     return NO_LIMIT;

@@ -55,7 +55,7 @@ struct spec {
     const char *keep, *folder; /* folder: where a job without namespaces works */
 };
 
-enum limit { NO_LIMIT, CPU, WALL, MEMORY, OUTPUT, PROCESSES };
+enum limit { NO_LIMIT, CPU, WALL, MEMORY, OUTPUT, PROCESSES, DISK };
 
 struct shared { /* one page that supervisor and keeper both see, and the program never does */
     volatile int done, status, limit, exec_error;
@@ -91,6 +91,7 @@ void build_root(uid_t user);
 void run_program(uid_t user, int out, int err, int report);
 void copy_out(int to);
 uid_t give_folder(void);
+void drop_bounding_set(void);
 void drop_capabilities(void);
 void filter_calls(void);
 int restrict_files(void);
@@ -103,5 +104,6 @@ struct usage {
 };
 void measure_processes(struct usage *usage, long long limit);
 void kill_processes(void);
+long long folder_bytes(const char *path); /* of all files below */
 
 #endif

@@ -128,9 +128,10 @@ void run_program(uid_t user, int out, int err, int report) {
             fail("user of the program");
         write_files();
         enter_user_namespace(user);
-    } else if (user && (setgroups(0, NULL) || setresgid(user, user, user) ||
-                        setresuid(user, user, user))) {
-        fail("user of the program");
+    } else if (user) {
+        drop_bounding_set(); /* while we may */
+        if (setgroups(0, NULL) || setresgid(user, user, user) || setresuid(user, user, user))
+            fail("user of the program");
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     set_limits();
