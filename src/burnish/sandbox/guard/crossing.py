@@ -20,7 +20,7 @@ import uuid
 
 PLAIN = (type(None), bool, float, str)
 EXACT = 1 << 60  # larger integers go as hexadecimal digits: Python bounds decimal ones
-MAX_DEPTH = 400
+MAX_DEPTH = 100
 SEQUENCES = {list: "l", set: "s", collections.deque: "q"}
 MAPPINGS = {
     dict: "d",
