@@ -62,9 +62,7 @@ class Finding:
     strained: bool = False
 
 
-def asserts_job(
-    job: Job, code: str, asserts: str, *, nonce: str, way: Way = Way.BORDER
-) -> Job:
+def asserts_job(job: Job, code: str, asserts: str, *, nonce: str, way: Way = Way.BORDER) -> Job:
     """The job that judges `code` by a script of asserts; `job` says how Python runs here."""
     together = way is Way.TOGETHER
     request = {"code": code, "asserts": asserts, "nonce": nonce, "together": together}

@@ -273,5 +273,3 @@ def _subclasses(cls):
                 found[one] = None
                 todo.append(one)
     return list(found)
-
-
