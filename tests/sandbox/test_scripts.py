@@ -12,7 +12,8 @@ CHECKING = [
     "def check(c):\n    assert c(1)\ncheck(f)",
     "def inner():\n    assert f(1)\ndef outer():\n    inner()\nouter()",
     "class T:\n    def go(self):\n        assert f(1)\nT().go()",
-    "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        pass\nunittest.main()",
+    "import unittest as u\nclass T(u.TestCase):\n    def test(self):\n        pass\n"
+    "import unittest\nunittest.main()",
     "def test_a():\n    assert f(1)\nfor n, g in list(globals().items()):\n"
     "    if n.startswith('test'):\n        g()",
     "tests = []\ndef a():\n    assert f(1)\ntests.append(a)\nfor t in tests:\n    t()",
