@@ -44,6 +44,7 @@ def run_job(job: Job, *, isolation: str = "auto") -> Outcome:
     with tempfile.TemporaryDirectory(prefix="burnish-", ignore_cleanup_errors=True) as folder:
         work = Path(folder) / "work"
         os.chmod(folder, 0o711)  # the job's own user passes through
+        job = backend.placed(job, work)
         _write_files(job, work)
         report = launch(backend.records(job, machine, work), job.stdin)
         if job.keep is not None:

@@ -30,6 +30,10 @@ class Backend(abc.ABC):
     def isolated_by(self, job: Job, machine: Machine, report: Report) -> Mapping[str, str]:
         """The mechanism of each of `GUARDS` (and of limits) that differs from `watched_by`."""
 
+    def placed(self, job: Job, folder: Path) -> Job:
+        """The job with the paths that it has in a work folder of this machine."""
+        return job
+
     def seen(self, machine: Machine) -> Machine:
         """The machine, less what the settings leave unused."""
         return machine

@@ -1,19 +1,16 @@
 """`landlock`: our launcher where namespaces are forbidden, as in many containers."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.sandbox.backends import backends
 from burnish.sandbox.backends.backend import Backend
-from burnish.sandbox.backends.none import command_outside, plain_records
+from burnish.sandbox.backends.none import command_outside, placed_outside, plain_records
 from burnish.sandbox.job import NOT_ENFORCED, Job
 from burnish.sandbox.launch import Report
 from burnish.sandbox.probe import Machine
 from burnish.sandbox.spec import Record, bind_records, option
-
-MOVED = ("/tmp", "/work")  # folders of a job that has a root of its own; here all is one folder
 
 
 @backends.register("landlock")
@@ -32,11 +29,12 @@ class Landlocked(Backend):
         """What the trial said."""
         return machine.landlock_trouble
 
+    def placed(self, job: Job, folder: Path) -> Job:
+        """Paths of the environment are those of this machine."""
+        return placed_outside(job, folder)
+
     def records(self, job: Job, machine: Machine, folder: Path | None) -> list[Record]:
         """The command as it is outside, and what it may read."""
-        env = {"TMPDIR": str(folder), **job.env}
-        moved = {name: _moved(value, job, str(folder)) for name, value in env.items()}
-        job = dataclasses.replace(job, env=moved)
         return [
             *plain_records(job, machine, folder, command_outside(job)),
             option("confine", "1"),
@@ -57,15 +55,3 @@ class Landlocked(Backend):
             "system_calls": "seccomp filter" if report.number("seccomp") else NOT_ENFORCED,
             "privileges": dropped if report.number("capabilities") else NOT_ENFORCED,
         }
-
-
-def _moved(value: str, job: Job, folder: str) -> str:
-    """A path of the environment, or several, as they are outside."""
-    moved = []
-    for part in value.split(":"):
-        for inside, outside in (*job.mounts.items(), *((place, folder) for place in MOVED)):
-            if part == inside or part.startswith(f"{inside}/"):
-                part = str(outside) + part[len(inside) :]
-                break
-        moved.append(part)
-    return ":".join(moved)
