@@ -135,7 +135,7 @@ class Java(Language):
 def top_types(text: str) -> list[TopType]:
     """The types at the top of blanked text, in its order."""
     found = [m for m in _TYPE.finditer(text) if _depth(text, m.start()) == 0]
-    ends = [m.start() for m in found[1:]] + [len(text)]
+    ends = [*(m.start() for m in found[1:]), len(text)][: len(found)]
     return [
         TopType(
             name=m[3],
