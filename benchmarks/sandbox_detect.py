@@ -2,7 +2,8 @@
 
 The files are the examples of our fifteen languages in Pygments' source distribution: nobody here
 wrote them, and none was in the training text. Ours, Magika and Pygments' `guess_lexer` read the
-same texts, whole and cut after k lines; an abstention counts as wrong.
+same texts, whole and cut after k lines; an abstention counts as wrong. Beside it stands how many of
+the package's examples in none of the fifteen languages are given a name all the same.
 
     pip download --no-deps --no-binary :all: Pygments -d /tmp/pygments
     tar xzf /tmp/pygments/*.tar.gz -C /tmp/pygments
@@ -37,6 +38,12 @@ FOLDERS = {  # Pygments' names of our languages
     "r": ("splus", "r"), "ruby": ("rb", "ruby"), "rust": ("rust",),
     "typescript": ("ts", "typescript"),
 }  # fmt: skip
+DIALECTS = (  # of our languages, or texts that hold programs in them
+    "html+php", "psql", "psysh", "jsx", "tsx", "js.in", "javascript+mozpreproc", "console", "tcsh",
+    "pycon", "pytb", "py2tb", "pypylog", "cython", "numpy", "sage", "luau", "rconsole", "rbcon",
+    "perl6", "cuda", "arduino", "objective-c", "objective-j", "nesc", "ec", "ragel-cpp", "charmci",
+    "swig", "slurm", "sh-session", "control", "nodejsrepl", "rhtml", "xonsh", "conftest.py",
+)  # fmt: skip
 LENGTHS = (1, 2, 5, 10, 20, None)
 PEERS = """
 import json, sys, time
@@ -71,6 +78,31 @@ def examples(package: Path) -> list[tuple[str, str, str]]:
                 if sum(bool(line.strip()) for line in text.splitlines()) >= 5:
                     rows.append((language, f"{folder}/{path.name}", text))
     return rows
+
+
+def foreign(package: Path) -> list[tuple[str, str]]:
+    """Folder and text of the examples in none of our languages, nor in dialects of them."""
+    ours = {name for folders in FOLDERS.values() for name in folders} | set(DIALECTS)
+    rows = []
+    for folder in sorted((package / "tests" / "examplefiles").iterdir()):
+        if folder.name in ours or not folder.is_dir():
+            continue
+        for path in sorted(folder.glob("*")):
+            if path.suffix == ".output" or not path.is_file() or path.stat().st_size > 20_000:
+                continue
+            text = path.read_bytes().decode("utf-8", "replace")
+            if sum(bool(line.strip()) for line in text.splitlines()) >= 5:
+                rows.append((folder.name, text))
+    return rows
+
+
+def false_names(package: Path) -> dict:
+    """How many texts in none of our languages are given a name, and which."""
+    rows = foreign(package)
+    named = [(folder, found) for folder, text in rows if (found := detect(text).language)]
+    return share([True] * len(named) + [False] * (len(rows) - len(named))) | {
+        "num_files": len(rows), "named": named
+    }  # fmt: skip
 
 
 def files_of(folder: Path) -> list[tuple[str, str, str]]:
@@ -155,7 +187,10 @@ def main() -> None:
         others = files_of(Path(folder))
         more[name] = {"num_files": len(others)} | measure(others, None, arguments.peers)
         show(name, len(others), more[name])
-    save("sandbox_detect", {"num_files": len(rows), "lengths": results, "more": more})
+    falsely = false_names(arguments.package)
+    print("false names", falsely["num_files"], round(falsely["value"], 3), flush=True)
+    found = {"num_files": len(rows), "lengths": results, "more": more, "false_names": falsely}
+    save("sandbox_detect", found)
 
 
 def show(name: str, num_files: int, found: dict) -> None:

@@ -7,6 +7,7 @@ ours (all of it: spec, supervision, attestation), `bwrap` with the same view of 
 """
 
 import argparse
+import importlib.util
 import os
 import shutil
 import sys
@@ -42,7 +43,7 @@ def sides() -> dict[str, Side]:
         found["burnish_without_group"] = lambda command: _ours(command, "namespaces:groups=false")
     if bwrap := shutil.which("bwrap"):
         found["bwrap"] = lambda command: _bare((bwrap, *BWRAP, *command))
-    if probe().sandlock:
+    if importlib.util.find_spec("sandlock"):
         found["sandlock"] = _sandlock
     return found
 

@@ -12,7 +12,7 @@ from burnish.sandbox.probe import probe
 from burnish.sandbox.problem import read_problem
 from burnish.sandbox.run import choose_backend, run_job
 
-NAMES = ("namespaces", "bubblewrap", "sandlock", "none")
+NAMES = ("namespaces", "bubblewrap", "landlock", "none")
 CODE = "import sys\nn = int(input())\nprint('é' * n)\nprint('error', file=sys.stderr)\nsys.exit(n)"
 SPIN = "while True: pass"
 
@@ -61,7 +61,9 @@ def test_compiled_programs_run_everywhere(name, sandbox_cache):
 
 def test_strict_is_ours_or_nothing(namespaces, monkeypatch):
     assert run_job(Job(argv=("/usr/bin/true",)), isolation="strict").ok
-    crippled = dataclasses.replace(probe(), namespaces=False, trouble="planted", bubblewrap=None)
+    crippled = dataclasses.replace(
+        probe(), namespaces=False, trouble="planted", bubblewrap=None, landlock_trouble="planted"
+    )
     monkeypatch.setattr("burnish.sandbox.run.probe", lambda: crippled)
     choose_backend.cache_clear()
     for isolation in ("strict", "auto", "namespaces"):

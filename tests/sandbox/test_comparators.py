@@ -99,3 +99,18 @@ def test_a_checker_program_decides(namespaces):
     failed = checker.compare("x", "2", "10")  # the checker raises: not the program's fault
     assert failed.status is Status.INFRASTRUCTURE_ERROR
     assert "the checker failed" in failed.reason
+
+
+@pytest.mark.parametrize(
+    ("output", "expected", "verdict"),
+    [
+        ("1000000.1", "1000000.5", "accepted"), ("1000001", "1000000", "wrong_answer"),
+        ("1000001.5", "1000003.9", "wrong_answer"), ("1e400", "2e400", "wrong_answer"),
+        ("1e400", "1.0000000001e400", "accepted"), ("1e400", "inf", "wrong_answer"),
+        ("1" + "0" * 400, "1" + "0" * 399 + "1", "wrong_answer"), ("1e-400", "0", "accepted"),
+        ("007", "7", "accepted"), ("1_0", "10", "wrong_answer"), ("-nan", "0.0", "wrong_answer"),
+        ("1e" + "9" * 30, "1.0e" + "9" * 30, "wrong_answer"),
+    ],
+)  # fmt: skip
+def test_numbers_of_any_size(output, expected, verdict):
+    assert parse_comparator("float").compare(output, expected, "").status == verdict

@@ -7,7 +7,7 @@ import pytest
 from fixtures.programs import DIALECTS, random_tree, write
 
 from burnish.base.errors import InputError, MissingFileError
-from burnish.sandbox.detect import THRESHOLD, detect, families, part_families
+from burnish.sandbox.detect import detect, families, part_families
 from burnish.sandbox.detect_features import NUM_BUCKETS, bucket_features
 from burnish.sandbox.detect_model import load_language_model
 from burnish.sandbox.languages import languages
@@ -145,7 +145,4 @@ def test_a_missing_model_says_what_to_do(tmp_path):
 
 def test_bytes_that_are_no_text_do_not_break_it():
     found = detect("\x00\ud800 \x01 def f(:\n" * 20)
-    assert found.confidence >= 0
-    assert (found.language is None) == (
-        found.confidence < THRESHOLD or found.candidates[0][0] == "other"
-    )
+    assert found.language is None  # whatever its tokens are like, nothing of it parses

@@ -75,6 +75,34 @@ def test_java_is_named_after_its_class():
     )
     assert java.source_name("// public class Not {}\nclass Yes {}") == "Yes.java"
     assert java.source_name("int x;") == "Main.java"
+    main = "public static void main(String[] a) { }"
+    assert java.source_name(f"public class U {{ }} class R {{ {main} }}") == "R/U.java"
+    assert java.source_name(f"package a.b;\nclass R {{ {main} }}") == "a.b.R/R.java"
+    assert java.source_name(f"class C {{ char c = '{{'; }} class R {{ {main} }}") == "R.java"
+    assert java.source_name(f'class C {{ String s = "}}"; }} class R {{ {main} }}') == "R.java"
+    text = f'class C {{ String s = """\n {{ " \n"""; }} class R {{ {main} }}'
+    assert java.source_name(text) == "R.java"
+    assert java.source_name(f"class C {{ class In {{ }} {main} }} class D {{ }}") == "C.java"
+
+
+def test_java_runs_the_main_of_the_tests():
+    java = find_language("java")
+    main = "public static void main(String[] a) { }"
+    code, asserts = f"public class S {{ {main} }}", f"import x.Y;\npublic class T {{ {main} }}"
+    named = java.for_asserts(asserts)
+    joined = named.joined(code, asserts)
+    assert named.source_name(joined) == "T/S.java"
+    assert joined.startswith("import x.Y;public class S") and " class T" in joined
+    assert joined.count("public class") == 1
+    assert java.for_asserts("f();") is java
+
+
+def test_php_gets_its_tag_and_joins_whatever_is_open():
+    php = find_language("php")
+    assert php.completed("echo 1;") == "<?php echo 1;"
+    assert php.completed("<?= 1 ?>") == "<?= 1 ?>" and php.completed("  ") == "  "
+    assert php.joined("<?php f(); ?>", "g();") == "<?php f(); ?>\n<?php g();"
+    assert php.joined("<?php f();", "<?php g();") == "<?php f();\n?><?php g();"
 
 
 @pytest.mark.parametrize("language", SUM)

@@ -5,9 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from burnish.base.errors import InputError
 from burnish.sandbox import program as module
 from burnish.sandbox.job import Limits, Outcome
+from burnish.sandbox.judge import judge
 from burnish.sandbox.languages import find_language
+from burnish.sandbox.languages.language import MissingToolChain
+from burnish.sandbox.probe import probe
+from burnish.sandbox.problem import read_problem
 from burnish.sandbox.program import Program, job_of, prepare, raised
 from burnish.sandbox.run import run_job
 
@@ -111,3 +116,74 @@ def test_limits_are_raised_to_what_a_runtime_needs():
     assert found.memory_bytes == java.floor.memory_bytes
     assert found.num_processes == java.floor.num_processes
     assert raised(Limits(), find_language("c")) == Limits()
+
+
+LIBRARIES = {  # where a library stands in its folder, its text, a program that uses it
+    "python": ("planted.py", "VALUE = 7\n", "import planted, json\nprint(planted.VALUE)"),
+    "javascript": (
+        "planted/index.js", "module.exports = 7;", "console.log(require('planted'))"),
+    "typescript": (
+        "planted/index.js", "exports.value = 7;",
+        "import { value } from 'planted';\nconsole.log(value);"),
+    "perl": (
+        "Planted.pm", "package Planted; our $value = 7; 1;",
+        "use Planted; print $Planted::value"),
+    "ruby": ("planted.rb", "VALUE = 7\n", "require 'planted'\nputs VALUE"),
+}  # fmt: skip
+
+
+@pytest.fixture(params=[n if n != "typescript" else pytest.param(n, marks=pytest.mark.scheduled)
+                        for n in LIBRARIES])  # fmt: skip
+def library(request, namespaces, tmp_path):
+    """A folder of third-party packages, and a problem that needs it."""
+    if isinstance(chain := module.find_chain(find_language(request.param)), MissingToolChain):
+        pytest.skip(chain.reason)
+    place, text, code = LIBRARIES[request.param]
+    folder = tmp_path / "packages"
+    (folder / place).parent.mkdir(parents=True)
+    (folder / place).write_text(text)
+    tests = [{"stdin": "", "stdout": "7"}]
+    return folder, {"code": code, "language": request.param, "tests": tests}
+
+
+def test_packages_that_a_problem_names_are_seen(library):
+    folder, given = library
+    assert judge(read_problem(given)).verdict != "accepted"
+    found = judge(read_problem({**given, "packages": [str(folder)]}))
+    assert found.verdict == "accepted", (found.reason, found.tests[0].stderr)
+
+
+@pytest.mark.parametrize("isolation", ["landlock", "none"])
+def test_packages_are_seen_without_namespaces(tmp_path, namespaces, isolation):
+    if isolation == "landlock" and probe().landlock_trouble:
+        pytest.skip(f"no Landlock: {probe().landlock_trouble}")
+    place, text, code = LIBRARIES["python"]
+    (tmp_path / place).write_text(text)
+    given = {"code": code, "language": "python", "tests": [{"stdin": "", "stdout": "7"}]}
+    found = judge(read_problem({**given, "packages": [str(tmp_path)]}), isolation=isolation)
+    assert found.verdict == "accepted", (found.reason, found.tests[0].stderr)
+
+
+def test_packages_can_only_be_read_and_asserts_see_them(namespaces, tmp_path):
+    tmp_path.chmod(0o755)  # pytest closes its folders to others, and the job is another user
+    (tmp_path / "planted.py").write_text("VALUE = 7\n")
+    (tmp_path / "json.py").write_text("raise RuntimeError('shadows the standard library')\n")
+    code = "import planted\ndef f():\n    try:\n        open(planted.__file__, 'a')\n"
+    code += "    except OSError:\n        return planted.VALUE\n"
+    given = {"code": code, "language": "python", "packages": [str(tmp_path)],
+             "asserts": "import json, planted\nassert f() == planted.VALUE == 7"}  # fmt: skip
+    found = judge(read_problem(given))
+    assert found.verdict == "accepted", (found.reason, found.tests[0].stderr)
+
+
+@pytest.mark.parametrize(
+    ("language", "packages", "words"),
+    [("python", ["/no/such"], "must be a folder"), ("python", "x", "must be a list"),
+     ("lua", ["/usr"], "cannot be shown"), ("python", [3], "must be a list")],
+)  # fmt: skip
+def test_packages_that_cannot_be_shown_are_named(namespaces, language, packages, words):
+    if isinstance(chain := module.find_chain(find_language(language)), MissingToolChain):
+        pytest.skip(chain.reason)
+    given = {"code": "print(1)", "language": language, "tests": [{"stdout": "1"}]}
+    with pytest.raises(InputError, match=words):
+        judge(read_problem({**given, "packages": packages}))

@@ -63,7 +63,7 @@ def test_judge_prints_one_object(program):
 def test_doctor_tells_what_is_enforced(namespaces):
     found = json.loads(burnish("doctor", "--json").stdout)
     assert found["attestation"]["backend"] == "namespaces"
-    assert set(found["backends"]) == {"namespaces", "bubblewrap", "sandlock", "none"}
+    assert set(found["backends"]) == {"namespaces", "bubblewrap", "landlock", "none"}
     assert "Python" in found["languages"]["python"]
 
 

@@ -28,7 +28,7 @@ Lang = Annotated[
     typer.Option("--lang", help="Language, e.g. python or cpp:standard=c++20. [default: detected]"),
 ]
 Isolation = Annotated[
-    str, typer.Option(help="auto, strict, namespaces, bubblewrap, sandlock or none.")
+    str, typer.Option(help="auto, strict, namespaces, bubblewrap, landlock or none.")
 ]
 Limited = Annotated[list[str], typer.Option("--limit", help="A limit, e.g. cpu_s=2; repeatable.")]
 

@@ -82,7 +82,7 @@ def problem_of(task: Task, code: str) -> Problem:
     given = dict(task.metadata)
     prefix = str(given.get("prefix", ""))
     whole = f"{prefix}\n{code}" if prefix and prefix.strip() not in code else code
-    keys = ("tests", "asserts", "comparator", "limits")
+    keys = ("tests", "asserts", "comparator", "limits", "packages")
     row = {key: given[key] for key in keys if given.get(key) is not None}
     return read_problem({**row, "code": whole, "language": given.get("language", "python")})
 

@@ -14,6 +14,8 @@ BY_LIMIT = {
     Limit.MEMORY: Status.MEMORY_LIMIT,
     Limit.OUTPUT: Status.OUTPUT_LIMIT,
     Limit.FILE: Status.OUTPUT_LIMIT,
+    Limit.DISK: Status.OUTPUT_LIMIT,
+    Limit.PROCESSES: Status.RUNTIME_ERROR,
     Limit.FORBIDDEN: Status.SECURITY_VIOLATION,
 }
 TAIL_BYTES = 4000

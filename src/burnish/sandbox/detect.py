@@ -16,6 +16,7 @@ from burnish.sandbox.detect_model import (
     LanguageModel,
     load_language_model,
 )
+from burnish.sandbox.detect_refusal import refuses
 from burnish.sandbox.languages import find_language, languages
 from burnish.sandbox.syntax import count_nodes, error_frac, has_grammar, parse
 
@@ -49,25 +50,31 @@ def detect(code: str, path: Path | str | None = None) -> Detection:
 
     Raises: InputError, for an empty text.
     Source: ours; the paper's classifier (a rule-based and a neural model) is not public.
-    Departure: parses instead of rules; returns nothing rather than a guess.
+    Departure: parses instead of rules; returns nothing rather than a guess. Without a hint (path,
+    `#!`) a text whose syntax is of none of our languages has none (`detect_refusal`).
     Oracle: tests/sandbox/test_detect.py::test_planted_programs_of_every_language
     """
     if not code.strip():
         raise InputError("code", code, "must not be empty", remedy="Give a program")
     model = load_language_model()
-    scores = _shebang_nats(model, code)
+    hints = _shebang_nats(model, code) + _extension_nats(model, Path(path) if path else None)
+    scores = np.zeros(len(model.classes))
+    parsed: dict[str, Parsed] = {}
     if len(bucket_features(code)) >= MIN_FEATURES:
         tokens = model.scores_nats(code)
         parsed = parse_likely(model, tokens, code)
-        scores += fuse(tokens, class_evidence(model, code, parsed), model.fusion)
+        scores = fuse(tokens, class_evidence(model, code, parsed), model.fusion)
         scores = part_families(model, scores, family_evidence(parsed))
-    scores += _extension_nats(model, Path(path) if path else None)
+    scores += hints
     scores += np.where([name == OTHER for name in model.classes], OTHER_NATS, 0.0)
     probabilities = _softmax(scores)
     order = np.argsort(-probabilities)
     candidates = tuple((model.classes[i], float(probabilities[i])) for i in order)
     best, confidence = candidates[0]
     named = best != OTHER and confidence >= THRESHOLD
+    if named and not hints.any():
+        wrong = parsed[best].error_frac if best in parsed else 0.0
+        named = not refuses(code, best, wrong, confidence)
     return Detection(language=best if named else None, confidence=confidence, candidates=candidates)
 
 

@@ -49,6 +49,8 @@ class Limit(enum.StrEnum):
     MEMORY = "memory_bytes"
     OUTPUT = "output_bytes"
     FILE = "file_bytes"
+    DISK = "disk_bytes"
+    PROCESSES = "num_processes"
     FORBIDDEN = "forbidden"  # a system call that nothing honest asks for
 
 

@@ -10,7 +10,7 @@ from burnish.sandbox.comparators import parse_comparator
 from burnish.sandbox.job import Attestation
 from burnish.sandbox.languages import find_language, languages
 from burnish.sandbox.languages.language import MissingToolChain
-from burnish.sandbox.problem import AssertTest, Problem
+from burnish.sandbox.problem import AssertTest, Problem, check_asserts
 from burnish.sandbox.program import find_chain
 from burnish.sandbox.reward import RewardScheme
 from burnish.sandbox.testing import TestResult, run_test
@@ -50,7 +50,8 @@ def judge(
     """Compile once, run every test, and name the worst that happened.
 
     Neither the order of the tests nor `num_workers` changes the result.
-    Raises: IsolationError; UnknownNameError or SettingError, for the language or the comparator.
+    Raises: IsolationError; UnknownNameError or SettingError, for the language or the comparator;
+    InputError, for asserts that check nothing.
     Source: MPLSandbox, arXiv 2410.23074, section on the sandbox environment (reconstruction: its
     text could not be read in full). Departure: exit codes and signals decide, never texts.
     Oracle: tests/sandbox/test_judge.py::test_planted_verdicts
@@ -58,6 +59,7 @@ def judge(
     language = find_language(problem.language)
     parse_comparator(problem.comparator)  # a misspelt name is found before anything runs
     name, tests = languages.name_of(language), problem.tests
+    check_asserts(tests, name)
     chain = find_chain(language)
     if isinstance(chain, MissingToolChain):
         result = TestResult(status=Status.INFRASTRUCTURE_ERROR, reason=chain.reason)

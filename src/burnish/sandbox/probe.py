@@ -1,33 +1,35 @@
 """What this machine can do, found out by trying it once."""
 
 import functools
-import importlib.util
 import os
 import platform
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.sandbox.cgroups import group_parents, sweep
 from burnish.sandbox.job import Limits
 from burnish.sandbox.launch import Report, launch
-from burnish.sandbox.launcher import launcher_command
 from burnish.sandbox.spec import SYSTEM, limit_records, option, texts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """The mechanisms at hand. `trouble` says why namespaces do not work (empty: they do)."""
+    """The mechanisms at hand.
 
-    compiled: bool
+    `trouble` says why namespaces do not work, `landlock_trouble` why Landlock and the filter do
+    not without them (empty: they do).
+    """
+
     namespaces: bool
     trouble: str
+    landlock_trouble: str
     groups: tuple[str, ...]
     seccomp: bool
     landlock: int
     user_ns: bool
     bubblewrap: Path | None
-    sandlock: bool
     root: bool
     kernel: str
 
@@ -37,22 +39,24 @@ def probe() -> Machine:
     """Try the mechanisms with the program `true`; some milliseconds, once per process."""
     sweep()
     groups = group_parents()
-    report = _try(groups)
+    report = _try(groups, "namespaces")
     if groups and report.failure.startswith("control group"):
         groups = ()
-        report = _try(groups)
-    worked = not report.failure and report.number("status") == 0 and not report.number("exec_error")
+        report = _try(groups, "namespaces")
+    trouble = _trouble(report)
+    with tempfile.TemporaryDirectory(prefix="burnish-probe-") as folder:
+        confined = _try(groups, "confine", folder)
+    layers = confined if trouble else report
     bubblewrap = shutil.which("bwrap")
     return Machine(
-        compiled=len(launcher_command()) == 1,
-        namespaces=worked,
-        trouble="" if worked else report.failure or "the program `true` failed inside",
+        namespaces=not trouble,
+        trouble=trouble,
+        landlock_trouble=_trouble(confined),
         groups=groups,
-        seccomp=bool(report.number("seccomp")),
-        landlock=int(report.number("landlock")),
+        seccomp=bool(layers.number("seccomp")),
+        landlock=int(layers.number("landlock")),
         user_ns=bool(report.number("user_ns")),
         bubblewrap=Path(bubblewrap) if bubblewrap else None,
-        sandlock=importlib.util.find_spec("sandlock") is not None,
         root=os.geteuid() == 0,
         kernel=platform.release(),
     )
@@ -63,7 +67,13 @@ def true_program() -> str:
     return shutil.which("true", path=SYSTEM["PATH"]) or "/bin/true"
 
 
-def _try(groups: tuple[str, ...]) -> Report:
+def _trouble(report: Report) -> str:
+    worked = not report.failure and report.number("status") == 0 and not report.number("exec_error")
+    return "" if worked else report.failure or "the program `true` failed inside"
+
+
+def _try(groups: tuple[str, ...], way: str, folder: str = "/") -> Report:
     limits = Limits(cpu_s=5, wall_s=10)
-    records = [*texts("A", [true_program()]), *limit_records(limits), option("namespaces", "1")]
-    return launch([*records, *(option("group", parent) for parent in groups)], b"")
+    records = [*texts("A", [true_program()]), *limit_records(limits), option(way, "1")]
+    records += [option("folder", folder), *(option("group", parent) for parent in groups)]
+    return launch(records, b"")

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from burnish.base.coercion import coerce_value, field_types
@@ -10,6 +11,8 @@ from burnish.base.errors import InputError
 from burnish.base.naming import suggest
 from burnish.sandbox.comparators import comparators
 from burnish.sandbox.job import Limits
+from burnish.sandbox.languages import find_language, language_name
+from burnish.sandbox.scripts import fault_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +41,25 @@ class AssertTest:
 
 Test = StdioTest | CallTest | AssertTest
 KINDS: Mapping[str, type[Test]] = {"stdin": StdioTest, "function": CallTest, "asserts": AssertTest}
-FIELDS = ("code", "language", "tests", "asserts", "comparator", "checker", "limits", "id")
+FIELDS = (
+    "code", "language", "tests", "asserts", "comparator", "checker", "limits", "packages", "id",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Code and its tests. `comparator` is a spec of `burnish.sandbox.comparators`."""
+    """Code and its tests. `comparator` is a spec of `burnish.sandbox.comparators`.
+
+    `packages` are folders of third-party packages that the code sees read-only: site-packages,
+    node_modules, libraries of Perl, Ruby or R.
+    """
 
     code: str
     language: str
     tests: tuple[Test, ...]
     comparator: str = "exact"
     limits: Limits = field(default_factory=Limits)
+    packages: tuple[Path, ...] = ()
 
 
 def read_problem(given: Any, *, name: str = "problem") -> Problem:
@@ -71,9 +81,20 @@ def read_problem(given: Any, *, name: str = "problem") -> Problem:
         raise InputError(f"{name}.tests", [], "must hold at least one test", remedy=remedy)
     limits = read_limits(given.get("limits", {}), f"{name}.limits")
     comparator = _read_comparator(given, name)
+    check_asserts(tests, language, name)
     return Problem(
-        code=code, language=language, tests=tuple(tests), comparator=comparator, limits=limits
-    )
+        code=code, language=language, tests=tuple(tests), comparator=comparator, limits=limits,
+        packages=_read_packages(given.get("packages", []), name),
+    )  # fmt: skip
+
+
+def check_asserts(tests: Sequence[Test], language: str, name: str = "problem") -> None:
+    """See that scripts of asserts check something. Raises: InputError, naming the script."""
+    found = language_name(find_language(language)) if language else ""
+    for i, test in enumerate(tests):
+        if isinstance(test, AssertTest) and (rule := fault_of(test.asserts, found)):
+            remedy = "Call what checks, or write asserts"
+            raise InputError(f"{name}.asserts[{i}]", test.asserts[:80], rule, remedy=remedy)
 
 
 def read_limits(given: Any, name: str = "limits", base: Limits | None = None) -> Limits:
@@ -87,6 +108,13 @@ def read_limits(given: Any, name: str = "limits", base: Limits | None = None) ->
             raise InputError(name, key, "has no such limit", remedy=suggest(key, types))
     values = {key: coerce_value(f"{name}.{key}", v, types[key]) for key, v in given.items()}
     return dataclasses.replace(base or Limits(), **values)
+
+
+def _read_packages(given: Any, name: str) -> tuple[Path, ...]:
+    if not isinstance(given, list) or not all(isinstance(path, str) and path for path in given):
+        remedy = 'Write "packages": ["/usr/lib/python3/dist-packages"]'
+        raise InputError(f"{name}.packages", given, "must be a list of folders", remedy=remedy)
+    return tuple(Path(path) for path in given)
 
 
 def _read_comparator(given: Mapping[str, Any], name: str) -> str:

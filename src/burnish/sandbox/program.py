@@ -9,14 +9,15 @@ import os
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from burnish.base.canonical import dump_json
+from burnish.base.errors import InputError
 from burnish.models.cache import cache_folder
 from burnish.sandbox.job import Job, Limits, Outcome
 from burnish.sandbox.languages import languages
-from burnish.sandbox.languages.language import Language, MissingToolChain, ToolChain
+from burnish.sandbox.languages.language import Language, MissingToolChain, Packages, ToolChain
 from burnish.sandbox.run import run_job
 
 MAX_PROGRAMS = 2048
@@ -32,14 +33,22 @@ class Program:
     code: str
     source: str
     folder: Path | None
+    packages: Packages = field(default_factory=Packages)
 
 
 def prepare(
-    code: str, language: Language, *, isolation: str = "auto", deadline_s: float = math.inf
+    code: str,
+    language: Language,
+    *,
+    isolation: str = "auto",
+    deadline_s: float = math.inf,
+    packages: tuple[Path, ...] = (),
 ) -> Program | MissingToolChain | Outcome:
     """Compile `code`, or find it in the cache; an Outcome is that of a compiler that failed.
 
-    The compiler has its language's limits, but no more time than `deadline_s`.
+    The compiler has its language's limits, but no more time than `deadline_s`. `packages` are
+    folders of third-party packages that the program sees read-only.
+    Raises: InputError, for packages of a language that finds none by folders.
     The key of the cache is the content of all that decides: code, language with its settings,
     command, and the version that the tool chain says of itself.
     Source: ours. Oracle: tests/sandbox/test_program.py::test_the_cache_knows_what_decides
@@ -47,24 +56,32 @@ def prepare(
     chain = find_chain(language)
     if isinstance(chain, MissingToolChain):
         return chain
+    code = language.completed(without_mark(code))
     source = language.source_name(code)
     command = language.compile_command(chain, source)
+    given = shown_packages(language, chain, packages)
     if command is None:
-        return Program(language=language, chain=chain, code=code, source=source, folder=None)
+        return Program(
+            language=language, chain=chain, code=code, source=source, folder=None, packages=given
+        )
     name = languages.name_of(language)
     parts = [name, languages.spec(language), chain.version, list(command), code]
+    parts += [f"{path} {path.stat().st_mtime_ns}" for path in packages]
     key = hashlib.sha256(dump_json(parts, name="program").encode("utf-8", "replace")).hexdigest()
     folder = cache_folder() / "sandbox" / "programs" / key[:32]
     if not folder.is_dir():
         limits = raised(language.compile_limits, language)
         cpu_s, wall_s = min(limits.cpu_s, deadline_s), min(limits.wall_s, deadline_s)
         limits = dataclasses.replace(limits, cpu_s=cpu_s, wall_s=wall_s)
-        outcome = _compile(code, language, chain, limits=limits, folder=folder, isolation=isolation)
+        job = _compile_job(code, language, chain, limits=limits, packages=given)
+        outcome = _compile(job, folder=folder, isolation=isolation)
         if not outcome.ok:
             return outcome
     with contextlib.suppress(OSError):
         os.utime(folder)
-    return Program(language=language, chain=chain, code=code, source=source, folder=folder)
+    return Program(
+        language=language, chain=chain, code=code, source=source, folder=folder, packages=given
+    )
 
 
 @functools.cache
@@ -77,15 +94,16 @@ def job_of(program: Program, *, stdin: bytes = b"", limits: Limits | None = None
     """The job that runs a program once; limits are raised to the language's floor."""
     language, chain = program.language, program.chain
     limits = raised(limits or Limits(), language)
-    compiled = program.folder is not None
+    compiled, packages = program.folder is not None, program.packages
+    source = {} if compiled else {program.source: encode(program.code)}
     return Job(
         argv=language.run_command(chain, program.source, limits),
-        files={} if compiled else {program.source: encode(program.code)},
+        files={**packages.files, **source},
         stdin=stdin,
-        env={**chain.env, **language.env(limits)},
+        env={**chain.env, **language.env(limits), **packages.env},
         limits=limits,
         read_only=chain.read_only,
-        mounts={"/program": program.folder} if program.folder else {},
+        mounts={**packages.mounts, **({"/program": program.folder} if program.folder else {})},
         data_limit=language.floor.data,
     )
 
@@ -115,24 +133,47 @@ def encode(code: str) -> bytes:
     return code.encode("utf-8", "replace")
 
 
-def _compile(
-    code: str, language: Language, chain: ToolChain, *, limits: Limits, folder: Path, isolation: str
-) -> Outcome:
+def without_mark(code: str) -> str:
+    """Code without the byte order mark that editors of some systems put before it."""
+    return code.removeprefix("\ufeff")
+
+
+def shown_packages(language: Language, chain: ToolChain, folders: tuple[Path, ...]) -> Packages:
+    """How a language finds third-party packages. Raises: InputError."""
+    if not folders:
+        return Packages()
+    for folder in folders:
+        if not folder.is_dir():
+            rule, remedy = "must be a folder", "Name a site-packages, node_modules or library"
+            raise InputError("packages", str(folder), rule, remedy=remedy)
+    found = language.packages(chain, tuple(folder.resolve() for folder in folders))
+    if found is None:
+        rule, remedy = f"cannot be shown to {language.title}", "Leave them out"
+        raise InputError("packages", [str(f) for f in folders], rule, remedy=remedy)
+    return found
+
+
+def _compile_job(
+    code: str, language: Language, chain: ToolChain, *, limits: Limits, packages: Packages
+) -> Job:
     source = language.source_name(code)
+    return Job(
+        argv=language.compile_command(chain, source) or (),
+        files={source: encode(code)},
+        env={**chain.env, **language.env(limits), **packages.env},
+        limits=limits,
+        read_only=chain.read_only,
+        mounts=packages.mounts,
+        data_limit=language.floor.data,
+    )
+
+
+def _compile(job: Job, *, folder: Path, isolation: str) -> Outcome:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".compiling-") as temporary:
         kept = Path(temporary) / "kept"
         kept.mkdir(mode=0o755)
-        job = Job(
-            argv=language.compile_command(chain, source) or (),
-            files={source: encode(code)},
-            env={**chain.env, **language.env(limits)},
-            limits=limits,
-            read_only=chain.read_only,
-            keep=kept,
-            data_limit=language.floor.data,
-        )
-        outcome = run_job(job, isolation=isolation)
+        outcome = run_job(dataclasses.replace(job, keep=kept), isolation=isolation)
         if outcome.ok:
             with contextlib.suppress(OSError):  # another worker was first: its result is the same
                 os.rename(kept, folder)

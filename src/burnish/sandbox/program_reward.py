@@ -11,7 +11,7 @@ from burnish.sandbox.problem import read_problem
 from burnish.sandbox.reward import RewardScheme
 
 Completion = str | Sequence[Mapping[str, str]]
-COLUMNS = ("tests", "asserts", "comparator", "limits", "language")
+COLUMNS = ("tests", "asserts", "comparator", "limits", "packages", "language")
 
 
 class ProgramReward:

@@ -14,13 +14,16 @@ from burnish.sandbox.job import NOT_ENFORCED, Attestation, Job, Limit, Outcome
 from burnish.sandbox.launch import Report, launch
 from burnish.sandbox.probe import Machine, probe
 
-LIMITS = (None, Limit.CPU, Limit.WALL, Limit.MEMORY, Limit.OUTPUT)  # as launcher.h numbers them
+LIMITS = (  # as launcher.h numbers them
+    None, Limit.CPU, Limit.WALL, Limit.MEMORY, Limit.OUTPUT, Limit.PROCESSES,
+    Limit.DISK,
+)  # fmt: skip
 OWN_SIGNALS = {
     int(signal.SIGXCPU): Limit.CPU,
     int(signal.SIGXFSZ): Limit.FILE,
     int(signal.SIGSYS): Limit.FORBIDDEN,
 }
-PREFERRED = ("namespaces", "bubblewrap")
+PREFERRED = ("namespaces", "bubblewrap", "landlock")
 STRICT = "strict"
 
 
@@ -28,19 +31,20 @@ def run_job(job: Job, *, isolation: str = "auto") -> Outcome:
     """Run a job under the strongest isolation of this machine (`auto`), or the one named.
 
     `isolation` is `auto`, `strict` (as auto, but nothing runs where a limit cannot be enforced)
-    or a spec of `burnish.sandbox.backends` (`namespaces`, `bubblewrap`, `sandlock`, `none`).
+    or a spec of `burnish.sandbox.backends` (`namespaces`, `bubblewrap`, `landlock`, `none`).
     Never raises for what the program does. Raises: IsolationError, where the isolation that was
     asked for is not to be had; UnknownNameError, for an isolation that nobody wrote.
     """
     backend = choose_backend(isolation)
     machine = backend.seen(probe())
     if not backend.needs_folder:
-        waits = machine.compiled and not job.limits.network
-        groups = machine.groups if waits else None
+        groups = None if job.limits.network else machine.groups
         report = launch(backend.records(job, machine, None), job.stdin, groups=groups)
         return _outcome(job, backend, report)
     with tempfile.TemporaryDirectory(prefix="burnish-", ignore_cleanup_errors=True) as folder:
         work = Path(folder) / "work"
+        os.chmod(folder, 0o711)  # the job's own user passes through
+        job = backend.placed(job, work)
         _write_files(job, work)
         report = launch(backend.records(job, machine, work), job.stdin)
         if job.keep is not None:

@@ -27,16 +27,16 @@ ENDPOINTS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "/analyze": service_api.analyze_code,
     "/detect": service_api.detect_code,
 }
-RETRIED = {"/run_code": 503}  # what verl's client tries again; to it 429 is a failed test
+RETRIED = {"/run_code": 504}  # all that verl's client tries again; else its test has failed
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
     """`max_waiting` requests may wait for one of `num_workers` slots; more get 429.
 
-    `/run_code` says 503 instead, which is what SandboxFusion's clients try again.
     A request that has not begun after `deadline_s` gets 503, and so does one whose job the deadline
-    ends before a limit of its own: no verdict depends on how long others took. `token_file` holds
+    ends before a limit of its own: no verdict depends on how long others took. `/run_code` says 504
+    in all these cases, which is what verl's client tries again. `token_file` holds
     the bearer token that every request must show.
     """
 
@@ -227,9 +227,9 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self.service.answer(path, body)
         except Refused as error:
             status = RETRIED.get(path, error.status)
-            self._fail(status, str(error), retry=status in {429, 503})
+            self._fail(status, str(error), retry=True)
         except service_api.DeadlinePassed as error:
-            self._fail(503, str(error), retry=True)
+            self._fail(RETRIED.get(path, 503), str(error), retry=True)
         except BurnishError as error:
             self._fail(422, str(error))
         except Exception as error:  # ours to mend: the log has all of it, the client hears of it

@@ -42,10 +42,10 @@ def run_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> d
     Raises: InputError, for a field; UnknownNameError, for the language; DeadlinePassed.
     Source: bytedance/SandboxFusion's published schema (also what verl sends).
     Departure: `memory_limit_MB` counts the whole process tree, and output is not cut at the size
-    of a pipe.
+    of a pipe. As there, empty code runs, and PHP gets the opening tag that it lacks.
     Oracle: tests/sandbox/test_service.py::test_run_code_has_the_published_schema
     """
-    code, language = _text(body, "code"), find_language(_text(body, "language"))
+    code, language = _text(body, "code", empty=True), find_language(_text(body, "language"))
     limits, files = _limits(body), _files(body)
     started = time.monotonic()
     program = prepare(code, language, isolation=isolation, deadline_s=deadline_s)
@@ -77,8 +77,12 @@ def run_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> d
 def judge_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> dict[str, Any]:
     """`/judge`: a problem as `burnish sandbox judge` reads it; the same keys come back.
 
-    Raises: DeadlinePassed, before all tests have a verdict of their own.
+    Folders of packages are this machine's, so no request may name any.
+    Raises: DeadlinePassed, before all tests have a verdict of their own; InputError.
     """
+    if body.get("packages"):
+        rule, remedy = "cannot be named over HTTP", "Judge with `burnish sandbox judge`"
+        raise InputError("packages", body["packages"], rule, remedy=remedy)
     problem = read_problem(body, name="body")
     ends, wall_s, results = time.monotonic() + deadline_s, problem.limits.wall_s, []
     for test in problem.tests:
@@ -186,9 +190,9 @@ def _limits(body: Mapping[str, Any]) -> Limits:
     return limits
 
 
-def _text(body: Mapping[str, Any], name: str) -> str:
+def _text(body: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
     value = body.get(name)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not (value or empty):
         raise InputError(name, value, "must be a text", remedy=f"Give {name!r} in the body")
     return value
 

@@ -83,7 +83,7 @@ def _stdio(row: Row, group: str, language: str) -> Task:
     language = row.get("language") or row.get("lang") or language
     answer = row.get("solution") or row.get("answer") or row.get("code") or ""
     metadata = {"tests": tests} | {
-        key: row[key] for key in ("comparator", "limits") if row.get(key) is not None
+        key: row[key] for key in ("comparator", "limits", "packages") if row.get(key) is not None
     }
     return _task(problem, answer, group, metadata, language=language, interface=STDIN)
 

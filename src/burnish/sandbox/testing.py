@@ -1,16 +1,14 @@
 """One test of one program: run it, and say what came of it."""
 
 import dataclasses
-import json
-import math
 from dataclasses import dataclass
-from typing import Any
 
 from burnish.sandbox.classify import reason_of, status_of, tail
 from burnish.sandbox.comparators import parse_comparator
 from burnish.sandbox.fair import run_fairly
 from burnish.sandbox.guard import (
     Finding,
+    Way,
     asserts_job,
     call_job,
     last_words,
@@ -18,19 +16,23 @@ from burnish.sandbox.guard import (
     new_nonce,
     read_finding,
 )
-from burnish.sandbox.job import Attestation, Outcome
+from burnish.sandbox.job import Attestation, Job, Outcome
 from burnish.sandbox.languages import languages
 from burnish.sandbox.languages.language import Language, MissingToolChain
 from burnish.sandbox.problem import AssertTest, CallTest, Problem, StdioTest, Test
-from burnish.sandbox.program import Program, encode, job_of, prepare
+from burnish.sandbox.program import Program, encode, job_of, prepare, without_mark
+from burnish.sandbox.values import Unordered, same_value
 from burnish.sandbox.verdict import Status
 
-RELATIVE = 1e-9  # results of calls that are floats may differ by this much
+ITS_OWN = {Status.ACCEPTED, Status.COMPILE_ERROR, Status.SECURITY_VIOLATION}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TestResult:
-    """The verdict of one test, with what it took."""
+    """The verdict of one test, with what it took.
+
+    `way` says where asserts ran (`guard.Way`); empty: there were none.
+    """
 
     __test__ = False  # pytest would collect the name
 
@@ -43,6 +45,7 @@ class TestResult:
     stdout: str = ""
     stderr: str = ""
     attestation: Attestation | None = None
+    way: str = ""
 
 
 def run_test(
@@ -52,56 +55,59 @@ def run_test(
 
     Raises: IsolationError; UnknownNameError or SettingError, for the comparator.
     """
-    python = languages.name_of(language) == "python"
-    nonce, code, marked = new_nonce(), problem.code, False
-    if isinstance(test, AssertTest) and not python:
-        words = last_words(languages.name_of(language), nonce)
-        marked = words is not None
-        code = f"{code}\n{test.asserts}\n{words or ''}\n"
-    program = prepare(code, language, isolation=isolation)
+    if isinstance(test, AssertTest) and languages.name_of(language) != "python":
+        return _run_behind(test, problem, language, isolation)
+    program = prepare(problem.code, language, isolation=isolation, packages=problem.packages)
     if not isinstance(program, Program):
         return _unprepared(program)
     if isinstance(test, StdioTest):
         job = job_of(program, stdin=encode(test.stdin), limits=problem.limits)
         outcome = run_fairly(job, isolation=isolation)
         return _finish(outcome, _compare(outcome, test, problem, program, isolation))
+    if languages.name_of(language) != "python":
+        reason = "calls are judged for Python alone; use stdin and stdout, or asserts"
+        return TestResult(status=Status.INFRASTRUCTURE_ERROR, reason=reason)
     job = dataclasses.replace(job_of(program, limits=problem.limits), report=True)
-    if isinstance(test, CallTest):
-        if not python:
-            reason = "calls are judged for Python alone; use stdin and stdout, or asserts"
-            return TestResult(status=Status.INFRASTRUCTURE_ERROR, reason=reason)
-        job = call_job(job, code, test.function, args=test.args, nonce=nonce)
-    elif python:
-        job = asserts_job(job, code, test.asserts, nonce=nonce)
+    if isinstance(test, AssertTest):
+        return _run_guarded(job, program.code, test, isolation)
+    nonce = new_nonce()
+    job = call_job(job, program.code, test.function, args=test.args, nonce=nonce)
     outcome = run_fairly(job, isolation=isolation)
-    if python and outcome.limit is None and not outcome.failure:
-        return _finish(outcome, _expect(read_finding(outcome, nonce), test))
+    return _finish(outcome, _expect(read_finding(outcome, nonce), test))
+
+
+def _run_guarded(job: Job, code: str, test: AssertTest, isolation: str) -> TestResult:
+    """At the border; together, where something did not cross and the verdict would be against."""
+    for way in (Way.BORDER, Way.TOGETHER):
+        nonce = new_nonce()
+        asked = asserts_job(job, code, without_mark(test.asserts), nonce=nonce, way=way)
+        outcome = run_fairly(asked, isolation=isolation)
+        finding = read_finding(outcome, nonce)
+        if not finding.strained or finding.status in ITS_OWN:
+            break
+    return _finish(outcome, finding, way)
+
+
+def _run_behind(
+    test: AssertTest, problem: Problem, language: Language, isolation: str
+) -> TestResult:
+    """With the asserts behind the code, in its own file."""
+    nonce = new_nonce()
+    words = last_words(languages.name_of(language), nonce)
+    language = language.for_asserts(test.asserts)
+    code, asserts = without_mark(problem.code), without_mark(test.asserts)
+    code = language.joined(code, asserts)
+    code = language.joined(code, words) if words else code
+    program = prepare(code, language, isolation=isolation, packages=problem.packages)
+    if not isinstance(program, Program):
+        return _unprepared(program)
+    job = dataclasses.replace(job_of(program, limits=problem.limits), report=True)
+    outcome = run_fairly(job, isolation=isolation)
     status = status_of(outcome, program, isolation=isolation)
     if status is not None:
-        return _finish(outcome, Finding(status=status, reason=reason_of(outcome)))
-    finding = mark_finding(outcome, nonce) if marked else Finding(status=Status.ACCEPTED)
-    return _finish(outcome, finding)
-
-
-def same_value(value: Any, expected: Any) -> bool:
-    """Whether a call returned what was expected; floats may differ by rounding.
-
-    Both are plain JSON data, so no comparison of theirs runs the tested code's own.
-    Source: ours. Oracle: tests/sandbox/test_judge.py::test_values_are_compared_by_kind
-    """
-    if isinstance(value, bool) or isinstance(expected, bool):
-        return value is expected
-    if isinstance(value, int | float) and isinstance(expected, int | float):
-        if math.isnan(value) or math.isnan(expected):
-            return math.isnan(value) and math.isnan(expected)
-        return value == expected or math.isclose(value, expected, rel_tol=RELATIVE)
-    if isinstance(value, list) and isinstance(expected, list):
-        pairs = zip(value, expected, strict=False)
-        return len(value) == len(expected) and all(same_value(a, b) for a, b in pairs)
-    if isinstance(value, dict) and isinstance(expected, dict):
-        same = value.keys() == expected.keys()
-        return same and all(same_value(value[key], expected[key]) for key in value)
-    return type(value) is type(expected) and value == expected
+        return _finish(outcome, Finding(status=status, reason=reason_of(outcome)), Way.BEHIND)
+    finding = mark_finding(outcome, nonce) if words else Finding(status=Status.ACCEPTED)
+    return _finish(outcome, finding, Way.BEHIND)
 
 
 def _compare(
@@ -110,7 +116,7 @@ def _compare(
     status = status_of(outcome, program, isolation=isolation)
     if status is not None:
         return Finding(status=status, reason=reason_of(outcome))
-    output = outcome.stdout.decode("utf-8", "replace")
+    output = outcome.stdout.decode("utf-8", "surrogateescape")  # equal to no character
     match = parse_comparator(problem.comparator).compare(output, test.stdout, test.stdin)
     return Finding(status=match.status, reason=match.reason)
 
@@ -118,9 +124,10 @@ def _compare(
 def _expect(finding: Finding, test: Test) -> Finding:
     if not isinstance(test, CallTest) or finding.status is not Status.ACCEPTED:
         return finding
-    if same_value(finding.value, json.loads(json.dumps(test.expected))):
+    if same_value(finding.value, test.expected):
         return finding
-    reason = f"{test.function} returned {json.dumps(finding.value)[:120]}"
+    value = finding.value.items if isinstance(finding.value, Unordered) else finding.value
+    reason = f"{test.function} returned {value!r}"[:160]
     return Finding(status=Status.WRONG_ANSWER, reason=reason)
 
 
@@ -131,7 +138,7 @@ def _unprepared(failed: MissingToolChain | Outcome) -> TestResult:
     return _finish(failed, Finding(status=status, reason=reason_of(failed)))
 
 
-def _finish(outcome: Outcome, finding: Finding) -> TestResult:
+def _finish(outcome: Outcome, finding: Finding, way: Way | None = None) -> TestResult:
     return TestResult(
         status=finding.status,
         reason=finding.reason,
@@ -142,4 +149,5 @@ def _finish(outcome: Outcome, finding: Finding) -> TestResult:
         stdout=tail(outcome.stdout),
         stderr=tail(outcome.stderr),
         attestation=outcome.attestation,
+        way=way.value if way else "",
     )

@@ -30,6 +30,10 @@ class Backend(abc.ABC):
     def isolated_by(self, job: Job, machine: Machine, report: Report) -> Mapping[str, str]:
         """The mechanism of each of `GUARDS` (and of limits) that differs from `watched_by`."""
 
+    def placed(self, job: Job, folder: Path) -> Job:
+        """The job with the paths that it has in a work folder of this machine."""
+        return job
+
     def seen(self, machine: Machine) -> Machine:
         """The machine, less what the settings leave unused."""
         return machine
@@ -43,7 +47,7 @@ class Backend(abc.ABC):
 def watched_by(job: Job, machine: Machine, report: Report) -> dict[str, str]:
     """What the launcher enforces under every back end."""
     group, unified = bool(machine.groups), is_unified(machine.groups)
-    processes = "control group pids" if unified else NOT_ENFORCED
+    processes = "control group pids" if unified else "keeper (all processes)"
     if report.number("limited_processes"):
         processes = "RLIMIT_NPROC in its own user namespace" + (", " + processes) * unified
     return {

@@ -1,5 +1,6 @@
 """`none`: no isolation, only the supervision. For code that you would run yourself."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from burnish.sandbox.job import Job
 from burnish.sandbox.launch import Report
 from burnish.sandbox.probe import Machine
 from burnish.sandbox.spec import Record, environment, limit_records, option, texts
+
+MOVED = ("/tmp", "/work")  # folders of a job that has a root of its own; here all is one folder
 
 
 @backends.register("none")
@@ -23,6 +26,10 @@ class Nothing(Backend):
     def trouble(self, machine: Machine) -> str:
         """It always works."""
         return ""
+
+    def placed(self, job: Job, folder: Path) -> Job:
+        """Paths of the environment are those of this machine."""
+        return placed_outside(job, folder)
 
     def records(self, job: Job, machine: Machine, folder: Path | None) -> list[Record]:
         """The command as it is; /program and its like become folders of this machine."""
@@ -46,6 +53,27 @@ def plain_records(
         option("data", str(int(job.data_limit))),
         *(option("group", parent) for parent in machine.groups),
     ]
+
+
+def placed_outside(job: Job, folder: Path) -> Job:
+    """The job whose environment, and `.pth` files, name mounted folders as they are outside."""
+    env = {"TMPDIR": str(folder), **job.env}
+    places = [*job.mounts.items(), *((place, folder) for place in MOVED)]
+    files = dict(job.files)
+    for name in [name for name in files if name.endswith(".pth")]:
+        for inside, outside in job.mounts.items():
+            files[name] = files[name].replace(inside.encode(), str(outside).encode())
+    moved = {name: _moved(value, places) for name, value in env.items()}
+    return dataclasses.replace(job, env=moved, files=files)
+
+
+def _moved(value: str, places: list[tuple[str, Path]]) -> str:
+    moved = []
+    for part in value.split(":"):
+        found = ((i, o) for i, o in places if part == i or part.startswith(f"{i}/"))
+        inside, outside = next(found, ("", Path()))
+        moved.append(str(outside) + part[len(inside) :] if inside else part)
+    return ":".join(moved)
 
 
 def command_outside(job: Job) -> tuple[str, ...]:

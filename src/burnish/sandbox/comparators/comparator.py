@@ -1,5 +1,6 @@
 """The contract of a comparator: is this output the expected one?"""
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,12 +16,17 @@ class Match:
 
 
 class Comparator(Protocol):
-    """Compares outputs. Deterministic; raises nothing on any text."""
+    """Compares outputs. Deterministic; raises nothing on any text.
+
+    Bytes of an output that are no UTF-8 come as lone surrogates, which equal no character.
+    """
 
     def compare(self, output: str, expected: str, stdin: str) -> Match:
         """Say whether `output` answers `stdin` as `expected` does."""
         ...
 
+
+SPACE = " \t\n\v\f\r"  # ASCII's white space, as C's `isspace` has it
 
 ACCEPTED = Match(status=Status.ACCEPTED)
 
@@ -28,6 +34,11 @@ ACCEPTED = Match(status=Status.ACCEPTED)
 def wrong(reason: str) -> Match:
     """A wrong answer, and where it shows."""
     return Match(status=Status.WRONG_ANSWER, reason=reason)
+
+
+def words(text: str) -> list[str]:
+    """What ASCII's white space parts; a no-break space is a character like others."""
+    return [word for word in re.split(f"[{SPACE}]+", text) if word]
 
 
 def first_difference(output: list[str], expected: list[str], unit: str) -> str:

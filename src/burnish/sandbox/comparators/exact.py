@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 from burnish.sandbox.comparators import comparators
-from burnish.sandbox.comparators.comparator import ACCEPTED, Match, first_difference, wrong
+from burnish.sandbox.comparators.comparator import (
+    ACCEPTED,
+    SPACE,
+    Match,
+    first_difference,
+    words,
+    wrong,
+)
 from burnish.sandbox.verdict import Status
 
 
@@ -24,13 +31,13 @@ class ExactComparator:
         ours, theirs = (text if self.strict else _lines(text) for text in (output, expected))
         if ours == theirs:
             return ACCEPTED
-        if output.split() == expected.split():
+        if words(output) == words(expected):
             return Match(status=Status.PRESENTATION_ERROR, reason="only the white space differs")
         return wrong(first_difference(_lines(output), _lines(expected), "line"))
 
 
 def _lines(text: str) -> list[str]:
-    lines = [line.rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+    lines = [line.rstrip(SPACE) for line in text.replace("\r\n", "\n").split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     return lines

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from burnish.sandbox.comparators import comparators
-from burnish.sandbox.comparators.comparator import ACCEPTED, Match, first_difference, wrong
+from burnish.sandbox.comparators.comparator import ACCEPTED, Match, first_difference, words, wrong
 
 
 @comparators.register("token")
@@ -19,5 +19,5 @@ class TokenComparator:
     def compare(self, output: str, expected: str, stdin: str) -> Match:
         """Compare word by word."""
         texts = [t.casefold() if self.ignore_case else t for t in (output, expected)]
-        ours, theirs = (text.split() for text in texts)
+        ours, theirs = (words(text) for text in texts)
         return ACCEPTED if ours == theirs else wrong(first_difference(ours, theirs, "token"))

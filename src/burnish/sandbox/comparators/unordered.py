@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from burnish.sandbox.comparators import comparators
-from burnish.sandbox.comparators.comparator import ACCEPTED, Match, shortened, wrong
+from burnish.sandbox.comparators.comparator import ACCEPTED, Match, shortened, words, wrong
 
 
 @comparators.register("unordered")
@@ -28,5 +28,5 @@ class UnorderedComparator:
         return wrong(f"the line {shortened(' '.join(next(iter(extra))))} is too much")
 
     def _count(self, text: str) -> Counter[tuple[str, ...]]:
-        lines = [line.split() for line in text.splitlines() if line.strip()]
+        lines = [found for line in text.split("\n") if (found := words(line))]
         return Counter(tuple(sorted(line) if self.words else line) for line in lines)

@@ -1,10 +1,14 @@
 """The guard against reward hacking: asserts and calls, judged in a process of their own.
 
-Only for Python; other languages run the asserts behind the code, and must say a number afterwards.
+Python has two ways. At the *border* the tested code is a process apart from the asserts, and only
+plain data crosses. Where something cannot cross, the asserts run *together* with the code, one
+statement at a time, under a judge outside. Other languages run the asserts behind the code, and
+must say a number afterwards.
 Source: ours; the paper has none. Oracle: tests/sandbox/test_guard.py::test_every_hack_is_named
 """
 
 import dataclasses
+import enum
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -12,14 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from burnish.sandbox.classify import BY_LIMIT, reason_of
 from burnish.sandbox.job import Job, Outcome
+from burnish.sandbox.values import read_shown
 from burnish.sandbox.verdict import Status
 
 INSIDE = "/judge/inside.py"
-SCRIPTS = ("inside.py", "border.py")
+SCRIPTS = ("inside.py", "border.py", "crossing.py", "together.py")
+STARTED, STRAINED = b"~", b"!"  # what `inside.py` writes before its report
 EARLY_EXIT = "early exit: the code ended its process with exit code 0 before the tests were done"
 KILLED_JUDGE = "the code ended its judge"
 NO_MARK = "early exit: the program ended with exit code 0, and not behind the last assert"
+NO_JUDGE = "the judge did not start"
 FORGED = "forged marker: the program reported an end that it had not reached"
 
 LAST_WORDS = {  # the line behind the last assert, by language
@@ -32,18 +40,33 @@ LAST_WORDS = {  # the line behind the last assert, by language
 }
 
 
+class Way(enum.StrEnum):
+    """Where asserts ran: apart from the code, together with it, or behind it in its own file."""
+
+    BORDER = "border"
+    TOGETHER = "together"
+    BEHIND = "behind"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What the judge inside reported; `value` is the result of a call."""
+    """What the judge inside reported; `value` is the result of a call.
+
+    `strained` says that something could not cross the border as it is, so that a verdict against
+    the code may be the border's fault.
+    """
 
     status: Status
     reason: str = ""
     value: Any = None
+    strained: bool = False
 
 
-def asserts_job(job: Job, code: str, asserts: str, *, nonce: str) -> Job:
+def asserts_job(job: Job, code: str, asserts: str, *, nonce: str, way: Way = Way.BORDER) -> Job:
     """The job that judges `code` by a script of asserts; `job` says how Python runs here."""
-    return _guarded(job, {"code": code, "asserts": asserts, "nonce": nonce})
+    together = way is Way.TOGETHER
+    request = {"code": code, "asserts": asserts, "nonce": nonce, "together": together}
+    return _guarded(job, request)
 
 
 def call_job(job: Job, code: str, function: str, *, args: Sequence[Any], nonce: str) -> Job:
@@ -58,26 +81,42 @@ def new_nonce() -> str:
 
 
 def read_finding(outcome: Outcome, nonce: str) -> Finding:
-    """What a guarded job found, provided that it ended by itself."""
-    report = _parse(outcome.report)
-    if report is None and outcome.signal is None:
+    """What a guarded job found, whether it ended by itself or by a limit."""
+    marks = outcome.report[: len(STARTED + STRAINED)]
+    strained = marks == STARTED + STRAINED
+    if outcome.limit is not None or outcome.failure:
+        return dataclasses.replace(_ended(outcome), strained=strained)
+    if not marks.startswith(STARTED):
         said = outcome.stderr.decode("utf-8", "replace").strip()[-200:]
-        return Finding(status=Status.INFRASTRUCTURE_ERROR, reason=f"the judge failed: {said}")
+        return Finding(status=Status.INFRASTRUCTURE_ERROR, reason=f"{NO_JUDGE}: {said}")
+    report = _parse(outcome.report.lstrip(STARTED + STRAINED))
     if report is None:
         return Finding(status=Status.SECURITY_VIOLATION, reason=KILLED_JUDGE)
     if report.get("nonce") != nonce:
         return Finding(status=Status.SECURITY_VIOLATION, reason=FORGED)
-    reason = str(report.get("reason", ""))
-    if report["status"] == "ended":
+    return dataclasses.replace(_reported(report), strained=strained)
+
+
+def _ended(outcome: Outcome) -> Finding:
+    failed = outcome.limit is None
+    status = Status.INFRASTRUCTURE_ERROR if failed else BY_LIMIT[outcome.limit]
+    return Finding(status=status, reason=reason_of(outcome))
+
+
+def _reported(report: Mapping[str, Any]) -> Finding:
+    reason, status = str(report.get("reason", "")), report["status"]
+    if status == "ended":
         if report["exit_code"] == 0:
             return Finding(status=Status.SECURITY_VIOLATION, reason=EARLY_EXIT)
         ended = reason or f"exit code {report['exit_code']}"
         return Finding(status=Status.RUNTIME_ERROR, reason=f"the code ended: {ended}")
-    if report["status"] == "value":
-        return Finding(status=Status.ACCEPTED, value=report["value"])
-    if report["status"] == Status.RUNTIME_ERROR and reason.startswith("MemoryError"):
+    if status == "value":
+        return Finding(status=Status.ACCEPTED, value=read_shown(report["value"]))
+    if status in ("unchecked", "uncrossable"):
+        return Finding(status=Status.INFRASTRUCTURE_ERROR, reason=reason)
+    if status == Status.RUNTIME_ERROR and reason.startswith("MemoryError"):
         return Finding(status=Status.MEMORY_LIMIT, reason=reason)
-    return Finding(status=Status(report["status"]), reason=reason)
+    return Finding(status=Status(status), reason=reason)
 
 
 def last_words(language: str, nonce: str) -> str | None:
@@ -95,12 +134,12 @@ def mark_finding(outcome: Outcome, nonce: str) -> Finding:
 
 
 def _guarded(job: Job, request: Mapping[str, Any]) -> Job:
+    scripts = {f"/judge/{name}": Path(__file__).with_name(name) for name in SCRIPTS}
     return dataclasses.replace(
         job,
-        argv=(job.argv[0], "-s", INSIDE),
-        files={},
+        argv=(*job.argv[:-1], INSIDE),
         stdin=json.dumps(request).encode(),
-        mounts={f"/judge/{name}": Path(__file__).with_name(name) for name in SCRIPTS},
+        mounts={**job.mounts, **scripts},
         report=True,
     )
 

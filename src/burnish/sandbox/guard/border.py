@@ -4,74 +4,25 @@ Runs inside the sandbox, without burnish; `inside.py` loads it by its path.
 """
 
 import builtins
-import collections
-import importlib
 import json
 import os
+import runpy
 import struct
 import types
 
-SCRIPT = "asserts"  # the module name of what the asserts define
-PLAIN = (type(None), bool, int, float, str)
-SEQUENCES = {"l": list, "t": tuple, "s": set, "f": frozenset, "q": collections.deque, "i": iter}
-MAPPINGS = {"d": dict, "C": collections.Counter, "O": collections.OrderedDict, "D": dict}
-TAGS = {
-    list: "l",
-    tuple: "t",
-    set: "s",
-    frozenset: "f",
-    collections.deque: "q",
-    dict: "d",
-    collections.Counter: "C",
-    collections.OrderedDict: "O",
-    collections.defaultdict: "D",
-}
-ITERATORS = (
-    types.GeneratorType,
-    map,
-    zip,
-    filter,
-    range,
-    reversed,
-    type(iter([])),
-    type(iter(())),
-    type(iter("")),
-    type({}.keys()),
-    type({}.values()),
-    type({}.items()),
+CROSSING = types.SimpleNamespace(
+    **runpy.run_path(os.path.join(os.path.dirname(__file__), "crossing.py"))
 )
+SCRIPT = "__main__"  # the module name of what the asserts define
 BASES = (int, float, str, bytes, tuple, list, dict, set, frozenset)
-FORWARDED = [
-    "len",
-    "iter",
-    "next",
-    "getitem",
-    "setitem",
-    "delitem",
-    "contains",
-    "add",
-    "radd",
-    "sub",
-    "rsub",
-    "mul",
-    "rmul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "pow",
-    "neg",
-    "abs",
-    "bool",
-    "str",
-    "repr",
-    "int",
-    "float",
-    "index",
-    "hash",
-    "enter",
-    "exit",
-]
+FORWARDED = (
+    *("len", "iter", "next", "getitem", "setitem", "delitem", "contains", "add", "radd", "sub"),
+    *("rsub", "mul", "rmul", "truediv", "floordiv", "mod", "pow", "neg", "abs", "bool", "str"),
+    *("repr", "int", "float", "index", "hash", "enter", "exit"),
+)
 ORDERED = ("lt", "le", "gt", "ge")
+AHEAD = 4  # an iterator that gave n items is asked for n / AHEAD more at once
+MAX_AHEAD = 4096
 
 
 class Gone(Exception):
@@ -94,7 +45,7 @@ class Foreign:
 
     def __call__(self, *args, **kwargs):  # noqa: D102
         peer, number, _ = self._foreign
-        return peer._call(number, args, kwargs)
+        return peer.ask("call", number, args, kwargs)
 
     def __instancecheck__(self, value):
         peer, number, _ = self._foreign
@@ -115,6 +66,35 @@ class Foreign:
         return not self == other
 
 
+class ForeignIterator(Foreign):
+    """An iterator of the other process: what was not asked for is not computed, but for a little.
+
+    The first items come one by one, later ones in blocks, never more than a quarter ahead.
+    """
+
+    def __init__(self, peer, number, shown):
+        super().__init__(peer, number, shown)
+        object.__setattr__(self, "_ahead", [[], None, 0])
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        ahead = object.__getattribute__(self, "_ahead")
+        if not ahead[0] and ahead[1] is None:
+            peer, number, _ = self._foreign
+            wanted = min(max(ahead[2] // AHEAD, 1), MAX_AHEAD)
+            items, ended = peer.ask("take", number, wanted)
+            ahead[0], ahead[1] = list(items)[::-1], ended
+        if not ahead[0]:
+            ended, ahead[1] = ahead[1], ("StopIteration",)
+            if ended[0] == "StopIteration":
+                raise StopIteration(*ended[1:])
+            raise self._foreign[0].error(*ended)
+        ahead[2] += 1
+        return ahead[0].pop()
+
+
 def _forward(name):
     def method(self, *args):
         peer, number, _ = self._foreign
@@ -129,23 +109,30 @@ def _forward(name):
 def forward_operations():
     """Give stubs the operators, which Python looks up on the class alone."""
     for operation in (*FORWARDED, *ORDERED):
-        setattr(Foreign, f"__{operation}__", _forward(operation))
+        if operation not in ("iter", "next"):
+            setattr(Foreign, f"__{operation}__", _forward(operation))
+    Foreign.__iter__ = lambda self: self._foreign[0].ask("iter", self._foreign[1])
+    Foreign.__next__ = _forward("next")
 
 
 class Peer:
-    """One end of the line: asks the other end, and answers while it waits."""
+    """One end of the line: asks the other end, and answers while it waits.
 
-    def __init__(self, reading, writing, is_judge):
+    `strained` says that something crossed which is not the same on both sides; `on_strain` is
+    called when that first happens.
+    """
+
+    def __init__(self, reading, writing, is_judge, on_strain=None):
         self.reading, self.writing, self.is_judge = reading, writing, is_judge
         self.objects, self.numbers, self.errors, self.tampering = {}, {}, {}, []
-        self.stubs = {}
+        self.stubs, self.strained, self.on_strain, self.num_asked = {}, False, on_strain, 0
 
     # ---- the line ----
 
     def send(self, message):
         """Send one message. Raises: Gone."""
         data = json.dumps(message).encode()
-        data = struct.pack("=I", len(data)) + data
+        data = struct.pack("=Q", len(data)) + data
         try:
             while data:
                 data = data[os.write(self.writing, data) :]
@@ -154,174 +141,164 @@ class Peer:
 
     def receive(self):
         """Wait for one message. Raises: Gone."""
-        return json.loads(self._read(struct.unpack("=I", self._read(4))[0]))
+        return json.loads(self._read(struct.unpack("=Q", self._read(8))[0]))
 
     def _read(self, size):
-        data = b""
-        while len(data) < size:
-            block = os.read(self.reading, min(size - len(data), 1 << 16))
+        blocks = []
+        while size:
+            block = os.read(self.reading, min(size, 1 << 16))
             if not block:
                 raise Gone
-            data += block
-        return data
+            blocks.append(block)
+            size -= len(block)
+        return b"".join(blocks)
 
     def ask(self, what, *values):
         """Ask the other side, and answer meanwhile. Raises: Gone; what was raised there."""
-        self.send(["ask", what, [self.encode(v) for v in values]])
+        self.num_asked += 1
+        session = CROSSING.Session()
+        self.send(["ask", what, [CROSSING.encode(self, session, v) for v in values]])
         while True:
             message = self.receive()
             if message[0] == "ask":
                 self.answer(message)
             elif message[0] == "value":
-                return self.decode(message[1])
+                value = CROSSING.decode(self, session, message[1])
+                for number, held in message[2]:
+                    CROSSING.fill(self, session, session.containers[number], held)
+                return value
+            elif message[0] == "uncrossable":
+                raise CROSSING.Uncrossable(message[1])
             else:
-                raise self._error(*message[1:])
+                raise self.error(*message[1:])
 
-    def _call(self, number, args, kwargs):
-        """Call by value, as far as can be: what the callee changed is changed here, too."""
-        value, after = self.ask("call", number, list(args), dict(kwargs))
-        for ours, theirs in zip(args, after, strict=False):
-            if type(ours) in (list, dict, set) and type(theirs) is type(ours) and ours != theirs:
-                ours.clear()
-                (ours.extend if type(ours) is list else ours.update)(theirs)
-        return value
+    def strain(self):
+        """Note that the two sides may see something differently from now on."""
+        if not self.strained and self.on_strain:
+            self.on_strain()
+        self.strained = True
 
     # ---- values ----
 
-    def encode(self, value, depth=0):
-        """A value as JSON: plain data, or the number of an object that stays here."""
-        kind = type(value)
-        if depth > 500:
-            raise RecursionError("data is nested too deeply to cross the border")
-        if kind in PLAIN:
-            return value
-        if kind in TAGS:
-            items = value.items() if issubclass(kind, dict) else value
-            return [
-                TAGS[kind],
-                [self.encode(list(i) if issubclass(kind, dict) else i, depth + 1) for i in items],
-            ]
-        if kind in (bytes, bytearray):
-            return ["b" if kind is bytes else "B", value.hex()]
-        if kind is complex:
-            return ["c", [value.real, value.imag]]
-        if kind is Foreign:
+    def encode_object(self, value):
+        """What is neither plain data nor ours alone; None: it stays here, under a number."""
+        if isinstance(value, Foreign):
             return ["yours", value._foreign[1]]
-        if kind in ITERATORS:
-            return ["i", [self.encode(i, depth + 1) for i in value]]
-        if kind.__module__ in ("decimal", "fractions"):
-            return ["n", [kind.__name__, str(value)]]
-        if kind.__module__ == "numpy":
-            return self.encode(value.tolist(), depth + 1)
-        return self.export(value)
+        modules = sys_modules() if self.is_judge else CROSSING.SAFE_MODULES
+        if self.is_judge or isinstance(value, type):
+            return CROSSING.named(value, modules)
+        return None
 
     def export(self, value):
         """The number under which the other side may speak of an object."""
+        kinds = types.FunctionType | types.MethodType | types.BuiltinFunctionType | type
         if self.is_judge and not (
-            isinstance(
-                value, types.FunctionType | types.MethodType | types.BuiltinFunctionType | type
-            )
-            or type(value).__module__ == SCRIPT
+            isinstance(value, kinds) or getattr(type(value), "__module__", "") == SCRIPT
         ):
-            raise TypeError(f"a {type(value).__name__} cannot be handed to the code")
+            raise CROSSING.Uncrossable(f"a {type(value).__name__}")
         key = id(value)
         if key not in self.numbers:
             self.numbers[key] = len(self.objects)
             self.objects[self.numbers[key]] = value
-        return ["mine", self.numbers[key], type(value).__name__]
+        how = "call" if isinstance(value, kinds) else "object"
+        if isinstance(value, CROSSING.LAZY):
+            how = "iterator"
+        if isinstance(value, types.CoroutineType):
+            how = "coroutine"
+        return ["mine", self.numbers[key], type(value).__name__, how]
 
-    def decode(self, data):
-        """The value of JSON that `encode` made on the other side."""
-        if not isinstance(data, list):
-            return data
-        tag, content = data[0], data[1]
-        if tag in SEQUENCES:
-            return SEQUENCES[tag]([self.decode(i) for i in content])
-        if tag in MAPPINGS:
-            return MAPPINGS[tag](dict(tuple(self.decode(i)) for i in content))
-        if tag in ("b", "B"):
-            return (bytes if tag == "b" else bytearray).fromhex(content)
-        if tag == "c":
-            return complex(*content)
-        if tag == "n":
-            module = importlib.import_module({"Decimal": "decimal"}.get(content[0], "fractions"))
-            return (module.Decimal if content[0] == "Decimal" else module.Fraction)(content[1])
-        if tag == "yours":
-            return self.objects[content]
-        if tag == "mine":
-            if content not in self.stubs:
-                self.stubs[content] = Foreign(self, content, data[2])
-            return self.stubs[content]
-        raise ValueError(f"no such data: {tag!r}")
+    def decode_object(self, data):
+        """The stub of an object over there, or the object that comes back."""
+        if data[0] == "yours":
+            return self.objects[data[1]]
+        if data[0] != "mine":
+            raise ValueError(f"no such data: {data[0]!r}")
+        _, number, shown, how = data
+        if how != "call":
+            self.strain()
+        if number not in self.stubs:
+            kind = ForeignIterator if how == "iterator" else Foreign
+            self.stubs[number] = kind(self, number, shown)
+        if how == "coroutine":
+            return _awaited(self, number)
+        return self.stubs[number]
 
     # ---- answering ----
 
     def answer(self, message):
         """Do what the other side asks, and reply."""
+        session = CROSSING.Session()
         try:
-            values = [self.decode(v) for v in message[2]]
-            reply = ["value", self.encode(self._serve(message[1], *values))]
+            values = [CROSSING.decode(self, session, v) for v in message[2]]
+            value = CROSSING.encode(self, session, self._serve(message[1], *values))
+            reply = ["value", value, CROSSING.changes(self, session)]
         except Gone:
             raise
+        except CROSSING.Uncrossable as error:
+            reply = ["uncrossable", str(error)]
         except (SystemExit, KeyboardInterrupt):
             if not self.is_judge:
                 raise
-            reply = ["error", ["RuntimeError"], "the asserts ended"]
+            reply = ["error", ["RuntimeError"], "the asserts ended", None]
         except BaseException as error:
-            reply = ["error", [c.__name__ for c in type(error).__mro__], text_of(error)]
+            reply = ["error", *told(error)]
         self.send(reply)
 
     def _serve(self, what, number, *rest):
         target = self.objects[number]
         if what == "call":
             args, kwargs = rest
-            return target(*args, **kwargs), args
+            return target(*args, **kwargs)
         if what in ("get", "set"):
             if self.is_judge and (rest[0].startswith("_") or type(target).__module__ != SCRIPT):
                 raise AttributeError(rest[0])
             return getattr(target, rest[0]) if what == "get" else setattr(target, *rest)
         if self.is_judge:
-            raise TypeError("not served by the judge")
+            raise CROSSING.Uncrossable(f"{what} of an object of the asserts")
         if what == "isinstance":
             return isinstance(rest[0], target)
+        if what == "iter":
+            return iter(target)
+        if what == "take":
+            return _take(target, *rest)
+        if what == "await":
+            return CROSSING.run_coroutine(target)
         if what == "plain":  # an object's own word is never taken against plain data
             base = next((b for b in BASES if isinstance(target, b)), None)
             return () if base is None else (base(target),)
+        if what == "data":
+            return _data(target)
         if what == "flatters":
             return bool(target == object()) and bool(target == object())
         return self._operate(target, *rest)
 
     def _operate(self, target, name, *args):
-        shortcuts = {
-            "len": len,
-            "iter": iter,
-            "next": next,
-            "bool": bool,
-            "str": str,
-            "repr": repr,
-            "hash": hash,
-            "int": int,
-            "float": float,
-            "abs": abs,
-        }
-        if name == "iter":
-            made = iter(target)
-            return made if type(made).__module__ != "builtins" else list(made)
+        shortcuts = {f.__name__: f for f in (len, next, bool, str, repr, hash, int, float, abs)}
         if name in shortcuts and not args:
             return shortcuts[name](target)
         if name == "eq":
             return bool(target == args[0])
         return getattr(target, f"__{name}__")(*args)
 
-    def _error(self, names, text):
-        for name in names:
-            cls = self.errors.get(name) or getattr(builtins, name, None)
-            if isinstance(cls, type) and issubclass(cls, Exception):
-                made = cls.__new__(cls)
-                made.args = (text,)
-                made.from_code = f"{names[0]}: {text}"
-                return made
-        return RuntimeError(text)
+    def error(self, names, text, args=None):
+        """The exception that stands here for one of the other side's."""
+        kinds = (self.errors.get(name) or getattr(builtins, name, None) for name in names)
+        found = (k for k in kinds if isinstance(k, type) and issubclass(k, Exception))
+        cls = next(found, RuntimeError)
+        if names[0] in self.errors:
+            self.strain()  # it may have more than its message
+        made = cls.__new__(cls)
+        made.args = (text,) if args is None else tuple(args)
+        made.from_code = f"{names[0]}: {text}"
+        return made
+
+
+def told(error):
+    """The names of an exception's classes, its message, and what it was made of if plain."""
+    args = getattr(error, "args", ())
+    plain = isinstance(args, tuple) and all(type(a) in (*CROSSING.PLAIN, int) for a in args)
+    small = plain and len(repr(args)) < 2000
+    return [c.__name__ for c in type(error).__mro__], text_of(error), list(args) if small else None
 
 
 def text_of(error):
@@ -330,3 +307,35 @@ def text_of(error):
         return str(error.args[0] if error.args else "")[:2000]
     except Exception:
         return ""
+
+
+def sys_modules():
+    """The standard library's modules by name."""
+    return CROSSING.sys.stdlib_module_names | {"builtins"}
+
+
+def _data(target):
+    """What an object is as plain data, in a tuple; empty where it is none."""
+    if type(target).__module__ == "numpy" and hasattr(target, "tolist"):
+        return (target.tolist(),)
+    base = next((b for b in BASES if isinstance(target, b)), None)
+    if base is not None:
+        return (base(target),)
+    is_iterable = hasattr(type(target), "__iter__")
+    return (list(target),) if is_iterable else ()
+
+
+def _take(iterator, wanted):
+    items = []
+    try:
+        while len(items) < wanted:
+            items.append(next(iterator))
+    except StopIteration as end:
+        return items, ("StopIteration", *end.args)
+    except Exception as error:
+        return items, tuple(told(error))
+    return items, None
+
+
+async def _awaited(peer, number):
+    return peer.ask("await", number)

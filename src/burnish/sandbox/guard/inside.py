@@ -1,14 +1,16 @@
 """Runs inside the sandbox, without burnish: the judge and the tested code in two processes.
 
 The asserts live in the judge alone. The tested code is loaded in a child that was made before the
-asserts were read; what the asserts call are stubs, and only plain data crosses the border: an
-object whose `__eq__` always agrees stays on its own side. The judge cannot be looked into
-(non-dumpable), and it alone holds the descriptor through which a verdict leaves.
+asserts were read; what the asserts call are stubs, and only plain data crosses: an object whose
+`__eq__` always agrees stays on its own side. The judge cannot be looked into (non-dumpable), and
+it alone holds the descriptor through which a verdict leaves. Where a value cannot cross, the
+caller asks for a second way: the statements go to the child one by one (`together.py`).
 """
 
+import ast
 import builtins
-import collections
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -17,9 +19,13 @@ import sys
 import types
 
 REPORT_FD = 3
-BORDER = types.SimpleNamespace(
-    **runpy.run_path(os.path.join(os.path.dirname(__file__), "border.py"))
-)
+STARTED, STRAINED = b"~", b"!"  # before the report: the judge lives; a value could not cross
+HERE = os.path.dirname(__file__)
+BORDER = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "border.py")))
+TOGETHER = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "together.py")))
+CROSSING = BORDER.CROSSING
+MODULE = "main"  # the tested code is imported: what stands under its main guard does not run
+FOUND_NO = "no function {!r}"
 
 
 # ---- the side of the tested code ----
@@ -28,38 +34,45 @@ BORDER = types.SimpleNamespace(
 def _play(reading, writing):
     """Load the code that comes over the line, and serve what it defines."""
     os.close(REPORT_FD)
-    empty = os.open(os.devnull, os.O_RDWR)
-    os.dup2(empty, 0)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     peer = BORDER.Peer(reading, writing, False)
-    code = peer.receive()
-    module = types.ModuleType("__main__")
-    module.__dict__["__file__"] = "main.py"
-    sys.modules["__main__"] = module
-    sys.path.insert(0, os.getcwd())
+    code, together = peer.receive()
+    module = types.ModuleType(MODULE)
+    module.__dict__.update(__file__=MODULE + ".py", __builtins__=builtins)
+    sys.modules["__main__"] = sys.modules[MODULE] = module
+    sys.path[0], sys.argv = os.getcwd(), [MODULE + ".py"]
+    runner = TOGETHER.Runner(module) if together else None
     try:
-        try:
-            program = compile(code, "main.py", "exec")
-        except (SyntaxError, ValueError) as error:
-            peer.send(["syntax", BORDER.text_of(error)])
-            os._exit(0)
-        try:
-            exec(program, module.__dict__)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            import traceback
-
-            traceback.print_exc()
-            peer.send(["crash", type(error).__name__, BORDER.text_of(error)])
-            os._exit(0)
-        peer.send(["names", _describe(peer, module)])
+        _load(peer, code, module)
+        peer.send(["names", {} if together else _describe(peer, module)])
         while True:
-            peer.answer(peer.receive())
+            if runner:
+                peer.send(runner.run(*peer.receive()))
+            else:
+                peer.answer(peer.receive())
     except BORDER.Gone:
         os._exit(0)
     except SystemExit as end:
         sys.stdout.flush()
         os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
+def _load(peer, code, module):
+    try:
+        program = compile(code, module.__file__, "exec")
+    except (SyntaxError, ValueError) as error:
+        peer.send(["syntax", BORDER.text_of(error)])
+        os._exit(0)
+    try:
+        exec(program, module.__dict__)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        import traceback
+
+        traceback.print_exc()
+        peer.send(["crash", type(error).__name__, BORDER.text_of(error)])
+        os._exit(0)
 
 
 def _describe(peer, module):
@@ -73,7 +86,7 @@ def _describe(peer, module):
             found[name] = ["exception", [c.__name__ for c in value.__mro__]]
         else:
             try:
-                found[name] = ["value", peer.encode(value)]
+                found[name] = ["value", CROSSING.encode(peer, CROSSING.Session(), value)]
             except Exception:
                 found[name] = ["value", peer.export(value)]
     return found
@@ -84,76 +97,114 @@ def _describe(peer, module):
 
 def _hide():
     """Nobody of the same user may look into this process from now on."""
-    import ctypes
-
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
 
 
-def _namespace(peer, names):
+def _namespace(peer, names, used):
     """What the asserts see: stubs for what the code defines, modules by their names."""
-    found = {"__name__": BORDER.SCRIPT, "__builtins__": builtins}
+    module = sys.modules["__main__"] = types.ModuleType(BORDER.SCRIPT)
+    found = module.__dict__
+    found["__builtins__"] = builtins
     for name, (kind, what) in names.items():
         if kind == "module":
-            if what.partition(".")[0] in sys.stdlib_module_names:
+            with contextlib.suppress(ImportError):  # not here for the asserts either
                 found[name] = importlib.import_module(what)
         elif kind == "exception":
             base = next(getattr(builtins, n) for n in what if hasattr(builtins, n))
             found[name] = peer.errors[name] = type(name, (base,), {})
         else:
-            found[name] = peer.decode(what)
+            session, strained = CROSSING.Session(), peer.strained
+            found[name] = CROSSING.decode(peer, session, what)
+            if name not in used:
+                peer.strained = strained
+            elif session.containers or type(found[name]) in (*CROSSING.PLAIN, int):
+                peer.strain()  # a copy: what the code does to its own does not show
     return found
 
 
 def _check(peer, request):
-    """Run the asserts; returns what came of it."""
-    peer.send(request["code"])
+    """Run the asserts, or the call; returns what came of it."""
+    together = bool(request.get("together"))
+    peer.send([request["code"], together])
     first = peer.receive()
     if first[0] == "syntax":
         return {"status": "compile_error", "reason": first[1]}
     if first[0] == "crash":
-        return {"status": "runtime_error", "reason": "{}: {}".format(*tuple(first[1:]))}
-    names = _namespace(peer, first[1])
+        return {"status": "runtime_error", "reason": "{}: {}".format(*first[1:3])}
+    if together:
+        return TOGETHER.check(peer, request["asserts"])
     if "function" in request:
-        if request["function"] not in names:
-            return {
-                "status": "runtime_error",
-                "reason": "no function {!r}".format(request["function"]),
-            }
-        value = names[request["function"]](*request["args"])
-        return {"status": "value", "value": _shown(value)}
+        return _call(peer, _namespace(peer, first[1], ()), request)
+    tree = TOGETHER.counting(ast.parse(request["asserts"]))
+    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    names = _namespace(peer, first[1], used)
+    counted = TOGETHER.Counted()
+    names[TOGETHER.COUNT] = counted.note
+    sys.argv = [MODULE + ".py"]
+    before = peer.num_asked
     try:
-        exec(compile(request["asserts"], "<asserts>", "exec"), names)
+        exec(compile(tree, TOGETHER.FILE, "exec"), names)
     except AssertionError as error:
-        if not hasattr(error, "from_code"):
-            return {"status": "wrong_answer", "reason": _failed_line(error, request["asserts"])}
-        raise
+        if hasattr(error, "from_code"):
+            raise
+        return {"status": "wrong_answer", "reason": _failed_line(error, request["asserts"])}
+    except SystemExit as end:
+        if end.code:
+            return {"status": "wrong_answer", "reason": f"the tests ended with {end.code!r}"}
+    if peer.num_asked == before and not counted.num:
+        return {"status": "unchecked", "reason": TOGETHER.UNCHECKED}
     return {"status": "accepted", "reason": ""}
 
 
-def _shown(value):
-    """A result as JSON; tuples become lists, as they do in the problem's own JSON."""
-    if isinstance(value, BORDER.Foreign):
-        return {"object": value._foreign[2]}
-    if isinstance(value, list | tuple | collections.deque) or type(value) in BORDER.ITERATORS:
-        return [_shown(v) for v in value]
+def _call(peer, names, request):
+    """Call the function, or the method of that name of the code's class."""
+    name = request["function"]
+    function = names.get(name)
+    if function is None:
+        classes = [c for n, c in names.items() if type(c) is BORDER.Foreign and n != "__builtins__"]
+        classes.sort(key=lambda c: c is not names.get("Solution"))
+        for cls in classes:
+            with contextlib.suppress(AttributeError):
+                getattr(cls, name)
+                function = getattr(cls(), name)
+                break
+    if function is None:
+        return {"status": "runtime_error", "reason": FOUND_NO.format(name)}
+    return {"status": "value", "value": _shown(peer, function(*request["args"]))}
+
+
+def _shown(peer, value, depth=0):
+    """A result as tagged JSON, which `values.read_shown` reads outside."""
+    if depth > CROSSING.MAX_DEPTH:
+        raise RecursionError("the result is nested too deeply")
+    if type(value) is BORDER.Foreign:
+        number = value._foreign[1]
+        plain = peer.ask("data", number)
+        if not plain:
+            return ["o", {"object": value._foreign[2]}]
+        return _shown(peer, plain[0], depth + 1)
+    kind = type(value)
+    if kind is int:
+        return ["x", hex(value)]
+    if kind in CROSSING.PLAIN:
+        return value
     if isinstance(value, set | frozenset):
-        return sorted((_shown(v) for v in value), key=repr)
+        return ["s", [_shown(peer, v, depth + 1) for v in value]]
     if isinstance(value, dict):
-        return {
-            k if isinstance(k, str) else json.dumps(_shown(k)): _shown(v) for k, v in value.items()
-        }
-    return value if type(value) in BORDER.PLAIN else str(value)
+        pairs = [(_shown(peer, k, depth + 1), _shown(peer, v, depth + 1)) for k, v in value.items()]
+        return ["d", pairs]
+    if hasattr(value, "__iter__") and not isinstance(value, bytes | bytearray):
+        return ["l", [_shown(peer, v, depth + 1) for v in value]]
+    return ["o", str(value)]
 
 
 def _failed_line(error, asserts):
     trace, line = error.__traceback__, 0
     while trace:
-        if trace.tb_frame.f_code.co_filename == "<asserts>":
+        if trace.tb_frame.f_code.co_filename == TOGETHER.FILE:
             line = trace.tb_lineno
         trace = trace.tb_next
-    lines = asserts.splitlines()
-    text = lines[line - 1].strip()[:120] if 0 < line <= len(lines) else ""
-    return f"line {line}: {text}"
+    return TOGETHER.shown_line(line, asserts)
 
 
 def _guarded(peer, request, child):
@@ -167,11 +218,18 @@ def _guarded(peer, request, child):
             "exit_code": os.waitstatus_to_exitcode(status),
             "reason": f"signal {number}" if number else "",
         }
+    except CROSSING.Uncrossable as error:
+        peer.strain()
+        return {"status": "uncrossable", "reason": f"{error} cannot be handed over"}
     except BaseException as error:
         reason = getattr(error, "from_code", None)
         told = reason or f"{type(error).__name__}: {BORDER.text_of(error)}"
-        handing = isinstance(error, TypeError) and "handed to the code" in told
-        return {"status": "infrastructure_error" if handing else "runtime_error", "reason": told}
+        return {"status": "runtime_error", "reason": told}
+
+
+def _report(data):
+    while data:
+        data = data[os.write(REPORT_FD, data) :]
 
 
 def main():
@@ -186,16 +244,16 @@ def main():
     os.close(there[0])
     os.close(here[1])
     _hide()
+    _report(STARTED)
+    sys.set_int_max_str_digits(0)
     request = json.loads(sys.stdin.buffer.read())
-    peer = BORDER.Peer(here[0], there[1], True)
+    peer = BORDER.Peer(here[0], there[1], True, on_strain=lambda: _report(STRAINED))
     result = _guarded(peer, request, child)
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, 9)
     if peer.tampering:
-        result = {"status": "security_violation", "reason": peer.tampering[0]}
-    data = json.dumps(dict(result, nonce=request["nonce"])).encode()
-    while data:
-        data = data[os.write(REPORT_FD, data) :]
+        result = {"status": "security_violation", "reason": str(peer.tampering[0])}
+    _report(json.dumps(dict(result, nonce=request["nonce"])).encode())
     os._exit(0)
 
 

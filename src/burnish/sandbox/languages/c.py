@@ -17,7 +17,7 @@ from burnish.sandbox.languages.language import (
 @languages.register("c")
 @dataclass(frozen=True, kw_only=True)
 class C(Language):
-    """C with the flags that judges use."""
+    """C as gcc has it by default, optimised."""
 
     title: ClassVar[str] = "C"
     file_name: ClassVar[str] = "main.c"
@@ -28,7 +28,7 @@ class C(Language):
     grammar: ClassVar[str] = "tree_sitter_c:language"
     memory_errors: ClassVar[tuple[str, ...]] = ()
 
-    standard: str = "c17"
+    standard: str = "gnu17"
     optimise: str = "-O2"
 
     def find(self) -> ToolChain | MissingToolChain:

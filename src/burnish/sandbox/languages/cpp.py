@@ -17,7 +17,7 @@ from burnish.sandbox.languages.language import (
 @languages.register("cpp")
 @dataclass(frozen=True, kw_only=True)
 class Cpp(Language):
-    """C++ with the flags that judges use."""
+    """C++ as g++ has it by default, optimised."""
 
     title: ClassVar[str] = "C++"
     file_name: ClassVar[str] = "main.cpp"
@@ -43,7 +43,7 @@ class Cpp(Language):
     )  # fmt: skip
     memory_errors: ClassVar[tuple[str, ...]] = ("std::bad_alloc",)
 
-    standard: str = "c++17"
+    standard: str = "gnu++17"
     optimise: str = "-O2"
 
     def find(self) -> ToolChain | MissingToolChain:

@@ -1,6 +1,7 @@
 """JavaScript, as Node runs it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from burnish.sandbox.job import MIB, Limits
@@ -9,6 +10,7 @@ from burnish.sandbox.languages.language import (
     Floor,
     Language,
     MissingToolChain,
+    Packages,
     ToolChain,
     find_program,
     find_wheel_program,
@@ -49,6 +51,11 @@ class JavaScript(Language):
     def source_name(self, code: str) -> str:
         """The extension is what tells Node the kind of a file."""
         return "main.mjs" if self.module else self.file_name
+
+    def packages(self, chain: ToolChain, folders: tuple[Path, ...]) -> Packages:
+        """The first as /node_modules, where import and require look; the others by NODE_PATH."""
+        mounts = {f"/packages/{i}" if i else "/node_modules": f for i, f in enumerate(folders)}
+        return Packages(mounts=mounts, env={"NODE_PATH": ":".join(mounts)})
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
         """Parse, and run nothing."""

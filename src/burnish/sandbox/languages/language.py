@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from burnish.sandbox.job import MIB, Limits
 
@@ -48,6 +48,15 @@ class MissingToolChain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Packages:
+    """Third-party packages as a job sees them: mounted folders, environment, files beside it."""
+
+    mounts: Mapping[str, Path] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Floor:
     """What the runtime itself needs before the first line of a program; limits are raised to it.
 
@@ -70,6 +79,7 @@ class Language(abc.ABC):
     `memory_errors` are texts on stderr by which the runtime reports that memory ran out, so that
     this can be told apart from any other exit code of 1. A language that `extends` another has
     `own_nodes`: nodes of its grammar that hardly a program of that other language has.
+    `packages_variable` is the variable of the environment that lists folders of libraries.
     """
 
     title: ClassVar[str]
@@ -81,6 +91,7 @@ class Language(abc.ABC):
     grammar: ClassVar[str] = ""
     extends: ClassVar[str] = ""
     own_nodes: ClassVar[tuple[str, ...]] = ()
+    packages_variable: ClassVar[str] = ""
     floor: ClassVar[Floor] = Floor()
     memory_errors: ClassVar[tuple[str, ...]] = ()
     compile_limits: ClassVar[Limits] = Limits(
@@ -94,6 +105,25 @@ class Language(abc.ABC):
     def source_name(self, code: str) -> str:
         """The name that the source file must have; Java derives it from the code."""
         return self.file_name
+
+    def completed(self, code: str) -> str:
+        """The code as the tool chain wants it; PHP needs an opening tag."""
+        return code
+
+    def joined(self, code: str, asserts: str) -> str:
+        """The code with asserts behind it."""
+        return f"{code}\n{asserts}"
+
+    def for_asserts(self, asserts: str) -> Self:
+        """The language with what a script of asserts needs set."""
+        return self
+
+    def packages(self, chain: ToolChain, folders: tuple[Path, ...]) -> Packages | None:
+        """How a program finds third-party packages in folders; None: not by folders."""
+        if not self.packages_variable:
+            return None
+        mounts = {f"/packages/{i}": folder for i, folder in enumerate(folders)}
+        return Packages(mounts=mounts, env={self.packages_variable: os.pathsep.join(mounts)})
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...] | None:
         """The command that fails if and only if `source` is no program of the language.

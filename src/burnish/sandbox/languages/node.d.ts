@@ -11,3 +11,19 @@ declare function clearInterval(timer: any): void;
 declare function clearImmediate(timer: any): void;
 declare namespace NodeJS { type Timeout = any; type Timer = any; }
 declare module "*";
+// What Node 20 has of ES2023 and compilers before 5.0 do not know.
+interface Array<T> {
+  findLast(test: (value: T, index: number, all: T[]) => unknown): T | undefined;
+  findLastIndex(test: (value: T, index: number, all: T[]) => unknown): number;
+  toReversed(): T[];
+  toSorted(compare?: (a: T, b: T) => number): T[];
+  toSpliced(start: number, remove?: number, ...items: T[]): T[];
+  with(index: number, value: T): T[];
+}
+interface ReadonlyArray<T> {
+  findLast(test: (value: T, index: number, all: readonly T[]) => unknown): T | undefined;
+  findLastIndex(test: (value: T, index: number, all: readonly T[]) => unknown): number;
+  toReversed(): T[];
+  toSorted(compare?: (a: T, b: T) => number): T[];
+  with(index: number, value: T): T[];
+}

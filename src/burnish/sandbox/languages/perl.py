@@ -20,6 +20,7 @@ class Perl(Language):
     package: ClassVar[str] = "perl (apt-get install perl)"
     shebangs: ClassVar[tuple[str, ...]] = ("perl",)
     grammar: ClassVar[str] = "tree_sitter_perl:language"
+    packages_variable: ClassVar[str] = "PERL5LIB"
     memory_errors: ClassVar[tuple[str, ...]] = ("Out of memory!", "Out of memory in perl")
 
     def find(self) -> ToolChain | MissingToolChain:

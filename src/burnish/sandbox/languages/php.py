@@ -1,17 +1,25 @@
 """PHP, as php runs it."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from burnish.sandbox.job import Limits
 from burnish.sandbox.languages import languages
 from burnish.sandbox.languages.language import Language, MissingToolChain, ToolChain
 
+SETTINGS = Path("/etc/php")  # where Debian says which extensions there are
+NO_INI = ("-c", "/nonexistent")  # the extensions of the machine, and none of its settings
+
+_TAG = re.compile(r"<\?(?:php\b|=)", re.IGNORECASE)
+_OPEN = re.compile(r"<\?(?:php\b|=)?", re.IGNORECASE)
+
 
 @languages.register("php")
 @dataclass(frozen=True, kw_only=True)
 class Php(Language):
-    """PHP on the command line, without the settings of the machine."""
+    """PHP on the command line: the extensions of the machine, but not its settings."""
 
     title: ClassVar[str] = "PHP"
     file_name: ClassVar[str] = "main.php"
@@ -27,14 +35,25 @@ class Php(Language):
 
     def find(self) -> ToolChain | MissingToolChain:
         """The system's interpreter."""
-        return self._interpreter("php", "php8.2")
+        settings = (SETTINGS,) if SETTINGS.is_dir() else ()
+        return self._interpreter("php", "php8.2", read_only=settings)
+
+    def completed(self, code: str) -> str:
+        """A program without `<?php` gets one, on its first line."""
+        return code if not code.strip() or _TAG.search(code) else f"<?php {code}"
+
+    def joined(self, code: str, asserts: str) -> str:
+        """Both as one program, whichever tags they open and close."""
+        code, asserts = self.completed(code), self.completed(asserts)
+        closed = code.rfind("?>") >= max((m.start() for m in _OPEN.finditer(code)), default=0)
+        return f"{code}\n{asserts}" if closed else f"{code}\n?>{asserts}"
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
         """Parse, and run nothing."""
-        return (str(chain.programs["run"]), "-n", "-l", source)
+        return (str(chain.programs["run"]), *NO_INI, "-l", source)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """PHP knows the limit itself and says so; errors go to stderr only."""
         memory = f"memory_limit={limits.memory_bytes * 3 // 4}"
         errors = ("-d", "display_errors=stderr", "-d", "log_errors=0", "-d", "html_errors=0")
-        return (str(chain.programs["run"]), "-n", "-d", memory, *errors, source)
+        return (str(chain.programs["run"]), *NO_INI, "-d", memory, *errors, source)

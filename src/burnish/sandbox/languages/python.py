@@ -1,5 +1,6 @@
 """Python, as CPython runs it."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from burnish.sandbox.languages import languages
 from burnish.sandbox.languages.language import (
     Language,
     MissingToolChain,
+    Packages,
     ToolChain,
     find_program,
     program_version,
 )
+
+USER_BASE = "PYTHONUSERBASE"
 
 
 @languages.register("python")
@@ -54,7 +58,16 @@ class Python(Language):
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """Unbuffered bytes are not asked for: what a crash loses, it loses elsewhere too."""
-        return (str(chain.programs["run"]), "-s", source)
+        return (str(chain.programs["run"]), source)
+
+    def packages(self, chain: ToolChain, folders: tuple[Path, ...]) -> Packages:
+        """Behind the standard library, `.pth` files included: as a site of the user."""
+        mounts = {f"/packages/{i}": folder for i, folder in enumerate(folders)}
+        number = re.search(r"(\d+)\.(\d+)", chain.version)
+        version = ".".join(number.groups()) if number else ""
+        lines = "".join(f"import site; site.addsitedir({m!r})\n" for m in mounts)
+        site = {f".user/lib/python{version}/site-packages/packages.pth": lines.encode()}
+        return Packages(mounts=mounts, env={USER_BASE: "/work/.user"}, files=site)
 
     def env(self, limits: Limits) -> dict[str, str]:
         """Same hashes in every run, UTF-8 everywhere, no bytecode in the work folder."""

@@ -23,6 +23,7 @@ class R(Language):
     package: ClassVar[str] = "r-base-core (apt-get install r-base-core)"
     shebangs: ClassVar[tuple[str, ...]] = ("Rscript",)
     grammar: ClassVar[str] = ""
+    packages_variable: ClassVar[str] = "R_LIBS"
     memory_errors: ClassVar[tuple[str, ...]] = (
         "cannot allocate vector of size",
         "cannot allocate memory",

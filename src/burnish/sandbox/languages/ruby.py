@@ -1,17 +1,23 @@
 """Ruby, as CRuby runs it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from burnish.sandbox.job import Limits
 from burnish.sandbox.languages import languages
-from burnish.sandbox.languages.language import Language, MissingToolChain, ToolChain
+from burnish.sandbox.languages.language import (
+    Language,
+    MissingToolChain,
+    Packages,
+    ToolChain,
+)
 
 
 @languages.register("ruby")
 @dataclass(frozen=True, kw_only=True)
 class Ruby(Language):
-    """Ruby with its standard library; gems are not loaded."""
+    """Ruby with its standard library and its bundled gems."""
 
     title: ClassVar[str] = "Ruby"
     file_name: ClassVar[str] = "main.rb"
@@ -28,8 +34,15 @@ class Ruby(Language):
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
         """Parse, and run nothing."""
-        return (str(chain.programs["run"]), "--disable=gems", "-c", source)
+        return (str(chain.programs["run"]), "-c", source)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
-        """Gems are off: they triple the time of starting."""
-        return (str(chain.programs["run"]), "--disable=gems", source)
+        """As it is: bundled gems (`prime`, `matrix`) are found through RubyGems."""
+        return (str(chain.programs["run"]), source)
+
+    def packages(self, chain: ToolChain, folders: tuple[Path, ...]) -> Packages:
+        """Folders with `specifications` are homes of gems; others hold libraries."""
+        mounts = {f"/packages/{i}": folder for i, folder in enumerate(folders)}
+        gems = [m for m, folder in mounts.items() if (folder / "specifications").is_dir()]
+        places = {"GEM_PATH": gems, "RUBYLIB": [m for m in mounts if m not in gems]}
+        return Packages(mounts=mounts, env={k: ":".join(v) for k, v in places.items() if v})

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from burnish.sandbox.job import MIB, Limits
 from burnish.sandbox.languages import languages
+from burnish.sandbox.languages.javascript import JavaScript
 from burnish.sandbox.languages.language import (
     Floor,
     Language,
     MissingToolChain,
+    Packages,
     ToolChain,
     find_program,
     find_wheel_program,
@@ -18,15 +20,30 @@ from burnish.sandbox.languages.language import (
     program_version,
 )
 
+COMPILE = """printf %s "$1" > node.d.ts; shift
+said=$("$@" --module commonjs) && exit
+code=$?
+case $said in *TS1378*|*TS1432*|*TS1309*) ;; *) printf '%s\\n' "$said"; exit $code;; esac
+"$@" --module esnext || exit
+echo '{"type": "module"}' > package.json
+echo 'import { createRequire } from "module";
+import { fileURLToPath } from "url";
+globalThis.require = createRequire(import.meta.url);
+globalThis.__filename = fileURLToPath(new URL("main.js", import.meta.url));
+globalThis.__dirname = fileURLToPath(new URL(".", import.meta.url));' > globals.js
+sed -i '1s|^|import "./globals.js"; |' main.js
+"""
 STRIPS_TYPES = (22, 7)  # the first Node with --experimental-transform-types
 
 
 @languages.register("typescript")
 @dataclass(frozen=True, kw_only=True)
 class TypeScript(Language):
-    """TypeScript as CommonJS; what Node offers has the type `any` (`node.d.ts` beside this file).
+    """TypeScript; what Node offers has the type `any` (`node.d.ts` beside this file).
 
-    Without `tsc`, a Node that strips types runs the file itself; types are unchecked then.
+    It becomes CommonJS; with `await` at the top, which the compiler refuses there, an ES module
+    that has `require` all the same. Without `tsc`, a Node that strips types runs the file itself;
+    types are unchecked then.
     """
 
     title: ClassVar[str] = "TypeScript"
@@ -53,7 +70,8 @@ class TypeScript(Language):
         "Array buffer allocation failed",
     )
 
-    target: str = "es2021"
+    target: str = "es2022"
+    library: str = "esnext"
     strict: bool = False
 
     def find(self) -> ToolChain | MissingToolChain:
@@ -79,13 +97,17 @@ class TypeScript(Language):
         """Nothing is written if a type is wrong. The file is a module, so its names are its own."""
         if "compile" not in chain.programs:
             return None
-        flags = ["--target", self.target, "--lib", self.target, "--module", "commonjs"]
+        flags = ["--target", self.target, "--lib", self.library, "--moduleResolution", "node"]
         flags += ["--moduleDetection", "force", "--esModuleInterop", "--noEmitOnError"]
-        flags += ["--strict", str(self.strict).lower(), "--outDir", "."]
+        flags += ["--strict", str(self.strict).lower(), "--skipLibCheck", "--outDir", "."]
         command = (str(chain.programs["run"]), str(chain.programs["compile"]))
-        declare = 'printf %s "$1" > node.d.ts; shift; exec "$@"'
         ambient = Path(__file__).with_name("node.d.ts").read_text(encoding="utf-8")
-        return ("/bin/sh", "-c", declare, "sh", ambient, *command, *flags, source, "node.d.ts")
+        words = ("/bin/sh", "-c", COMPILE, "sh", ambient, *command)
+        return (*words, *flags, source, "node.d.ts")
+
+    def packages(self, chain: ToolChain, folders: tuple[Path, ...]) -> Packages:
+        """As JavaScript's; the compiler looks for types there too."""
+        return JavaScript().packages(chain, folders)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """Run what the compiler left, or the source itself."""

@@ -9,10 +9,10 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from burnish.models.cache import cache_folder
+from burnish.sandbox.errors import IsolationError
 
 SOURCE = Path(__file__).parent
 COMPILER_TIMEOUT_S = 120.0
@@ -21,11 +21,12 @@ FLAGS = ("-std=gnu11", "-O2", "-Wall")
 
 @functools.cache
 def launcher_command() -> tuple[str, ...]:
-    """The command of the launcher: compiled, or its plain Python twin where nothing compiles."""
+    """The command of the launcher. Raises: IsolationError, where nothing compiles it."""
     compiled = compiled_launcher()
-    if compiled is not None:
-        return (str(compiled),)
-    return (sys.executable, "-I", "-S", str(SOURCE / "plain.py"))
+    if compiled is None:
+        rule, remedy = "could not be compiled", "apt-get install gcc libc6-dev"
+        raise IsolationError("launcher", os.environ.get("CC", "cc"), rule, remedy=remedy)
+    return (str(compiled),)
 
 
 def compiled_launcher() -> Path | None:

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -51,6 +52,21 @@ static const int ABSENT[] = {
 
 /* Without a control group nobody counts the pages of these. */
 static const int UNCOUNTED[] = {SYS_memfd_create, SYS_shmget};
+
+/* Without namespaces these reach what other processes of this machine share. */
+static const int SHARED[] = {SYS_semget, SYS_msgget, SYS_mq_open, SYS_shmat};
+static const int SOCKETS[] = {SYS_socket};
+
+/* Landlock knows no rights, owners and times of files, and root without a user of the job's own
+ * would have them of all that is root's. */
+static const int OWNERS[] = {
+    SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_fchownat, SYS_utimensat, SYS_setxattr,
+    SYS_lsetxattr, SYS_fsetxattr, SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr,
+    452, /* fchmodat2 */
+#ifdef __x86_64__
+    SYS_chmod, SYS_chown, SYS_lchown, SYS_utime, SYS_utimes, SYS_futimesat,
+#endif
+};
 
 #define NEW_NAMESPACE                                                                     \
     (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |           \
@@ -140,28 +156,52 @@ void filter_calls(void) {
     add_arguments();
     deny(HOSTILE, sizeof HOSTILE / sizeof *HOSTILE, SECCOMP_RET_KILL_PROCESS);
     deny(ABSENT, sizeof ABSENT / sizeof *ABSENT, SECCOMP_RET_ERRNO | ENOSYS);
-    if (!spec.num_groups)
+    if (!spec.num_groups || !spec.namespaces)
         deny(UNCOUNTED, sizeof UNCOUNTED / sizeof *UNCOUNTED, SECCOMP_RET_ERRNO | ENOSYS);
+    if (!spec.namespaces) {
+        deny(SHARED, sizeof SHARED / sizeof *SHARED, SECCOMP_RET_ERRNO | ENOSYS);
+        if (!spec.network)
+            deny(SOCKETS, sizeof SOCKETS / sizeof *SOCKETS, SECCOMP_RET_ERRNO | ENETUNREACH);
+        if (!geteuid()) deny(OWNERS, sizeof OWNERS / sizeof *OWNERS, SECCOMP_RET_ERRNO | EPERM);
+    }
     qsort(denied, (size_t)num_denied, sizeof *denied, by_number);
     add_tree(0, num_denied);
     struct sock_fprog program = {(unsigned short)num_rules, rules};
     shared->seccomp = !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
-/* ---- Landlock: writing stays inside the work disk, even if a mount were to be opened up. ---- */
+/* ---- Landlock: writing stays inside the work disk, even if a mount were to be opened up; without
+ * namespaces reading stays inside the system, the tool chain and the work folder, too. ---- */
 
 struct ruleset { uint64_t files, network, scoped; };
 struct beneath { uint64_t access; int32_t folder; } __attribute__((packed));
 
+#define EXECUTE (1ULL << 0)
 #define WRITE_FILE (1ULL << 1)
+#define READ_FILE (1ULL << 2)
+#define READING (EXECUTE | READ_FILE | 1ULL << 3) /* READ_DIR */
 #define MAKE_AND_REMOVE (0x1ffULL << 4) /* REMOVE_DIR ... MAKE_SYM */
 #define REFER (1ULL << 13)
 #define TRUNCATE (1ULL << 14)
 #define IOCTL_DEVICE (1ULL << 15)
+#define OF_FILES (EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE)
+
+/* What may be read where no mount hides the rest; of /proc nothing that tells of others. */
+static const char *READABLE[] = {
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache",
+    "/etc/alternatives", "/etc/ssl/openssl.cnf", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/localtime",
+    "/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/version",
+    "/proc/filesystems", "/proc/loadavg", "/proc/uptime", "/sys/kernel/mm/transparent_hugepage",
+    "/sys/devices/system/cpu",
+};
+static const char *DEVICES[] = {
+    "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
 
 static void allow(int ruleset, const char *path, uint64_t access) {
     struct beneath rule = {access, open(path, O_PATH | O_CLOEXEC)};
+    struct stat info;
     if (rule.folder < 0) return;
+    if (!fstat(rule.folder, &info) && !S_ISDIR(info.st_mode)) rule.access &= OF_FILES;
     syscall(SYS_landlock_add_rule, ruleset, 1, &rule, 0);
     close(rule.folder);
 }
@@ -173,23 +213,36 @@ int restrict_files(void) {
     if (abi >= 2) writing |= REFER;
     if (abi >= 3) writing |= TRUNCATE;
     uint64_t devices = WRITE_FILE | (abi >= 5 ? IOCTL_DEVICE : 0) | (abi >= 3 ? TRUNCATE : 0);
-    struct ruleset rules = {.files = writing | devices};
+    struct ruleset rules = {.files = writing | devices | (spec.namespaces ? 0 : READING)};
     if (abi >= 4 && !spec.network) rules.network = 3; /* neither bind nor connect TCP ports */
     if (abi >= 6) rules.scoped = 3; /* neither abstract sockets nor signals leave */
     size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
     int fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
     if (fd < 0) return 0;
-    allow(fd, "/work", writing);
-    allow(fd, "/tmp", writing);
-    allow(fd, "/dev/shm", writing);
-    allow(fd, "/dev", devices);
+    if (spec.namespaces) {
+        allow(fd, "/work", writing);
+        allow(fd, "/tmp", writing);
+        allow(fd, "/dev/shm", writing);
+        allow(fd, "/dev", devices);
+    } else {
+        for (size_t i = 0; i < sizeof READABLE / sizeof *READABLE; i++)
+            allow(fd, READABLE[i], READING);
+        for (size_t i = 0; i < sizeof DEVICES / sizeof *DEVICES; i++)
+            allow(fd, DEVICES[i], READ_FILE | devices);
+        for (int i = 0; i < spec.num_binds; i++) allow(fd, spec.binds[i].from, READING);
+        allow(fd, spec.folder, READING | writing);
+    }
     int failed = (int)syscall(SYS_landlock_restrict_self, fd, 0);
     close(fd);
     return failed ? 0 : (int)abi;
 }
 
-void drop_capabilities(void) {
+void drop_bounding_set(void) {
     for (int i = 0; i < 64; i++) prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+}
+
+void drop_capabilities(void) {
+    drop_bounding_set();
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct none[2] = {{0}};

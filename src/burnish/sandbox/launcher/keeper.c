@@ -49,6 +49,8 @@ static int exceeded(struct clock *clock, double start) {
     if (cpu_s > shared->cpu_s) shared->cpu_s = cpu_s;
     if (cpu_s > spec.cpu_s) return CPU;
     if (usage.memory > spec.memory) return MEMORY;
+    if (!spec.namespaces && usage.threads > spec.processes) return PROCESSES;
+    if (spec.confine && folder_bytes(spec.folder) > spec.disk) return DISK;
     double worked = cpu_s < elapsed ? cpu_s : elapsed;
     if (clock->idle_s + worked > spec.wall_s || elapsed > HARD_FACTOR * spec.wall_s) return WALL;
     return NO_LIMIT;
@@ -98,11 +100,12 @@ void keep_job(pid_t supervisor, uid_t user, int out, int err, int report, int li
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
+    uid_t own = spec.confine && !spec.namespaces ? give_folder() : 0;
     int signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
     double start = now();
     pid_t program = fork();
     if (program < 0) fail("fork");
-    if (!program) run_program(user, out, err, report);
+    if (!program) run_program(spec.namespaces ? user : own, out, err, report);
     prctl(PR_SET_DUMPABLE, 0); /* nobody looks into the keeper */
     close(out);
     close(err);

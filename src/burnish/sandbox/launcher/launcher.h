@@ -15,6 +15,7 @@
 
 #define MAX_ITEMS 4096
 #define MAX_GROUPS 3
+#define FIRST_USER 1879048192u /* the users of jobs, one for each, where root may */
 #define SPEC_FD 3   /* of a launcher that is started for one job; */
 #define RESULT_FD 4 /* its standard input is the program's */
 #define CONTROL_FD 3 /* of a launcher that waits for its job: there all three come in */
@@ -46,6 +47,7 @@ struct spec {
     int num_groups;
     int waited;     /* the groups were made before the job came */
     int namespaces; /* 0: a helper program isolates, or nothing does */
+    int confine;    /* without namespaces: files by Landlock, calls by the filter */
     int strict;     /* fail where a mechanism is missing */
     int network, report, keep_fd, data;
     double cpu_s, wall_s;
@@ -53,13 +55,13 @@ struct spec {
     const char *keep, *folder; /* folder: where a job without namespaces works */
 };
 
-enum limit { NO_LIMIT, CPU, WALL, MEMORY, OUTPUT };
+enum limit { NO_LIMIT, CPU, WALL, MEMORY, OUTPUT, PROCESSES, DISK };
 
 struct shared { /* one page that supervisor and keeper both see, and the program never does */
     volatile int done, status, limit, exec_error;
     volatile double cpu_s, wall_s;
     volatile long long peak, disk_full;
-    volatile int user_ns, seccomp, landlock, capabilities, limited_processes;
+    volatile int user_ns, seccomp, landlock, capabilities, limited_processes, own_user;
     char failure[256];
 };
 
@@ -88,6 +90,8 @@ void leave_model(void);
 void build_root(uid_t user);
 void run_program(uid_t user, int out, int err, int report);
 void copy_out(int to);
+uid_t give_folder(void);
+void drop_bounding_set(void);
 void drop_capabilities(void);
 void filter_calls(void);
 int restrict_files(void);
@@ -96,9 +100,10 @@ int restrict_files(void);
 struct usage {
     double cpu_s, busy_s;
     long long memory;
-    int num;
+    int num, threads;
 };
 void measure_processes(struct usage *usage, long long limit);
 void kill_processes(void);
+long long folder_bytes(const char *path); /* of all files below */
 
 #endif

@@ -69,8 +69,28 @@ static int bound(int what, long long value) {
     return setrlimit(what, &limit);
 }
 
-/* Limits of one process; those of the tree are the keeper's. The stack is never bound to memory. */
+/* Without namespaces: where root starts the job and everything that it needs is open to others, it
+ * gets a user of its own, who also owns the work folder; else the caller's user stays. */
+uid_t give_folder(void) {
+    uid_t user = FIRST_USER + (uid_t)getpid();
+    if (geteuid() || setegid(user)) return 0;
+    int closed = seteuid(user);
+    for (int i = -1; i < spec.num_binds && !closed; i++)
+        closed = faccessat(AT_FDCWD, i < 0 ? spec.argv[0] : spec.binds[i].from,
+                           i < 0 ? X_OK : R_OK, AT_EACCESS);
+    for (int i = 1; i < spec.num_argv && !closed; i++)
+        closed = spec.argv[i][0] == '/' && !access(spec.argv[i], F_OK) &&
+                 faccessat(AT_FDCWD, spec.argv[i], R_OK, AT_EACCESS);
+    if (seteuid(0) || setegid(0)) fail("user of the job");
+    if (closed || chown(spec.folder, user, user)) return 0;
+    shared->own_user = 1;
+    return user;
+}
+
+/* Limits of one process; those of the tree are the keeper's. The stack may grow until the memory
+ * limit ends it; threads get what the C library gives them where that is unlimited (2 MiB). */
 static void set_limits(void) {
+    bound(RLIMIT_STACK, (long long)RLIM_INFINITY);
     bound(RLIMIT_CORE, 0);
     bound(RLIMIT_CPU, (long long)spec.cpu_s + 2);
     bound(RLIMIT_FSIZE, spec.file);
@@ -108,14 +128,20 @@ void run_program(uid_t user, int out, int err, int report) {
             fail("user of the program");
         write_files();
         enter_user_namespace(user);
+    } else if (user) {
+        drop_bounding_set(); /* while we may */
+        if (setgroups(0, NULL) || setresgid(user, user, user) || setresuid(user, user, user))
+            fail("user of the program");
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     set_limits();
-    if (spec.namespaces) {
+    if (spec.namespaces || spec.confine) {
         drop_capabilities();
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         shared->landlock = restrict_files();
+        if (spec.confine && !shared->landlock) fail("Landlock");
         filter_calls();
+        if (spec.confine && !shared->seccomp) fail("the filter of system calls");
         if (spec.strict && !(shared->seccomp && shared->capabilities && shared->limited_processes))
             fail("confinement");
     }

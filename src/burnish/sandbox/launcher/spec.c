@@ -11,7 +11,7 @@ struct spec spec;
 
 static void set(const char *name, const char *value) {
     struct { const char *name; int *to; } flags[] = {
-        {"namespaces", &spec.namespaces}, {"strict", &spec.strict}, {"network", &spec.network},
+        {"namespaces", &spec.namespaces}, {"confine", &spec.confine}, {"strict", &spec.strict}, {"network", &spec.network},
         {"report", &spec.report}, {"data", &spec.data},
     };
     struct { const char *name; long long *to; } counts[] = {
@@ -69,7 +69,7 @@ void forget_spec(void) {
     content = NULL;
     spec.num_argv = spec.num_env = spec.num_files = spec.num_binds = 0;
     if (!spec.waited) spec.num_groups = 0;
-    spec.strict = spec.network = spec.report = spec.data = 0;
+    spec.confine = spec.strict = spec.network = spec.report = spec.data = 0;
     spec.keep = spec.folder = NULL;
 }
 

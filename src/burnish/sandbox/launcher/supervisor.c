@@ -20,7 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FIRST_USER 1879048192u /* the users of jobs, one for each, where root maps them */
 #define REPORT_BYTES (4 << 20)
 #define HARD_FACTOR 10
 #define GRACE_S 20
@@ -132,6 +131,7 @@ static void write_report(struct stream streams[3], double setup_s) {
     say("seccomp", shared->seccomp, to);
     say("landlock", shared->landlock, to);
     say("capabilities", shared->capabilities, to);
+    say("own_user", shared->own_user, to);
     say("limited_processes", shared->limited_processes, to);
     fprintf(to, "failure=%s\n", shared->failure);
     static const char *names[] = {"stdout", "stderr", "report"};

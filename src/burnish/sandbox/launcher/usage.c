@@ -4,10 +4,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,6 +115,7 @@ void measure_processes(struct usage *usage, long long limit) {
     for (int i = 0; i < num; i++) {
         if (!found[i].ours) continue;
         usage->num++;
+        usage->threads += found[i].threads;
         usage->cpu_s += found[i].cpu_s;
         usage->busy_s += busy(&found[i]);
         usage->memory += found[i].memory;
@@ -124,6 +127,20 @@ void measure_processes(struct usage *usage, long long limit) {
         long long bytes = proportional(found[i].pid);
         usage->memory += bytes < 0 ? found[i].memory : bytes;
     }
+}
+
+static long long total;
+
+static int add_size(const char *path, const struct stat *info, int kind, struct FTW *place) {
+    (void)path, (void)place;
+    if (kind == FTW_F) total += info->st_blocks * 512;
+    return 0;
+}
+
+long long folder_bytes(const char *path) {
+    total = 0;
+    nftw(path, add_size, 16, FTW_PHYS | FTW_MOUNT);
+    return total;
 }
 
 void kill_processes(void) {
