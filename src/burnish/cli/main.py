@@ -6,7 +6,7 @@ import sys
 import typer
 
 import burnish
-from burnish.base.errors import BurnishError, SettingError
+from burnish.base.errors import BurnishError, InputError, SettingError
 from burnish.base.progress import set_quiet
 from burnish.cli import (
     doctor,
@@ -100,6 +100,12 @@ def main() -> None:
     except BrokenPipeError:  # `burnish ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # of a path that nobody asked about: too long, not ours to read
+        if error.filename is None:
+            raise
+        rule = f"cannot be used ({error.strerror})"
+        remedy = "Check the path and its permissions"
+        _fail(InputError("file", str(error.filename), rule, remedy=remedy))
 
 
 def _fail(error: BurnishError) -> None:
