@@ -35,7 +35,9 @@ def shard(folder: Path, *, index: bool = True) -> None:
         save_file({name: state[name] for name in part}, folder / file, metadata={"format": "pt"})
     if index:
         place = {name: file for file, part in files.items() for name in part}
-        (folder / f"{SINGLE}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": place}))
+        (folder / f"{SINGLE}.index.json").write_text(
+            json.dumps({"metadata": {}, "weight_map": place})
+        )
 
 
 def put_beside(folder: Path) -> None:
@@ -172,7 +174,7 @@ def test_unknown_weights_and_folders_without_any(copied: Any) -> None:
     with pytest.raises(ModelError, match=r"weight model.extra is not in a model of its config"):
         load_model(str(folder))
     (folder / SINGLE).unlink()
-    with pytest.raises(ModelError, match="must hold model.safetensors"):
+    with pytest.raises(ModelError, match=r"must hold model\.safetensors"):
         load_model(str(folder))
     (folder / f"{SINGLE}.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}')
     with pytest.raises(ModelError, match="does not exist in its folder"):
