@@ -10,12 +10,20 @@ from burnish.base.errors import MissingFileError, ModelError, SettingError, Unkn
 from burnish.base.files import read_json
 from burnish.base.naming import suggest
 from burnish.base.progress import say
+from burnish.kernels import tiles
 from burnish.models.adapters import Adapter
 from burnish.models.cache import EMBEDDED, converted_gguf, get_embedded
 from burnish.models.config import decoder_config
 from burnish.models.decoder import Decoder
 from burnish.models.precision import choose_precision
+from burnish.models.prepared import keep_prepared, load_prepared, prepared_folder
 from burnish.models.quantise import quantise_decoder, read_blocks
+from burnish.models.quick import (
+    attempt,
+    quick_config,
+    quick_tokenizer,
+    read_with_transformers,
+)
 from burnish.models.weights import (
     check_file,
     check_shapes,
@@ -44,13 +52,16 @@ class Model:
 
     @property
     def config(self) -> Any:
-        """The transformers configuration."""
+        """The configuration, with transformers' names."""
         return self.network.config
 
 
-def load_model(spec: str, *, precision: str = "auto", device: str = "auto") -> Model:
+def load_model(
+    spec: str, *, precision: str = "auto", device: str = "auto", prepared: bool = False
+) -> Model:
     """Load a Hugging Face folder, a run folder, a GGUF file, an embedded model or a hub name.
 
+    With `prepared`, what the kernels make of the weights is kept in the cache, for a quick start.
     `openai:` addresses are not loaded but called: see `burnish.models.remote`.
     Raises ModelError, MissingFileError or UnknownNameError, each with what to do.
     """
@@ -58,16 +69,17 @@ def load_model(spec: str, *, precision: str = "auto", device: str = "auto") -> M
     place = choose_device(device)
     dtype, bits = choose_precision(precision, place)
     config = read_config(folder)
-    shape = decoder_config(config)
-    if shape is None:
+    if decoder_config(config) is None:
         _refuse_bits(bits, config)
         network: Decoder | Adapter = Adapter(_load_transformers(folder, config, dtype)).to(place)
+    elif bits is not None:
+        network = load_decoder(folder, config, dtype, place)
+        quantise_decoder(network, bits, read_blocks(folder))
+    elif prepared and dtype == torch.bfloat16 and place.type == "cpu":
+        network = _prepared_decoder(folder, config)
     else:
         network = load_decoder(folder, config, dtype, place)
-        if bits is None:
-            network.fuse()
-        else:
-            quantise_decoder(network, bits, read_blocks(folder))
+        network.fuse()
     return Model(
         spec=spec,
         folder=folder,
@@ -78,6 +90,13 @@ def load_model(spec: str, *, precision: str = "auto", device: str = "auto") -> M
         eos_ids=_eos_ids(folder, config),
         max_position=getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 30,
     )
+
+
+def pack_for_many_rows(model: Model) -> None:
+    """Lay weights out anew as this processor multiplies many rows fastest, for a long prompt."""
+    network = model.network
+    if isinstance(network, Decoder) and network.bits is None and not tiles.usable(16):
+        network.fuse()
 
 
 def choose_device(device: str) -> torch.device:
@@ -161,6 +180,24 @@ def load_decoder(folder: Path, config: Any, dtype: torch.dtype, device: torch.de
     return decoder.requires_grad_(False)
 
 
+def _prepared_decoder(folder: Path, config: Any) -> Decoder:
+    """A decoder in bf16, ready for inference, its weights mapped from the cache if they are there.
+
+    Source: ours. Oracle: tests/models/test_prepared.py::test_prepared_equals_fused
+    """
+    shape, place = decoder_config(config), prepared_folder(folder)
+    assert shape is not None
+    if place is None or not place.exists():
+        decoder = load_decoder(folder, config, torch.bfloat16, torch.device("cpu"))
+        if place is None or decoder.shape.tied != shape.tied or not keep_prepared(decoder, place):
+            decoder.fuse()
+            return decoder
+    with torch.device("meta"):
+        decoder = Decoder(shape, config)
+    load_prepared(decoder, place)
+    return decoder.requires_grad_(False)
+
+
 def _refuse_bits(bits: int | None, config: Any) -> None:
     if bits is not None:
         raise ModelError(
@@ -218,35 +255,22 @@ def _experts_are_aligned(config: Any, dtype: torch.dtype) -> bool:
 
 
 def read_config(folder: Path) -> Any:
-    """The transformers configuration of a folder. Raises ModelError."""
-    return _read(folder, "AutoConfig")
+    """The configuration of a folder, as transformers has it. Raises ModelError."""
+    return attempt(quick_config, folder) or read_with_transformers(folder, "AutoConfig")
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder. Raises ModelError."""
-    return _read(folder, "AutoTokenizer")
-
-
-def _read(folder: Path, kind: str) -> Any:
-    import transformers
-
-    try:
-        return getattr(transformers, kind).from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # each class of transformers, and tokenizers, has errors of its own
-        raise ModelError(
-            f"{kind.removeprefix('Auto').lower()} of model",
-            str(folder),
-            f"cannot be read ({first_line(error)})",
-            remedy="Check that the folder is a complete Hugging Face model",
-        ) from error
+    """The tokenizer of a folder, as transformers has it. Raises ModelError."""
+    return attempt(quick_tokenizer, folder) or read_with_transformers(folder, "AutoTokenizer")
 
 
 def _eos_ids(folder: Path, config: Any) -> frozenset[int]:
     """All tokens that end a text, from the generation settings where the model has them."""
     found = getattr(config.get_text_config(), "eos_token_id", None)
-    if (folder / "generation_config.json").is_file():
-        generation = _read(folder, "GenerationConfig")
-        found = generation.eos_token_id if generation.eos_token_id is not None else found
+    settings = folder / "generation_config.json"
+    if settings.is_file():
+        said = read_json(settings).get("eos_token_id")
+        found = said if said is not None else found
     if found is None:
         return frozenset()
     return frozenset([found] if isinstance(found, int) else found)
