@@ -1,5 +1,6 @@
 """`burnish`: assembles the commands, and turns errors into one sentence and an exit status."""
 
+import io
 import os
 import sys
 
@@ -77,6 +78,9 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for stream in (sys.stdin, sys.stdout):  # a byte that is no UTF-8 ends no command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape" if stream is sys.stdin else "replace")
     try:
         if not is_main():  # of the processes that torchrun started, rank 0 prints
             set_quiet(True)

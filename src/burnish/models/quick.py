@@ -63,13 +63,20 @@ class QuickTokenizer:
         self._folder, self._backend = folder, backend
         self.name_or_path = str(folder)
         self.chat_template = settings["chat_template"]
-        self.special_tokens_map: dict[str, Any] = settings["specials"]
         for role in ROLES:
-            token = self.special_tokens_map.get(role)
-            setattr(self, role, token)
-            setattr(self, f"{role}_id", None if token is None else backend.token_to_id(token))
+            setattr(self, role, settings["specials"].get(role))
+
+    @property
+    def special_tokens_map(self) -> dict[str, str]:
+        """The special tokens that have a role."""
+        named = {role: self.__dict__[role] for role in ROLES}
+        return {role: token for role, token in named.items() if token is not None}
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """Their ids, each once."""
         named = dict.fromkeys(self.special_tokens_map.values())
-        self.all_special_ids = [backend.token_to_id(token) for token in named]
+        return [self._backend.token_to_id(token) for token in named]
 
     def __call__(self, text: Any, add_special_tokens: bool = True, **others: Any) -> Any:
         """Token ids of one text; several, and what else may be asked for, by transformers."""
@@ -84,6 +91,9 @@ class QuickTokenizer:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "_folder" not in self.__dict__:
             raise AttributeError(name)
+        if name.removesuffix("_id") in ROLES:
+            token = self.__dict__[name.removesuffix("_id")]
+            return None if token is None else self._backend.token_to_id(token)
         return getattr(_whole(self._folder, "AutoTokenizer"), name)
 
     @property
