@@ -52,7 +52,7 @@ def test_audit_says_why_no_row_is_of_use(
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text('{"query": "a", "win": "b", "lose": "c"}\n')
     done = burnish("prefer", "audit", pairs, "--model", tiny_folder())
-    assert done.status == 1 and "row 1 must have the columns chosen and rejected" in done.out
+    assert done.status == 1 and "row 1 must have the columns 'chosen' and 'rejected'" in done.out
     assert "usable pairs must be at least two" in done.err
     done = burnish("prefer", "audit", pairs, "--model", tiny_folder(), "--json")
     assert done.status == 1 and done.json["num_pairs"] == 0 and done.json["num_problems"] == 1

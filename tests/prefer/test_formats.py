@@ -115,7 +115,7 @@ def test_answers_to_another_question_are_refused() -> None:
 
 
 def test_unknown_columns_are_told_with_those_that_are_known() -> None:
-    with pytest.raises(RowError, match=r"chosen and rejected.*question.*'lose', 'query', 'win'"):
+    with pytest.raises(RowError, match=r"'chosen' and .*question.*'lose', 'query', 'win'"):
         read_row({"query": "a", "win": "b", "lose": "c"}, 1)
 
 
@@ -159,5 +159,5 @@ def test_rows_that_cannot_be_used(changed: dict[str, Any], says_what: str) -> No
 @pytest.mark.parametrize("missing", ["prompt", "chosen", "rejected"])
 def test_a_missing_column_is_told(missing: str) -> None:
     row = {name: value for name, value in SAME[0].items() if name != missing}
-    with pytest.raises(RowError, match="must have the columns chosen and rejected"):
+    with pytest.raises(RowError, match="must have the columns 'chosen' and 'rejected'"):
         read_row(row, 1)

@@ -105,7 +105,7 @@ def test_a_tokenizer_without_an_end(tiny_folder: Any) -> None:
         make_pairs([ROW], model, PairSettings(template="plain"))
     with pytest.raises(ModelError, match="end turns with a special token"):
         make_pairs([ROW], model, PairSettings())
-    model.tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_end|>"]})
+    model.tokenizer.sep_token = "<|im_end|>"
     bare = Model(**{**vars(model), "eos_ids": frozenset()})
     with pytest.raises(ModelError, match="tokenizer has no end token"):
         make_pairs([ROW], bare, PairSettings())

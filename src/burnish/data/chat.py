@@ -111,7 +111,7 @@ def render_example(
     ends = [i for i, token in enumerate(answer_ids) if token in specials]
     if not ends:
         remedy = "Use --template plain, or end assistant turns with the end token"
-        raise RefusedError(
+        raise ModelError(
             "chat template", whole[len(given) :], "must end turns with a special token",
             remedy=remedy,
         )  # fmt: skip

@@ -91,6 +91,8 @@ class QuickTokenizer:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "_folder" not in self.__dict__:
             raise AttributeError(name)
+        if name in ("add_tokens", "add_special_tokens", "train_new_from_iterator"):
+            raise AttributeError(f"{name}: this tokenizer is only read")
         if name.removesuffix("_id") in ROLES:
             token = self.__dict__[name.removesuffix("_id")]
             return None if token is None else self._backend.token_to_id(token)

@@ -215,7 +215,7 @@ def _turns(
 
 
 def _refuse_columns(row: Mapping[str, Any], number: int) -> None:
-    ways = f"chosen and rejected, and one of {', '.join(QUESTIONS)} or whole conversations"
+    ways = f"'chosen' and 'rejected', and one of {', '.join(QUESTIONS)} or whole conversations"
     _refuse(number, sorted(row), f"must have the columns {ways}")
 
 
