@@ -73,8 +73,8 @@ def test_no_line_is_longer_than_400_characters(burnish: Burnish, words: tuple[st
 def test_words_that_are_no_utf_8(burnish: Burnish, tiny_folder: Any) -> None:
     done = burnish("generate", tiny_folder(), "caf\udce9")
     check_refusal(done, 2, "prompt must be valid UTF-8")
-    done = burnish("generate", tiny_folder(), "a", "--stop", "caf\udce9")
-    check_refusal(done, 2, "--stop must be valid UTF-8")
+    done = burnish("generate", tiny_folder(), "a", "--set", 'stop=["caf\udce9"]')
+    check_refusal(done, 2, "--set must be valid UTF-8")
 
 
 def test_missing_task_file(improve: Burnish, tmp_path: Path, no_run: Any) -> None:
