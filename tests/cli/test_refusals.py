@@ -139,9 +139,10 @@ def test_wrong_settings(words: Any, says: str, improve: Burnish, no_run: Any) ->
 
 
 def test_more_tasks_than_there_are(improve: Burnish, tmp_path: Path) -> None:
-    done = improve(split={"train": 90, "dev": 16, "heldout": 32})
-    check_refusal(done, 2, "must hold 138 tasks", "got 80", "smaller splits")
-    assert not (tmp_path / "runs" / "last" / "result.json").exists()
+    for words in ((), ("--dry-run",)):
+        done = improve(*words, split={"train": 90, "dev": 16, "heldout": 32})
+        check_refusal(done, 2, "must hold 138 tasks", "got 80", "--set split.train=5")
+        assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
