@@ -19,8 +19,8 @@ from burnish.base.records import RecordLog
 from burnish.draft.distil import read_texts
 from burnish.draft.fit import FitSettings, fit_maps
 from burnish.draft.guesses import measure_ranks
-from burnish.draft.streams import Streams, collect_streams
 from burnish.draft.learning import acceptance_numbers, maps_of
+from burnish.draft.streams import Streams, collect_streams
 from burnish.draft.vocabulary import head_rows, ranked_vocabulary
 from burnish.models.load import Model, load_model
 

@@ -58,7 +58,7 @@ def keep_prepared(decoder: Decoder, place: Path) -> bool:
         say(f"keeping prepared weights for the next start ({num_bytes / 1e6:.0f} MB)")
         laid = {f"tiles/{name}": _laid(*linears) for name, linears in _groups(decoder).items()}
         build_once(place, lambda target: write_mapped(target, whole | laid))
-        _forget_old(place.parent)
+        _drop_unused(place.parent)
     except OSError:  # StorageError is one
         return False
     return True
@@ -111,7 +111,7 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _forget_old(folder: Path) -> None:
+def _drop_unused(folder: Path) -> None:
     places = sorted((p for p in folder.iterdir() if not p.name.startswith(".")),
                     key=lambda p: p.stat().st_mtime)  # fmt: skip
     for place in places[:-KEPT]:

@@ -63,8 +63,8 @@ class _Told:
             self.error = error
             raise
 
-    def flush(self) -> None:
-        self._file.flush()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimizer: Any) -> dict[str, Any]:
