@@ -27,8 +27,8 @@ def audit_file(
     """What the pairs of a file teach about length, and which rows cannot be used.
 
     `num_scored` pairs are also scored, for `margins`. With fewer than two usable pairs there are no
-    numbers, only the rows' problems: `check_enough` says so. Raises: MissingFileError, InputError, and
-    what `load_model` does.
+    numbers, only the rows' problems. Raises: MissingFileError, InputError, and what `load_model`
+    does.
     """
     network = load_model(model, precision=precision, device=device)
     found = read_pairs(path, network, settings)
