@@ -46,6 +46,19 @@ def test_audit_names_what_cannot_be_used(
     assert "row 13 must not have an empty 'rejected', got ''" in done.out
 
 
+def test_audit_says_why_no_row_is_of_use(
+    burnish: Burnish, tiny_folder: Any, tmp_path: Path
+) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"query": "a", "win": "b", "lose": "c"}\n')
+    done = burnish("prefer", "audit", pairs, "--model", tiny_folder())
+    assert done.status == 1 and "row 1 must have the columns 'chosen' and 'rejected'" in done.out
+    assert "usable pairs must be at least two" in done.err
+    done = burnish("prefer", "audit", pairs, "--model", tiny_folder(), "--json")
+    assert done.status == 1 and done.json["num_pairs"] == 0 and done.json["num_problems"] == 1
+    assert done.json["problems"][0]["row"] == 1
+
+
 def test_train_then_curve(burnish: Burnish, tiny_folder: Any, tmp_path: Path) -> None:
     pairs = write(tmp_path / "pairs.jsonl")
     words = ("prefer", "train", tiny_folder(), pairs, "--alpha", 0.25, "--steps", 3,

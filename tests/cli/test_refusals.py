@@ -22,6 +22,7 @@ def check_refusal(done: Any, status: int, *says: str) -> str:
     assert len(errors) == 1 and lines[-1] == errors[0], done.err
     assert "Traceback" not in done.err and done.out == ""
     assert re.fullmatch(r"error: .*, got .*\. .*\.", errors[0]), errors[0]
+    assert len(errors[0]) <= 400
     for text in says:
         assert text in errors[0], errors[0]
     return errors[0]
@@ -49,6 +50,31 @@ def no_run(tmp_path: Path) -> Callable[[], None]:
         assert not (tmp_path / "runs").exists()
 
     return check
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("generate", "m", "a", "--max-new-tokens", "x" * 900),
+        ("generate", "m", "a", "--" + "x" * 900),
+        ("x" * 900,),
+        ("generate", "m" * 900, "a"),
+        ("generate", "m", "a", "--precision", "x" * 900),
+        ("verify", "x/" * 200),
+        ("prefer", "audit", "x" * 900),
+    ],
+)
+def test_no_line_is_longer_than_400_characters(burnish: Burnish, words: tuple[str, ...]) -> None:
+    done = burnish(*words)
+    assert done.status == 2 and "rror: " in done.err
+    assert max(map(len, done.err.splitlines())) <= 400 and "Traceback" not in done.err
+
+
+def test_words_that_are_no_utf_8(burnish: Burnish, tiny_folder: Any) -> None:
+    done = burnish("generate", tiny_folder(), "caf\udce9")
+    check_refusal(done, 2, "prompt must be valid UTF-8")
+    done = burnish("generate", tiny_folder(), "a", "--set", 'stop=["caf\udce9"]')
+    check_refusal(done, 2, "--set must be valid UTF-8")
 
 
 def test_missing_task_file(improve: Burnish, tmp_path: Path, no_run: Any) -> None:
@@ -113,9 +139,10 @@ def test_wrong_settings(words: Any, says: str, improve: Burnish, no_run: Any) ->
 
 
 def test_more_tasks_than_there_are(improve: Burnish, tmp_path: Path) -> None:
-    done = improve(split={"train": 90, "dev": 16, "heldout": 32})
-    check_refusal(done, 2, "must hold 138 tasks", "got 80", "smaller splits")
-    assert not (tmp_path / "runs" / "last" / "result.json").exists()
+    for words in ((), ("--dry-run",)):
+        done = improve(*words, split={"train": 90, "dev": 16, "heldout": 32})
+        check_refusal(done, 2, "must hold 138 tasks", "got 80", "--set split.train=5")
+        assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

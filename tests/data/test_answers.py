@@ -1,5 +1,7 @@
 """Final answers of planted texts."""
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,3 +99,33 @@ def test_long_texts_are_read_in_linear_time(piece):
     text = piece * 20_000  # quadratic work would take minutes
     final_number(text)
     stated_answer(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"\boxed{\frac34}", "3/4"),
+        (r"-\tfrac{1}2", "-1/2"),
+        ("The answer is 3 apples + 4 apples = 7 apples.", "7"),
+        ("The answer is 5 * 2 apples = 10 apples.", "10"),
+        ("The answer is 20% of 50 = 10", "10"),
+        ("The answer is 60 minutes = 1 hour", "60"),  # no sum: which one is meant is open
+        ("1 000 people", "1000"),
+        ("12\u202f345\u00a0678 people", "12345678"),
+        ("She has 3 100-gram bars", "100"),
+        (r"The answer is 12 \times 3 = 36", "36"),
+        ("#### 1,50,000", "150000"),
+        ("27 m^3", "27"),
+        ("27 m^{3}", "27"),
+        (r"$2.5 \times 10^{-3}$", "1/400"),
+        ("1\u00bd cups", "3/2"),
+    ],
+)
+def test_final_numbers_as_people_write_them(text, answer):
+    found = final_number(text)
+    assert found is not None and found.value == Fraction(answer)
+
+
+def test_sums_are_found_in_time_linear_in_the_text():
+    final_number("The answer is " + "3 x " * 20_000)
+    final_number("The answer is " + "3 apples + " * 20_000)

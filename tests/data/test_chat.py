@@ -191,3 +191,19 @@ def test_importing_chat_is_cheap():
 
     code = f"import {chat.__name__}, sys; assert not {{'transformers', 'torch'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_named_templates_need_a_default():
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = {"default": CHATML, "tool_use": ENDLESS}
+    assert render_chat(tokenizer, MESSAGES) == render_chat(make_tokenizer(), MESSAGES)
+    tokenizer.chat_template = {"rag": CHATML, "tool_use": ENDLESS}
+    with pytest.raises(ModelError, match=r"that is named default, got \['rag', 'tool"):
+        render_chat(tokenizer, MESSAGES)
+    assert render_prompt(tokenizer, "a", template="plain")
+
+
+@pytest.mark.parametrize("code", ["{{ 1 / 0 }}", "{{ messages[0] + 1 }}", "{{ messages.x.y }}"])
+def test_a_template_that_fails_is_one_line(code):
+    with pytest.raises(chat.RefusedError, match="refuses messages"):
+        render_chat(make_tokenizer(code), MESSAGES)

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burnish.base.errors import InputError, SettingError
-from burnish.data.splits import Splits, check_disjoint, content_key, split_tasks
+from burnish.data.splits import (
+    Splits,
+    check_disjoint,
+    check_pool,
+    content_key,
+    fitting_sizes,
+    split_tasks,
+)
 from burnish.data.tasks import make_task
 
 
@@ -107,3 +114,23 @@ def test_bad_sizes_are_refused():
         split_tasks(pool({"a": 5}), train=1, dev=-1, heldout=1, seed=0)
     with pytest.raises(InputError, match="got 5"):
         split_tasks(pool({"a": 5}), train=3, dev=2, heldout=1, seed=0)
+
+
+@pytest.mark.parametrize("num", [4, 5, 60, 333, 1089])
+def test_splits_that_fit_are_offered(num):
+    asked = {"heldout": 240, "train": 750, "dev": 100}
+    found = fitting_sizes(asked, num)
+    assert found is not None and sum(found.values()) <= num
+    assert found["heldout"] >= 2 and found["train"] >= 1 and found["dev"] >= 1
+    assert all(found[name] <= size for name, size in asked.items())
+    if num > 50:
+        assert sum(found.values()) >= num - 3
+        assert found["train"] / num == pytest.approx(750 / 1090, abs=0.05)
+    assert fitting_sizes(asked, 3) is None
+
+
+def test_a_small_pool_is_refused_with_splits_that_fit():
+    tasks = [make_task(f"{i} + 1?", str(i + 1), group="a") for i in range(60)]
+    with pytest.raises(InputError, match=r"must hold 1090 tasks.*--set split.train=39 "):
+        check_pool(tasks, train=750, dev=100, heldout=240)
+    check_pool(tasks, train=40, dev=10, heldout=10)

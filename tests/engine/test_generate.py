@@ -260,6 +260,22 @@ def test_stop_strings(script: Script, text: str, stop: tuple[str, ...], wanted: 
     assert (found.text, found.finish) == (wanted, "stop")
 
 
+@pytest.mark.parametrize(
+    ("stop", "wanted"),
+    [
+        (("<|im_start|>",), "ab"),
+        (("<|im_start|>user",), "ab"),
+        (("b<|im_start|>",), "a"),
+        (("b<|im_start|>us", "zz"), "a"),
+    ],
+)
+def test_stop_strings_that_are_or_hold_special_tokens(
+    script: Script, stop: tuple[str, ...], wanted: str
+) -> None:
+    found = script.one([*script.encode("ab<|im_start|>users abab"), EOS], stop=stop)
+    assert (found.text, found.finish) == (wanted, "stop")
+
+
 def test_text_ends_with_the_token_that_completes_a_stop_string(script: Script) -> None:
     tokens = script.encode("go on, stop now")
     found = script.one([*tokens, EOS], stop=("st",))

@@ -197,15 +197,15 @@ def test_files_that_would_be_misread_are_refused(tiny_reference: Any, tmp_path: 
     reference = tiny_reference("llama")
     scaled = write_gguf(
         reference, tmp_path / "scaled.gguf",
-        extra=lambda writer: writer.add_string("llama.rope.scaling.type", "yarn"),
+        extra=lambda writer: writer.add_string("llama.rope.scaling.type", "odd"),
     )  # fmt: skip
-    with pytest.raises(ModelError, match="must not scale"):
+    with pytest.raises(ModelError, match="scales its rotary frequencies"):
         convert(scaled, tmp_path / "a")
     freqs = write_gguf(
         reference, tmp_path / "freqs.gguf",
-        extra=lambda writer: writer.add_tensor("rope_freqs.weight", np.ones(3, "float32")),
+        extra=lambda writer: writer.add_tensor("rope_freqs.weight", np.array([1, 3, 7], "float32")),
     )  # fmt: skip
-    with pytest.raises(ModelError, match="must not scale"):
+    with pytest.raises(ModelError, match="scales its rotary frequencies"):
         convert(freqs, tmp_path / "b")
     odd = write_gguf(
         reference, tmp_path / "odd.gguf",
@@ -228,5 +228,5 @@ def test_other_architectures_are_refused(tiny_reference: Any, tmp_path: Path) ->
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(ModelError, match="must be one of llama, qwen2, qwen3, got 'bert'"):
+    with pytest.raises(ModelError, match=r"must be one of llama, .*phi3, got 'bert'"):
         convert(tmp_path / "m.gguf", tmp_path / "out")

@@ -31,8 +31,21 @@ SAME: list[dict[str, Any]] = [
         "chosen": {"from": "gpt", "value": GOOD},
         "rejected": {"from": "gpt", "value": BAD},
     },
+    {"prompt": "Which colour?", "chosen": [*ASKED, says(GOOD)], "rejected": [*ASKED, says(BAD)],
+     "score_chosen": 8.0, "score_rejected": 3.0},
+    {"prompt": ASKED, "chosen": [*ASKED, says(GOOD)], "rejected": [*ASKED, says(BAD)]},
+    {"prompt": [{"role": "user", "content": [{"type": "text", "text": "Which "},
+     {"type": "text", "text": "colour?"}]}], "chosen": [says(GOOD)], "rejected": [says(BAD)]},
+    {"chosen": f"\n\nHuman: Which colour?\n\nAssistant: {GOOD}",
+     "rejected": f"\n\nHuman: Which colour?\n\nAssistant: {BAD}"},
+    {"prompt": "\n\nHuman: Which colour?\n\nAssistant:", "chosen": f" {GOOD}".strip(),
+     "rejected": BAD},
+    {"instruction": "Which colour?", "input": "", "chosen": GOOD, "rejected": BAD},
+    {"instruction": "Which colour?", "input": None, "output": [GOOD, BAD], "history": []},
+    {"question": "Which colour?", "chosen": GOOD, "rejected": BAD, "system": ""},
+    {"input": "Which colour?", "chosen": GOOD, "rejected": BAD, "prompt": None},
     {"instruction": "Which colour?", "input": "", "response1": BAD, "response2": GOOD, **VOTES},
-]
+]  # fmt: skip
 
 
 def check_formats(read: Callable[[Any, int], Conversation]) -> None:
@@ -61,6 +74,49 @@ def test_earlier_turns_and_a_system_message() -> None:
         found = read_row(row, 1)
         assert (found.system, found.turns) == ("Be brief.", (("Hi", "Hello"),))
         assert (found.question, found.chosen, found.rejected) == ("Which colour?", GOOD, BAD)
+
+
+BRIEF = {"system": "Be brief."}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        BRIEF | {"input": "Which colour?", "chosen": GOOD, "rejected": BAD},
+        BRIEF | {"question": "Which colour?", "chosen": GOOD, "rejected": BAD},
+        BRIEF | SAME[4],
+        BRIEF | {"chosen": [*ASKED, says(GOOD)], "rejected": [*ASKED, says(BAD)]},
+        BRIEF | {"prompt": [{"role": "system", "content": "Be brief."}, *ASKED], "chosen": GOOD,
+                 "rejected": BAD},
+        {"prompt": ASKED, "chosen": [{"role": "system", "content": "Be brief."}, *ASKED,
+         says(GOOD)], "rejected": [{"role": "system", "content": "Be brief."}, *ASKED, says(BAD)]},
+    ],
+)  # fmt: skip
+def test_the_system_text_is_in_the_prompt(row: dict[str, Any]) -> None:
+    found = read_row(row, 1)
+    assert (found.system, found.question, found.turns) == ("Be brief.", "Which colour?", ())
+    assert (found.chosen, found.rejected) == (GOOD, BAD)
+
+
+def test_transcripts_and_histories_have_turns() -> None:
+    talk = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Which colour?\n\nAssistant: "
+    past = {"instruction": "Which colour?", "history": [["Hi", "Hello"]], "output": [GOOD, BAD]}
+    for row in ({"chosen": talk + GOOD, "rejected": talk + BAD}, past):
+        found = read_row(row, 1)
+        assert (found.turns, found.question) == ((("Hi", "Hello"),), "Which colour?")
+        assert (found.chosen, found.rejected) == (GOOD, BAD)
+
+
+def test_answers_to_another_question_are_refused() -> None:
+    other = [user("Which day?")]
+    row = {"prompt": ASKED, "chosen": [*other, says(GOOD)], "rejected": [*other, says(BAD)]}
+    with pytest.raises(RowError, match="answers to the question of its prompt"):
+        read_row(row, 1)
+
+
+def test_unknown_columns_are_told_with_those_that_are_known() -> None:
+    with pytest.raises(RowError, match=r"'chosen' and .*question.*'lose', 'query', 'win'"):
+        read_row({"query": "a", "win": "b", "lose": "c"}, 1)
 
 
 def test_the_input_of_an_instruction_follows_it() -> None:
@@ -101,7 +157,7 @@ def test_rows_that_cannot_be_used(changed: dict[str, Any], says_what: str) -> No
 
 
 @pytest.mark.parametrize("missing", ["prompt", "chosen", "rejected"])
-def test_a_missing_field_is_named(missing: str) -> None:
+def test_a_missing_column_is_told(missing: str) -> None:
     row = {name: value for name, value in SAME[0].items() if name != missing}
-    with pytest.raises(RowError, match=f"must have a field '{missing}'"):
+    with pytest.raises(RowError, match="must have the columns 'chosen' and 'rejected'"):
         read_row(row, 1)

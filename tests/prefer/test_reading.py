@@ -1,5 +1,6 @@
 """From a file to pairs: templates, limits, problems by row, splits."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_a_tokenizer_without_an_end(tiny_folder: Any) -> None:
         make_pairs([ROW], model, PairSettings(template="plain"))
     with pytest.raises(ModelError, match="end turns with a special token"):
         make_pairs([ROW], model, PairSettings())
-    model.tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_end|>"]})
+    model.tokenizer.sep_token = "<|im_end|>"
     bare = Model(**{**vars(model), "eos_ids": frozenset()})
     with pytest.raises(ModelError, match="tokenizer has no end token"):
         make_pairs([ROW], bare, PairSettings())
@@ -150,3 +151,15 @@ def test_too_few_pairs_to_split(pairs_of: Any) -> None:
 def test_a_pair_without_tokens() -> None:
     with pytest.raises(InputError, match="row 8 must have a prompt and two answers"):
         Pair(row=8, prompt=(3,), chosen=(4,), rejected=())
+
+
+def test_a_template_that_refuses_a_row_loses_that_row_only(tiny_model: Any) -> None:
+    model = tiny_model()
+    refusing = "{% if messages[0].content == 'no' %}{{ raise_exception('not that') }}{% endif %}"
+    tokenizer = copy.copy(model.tokenizer)
+    tokenizer.chat_template = refusing + str(model.tokenizer.chat_template)
+    other = Model(**{**vars(model), "tokenizer": tokenizer})
+    found = make_pairs([ROW, ROW | {"prompt": "no"}, ROW], other, PairSettings())
+    assert [pair.row for pair in found.pairs] == [1, 3]
+    (problem,) = found.problems
+    assert problem.row == 2 and "not that" in problem.problem

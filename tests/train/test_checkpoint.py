@@ -1,5 +1,6 @@
 """A checkpoint is the last whole one, and holds all that the next step depends on."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -105,3 +106,47 @@ def test_seeds_start_every_stream() -> None:
 
     assert draws(1 << 62) == draws(1 << 62)
     assert not set(draws(1)) & set(draws(2))
+
+
+class Failing:
+    """A disk on which the second write ends otherwise."""
+
+    def __init__(self, file, error):
+        self._file, self._error, self._left = file, error, 1
+
+    def write(self, data):
+        if self._left == 0:
+            raise self._error
+        self._left -= 1
+        return self._file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(OSError(errno.ENOSPC, "No space left on device"), StorageError),
+     (KeyboardInterrupt(), KeyboardInterrupt)],
+)  # fmt: skip
+def test_a_full_disk_and_an_interrupt_are_told_as_such(error, told, tmp_path, monkeypatch):
+    import contextlib
+
+    from burnish.train import checkpoint
+
+    exact = checkpoint.atomic_write
+
+    @contextlib.contextmanager
+    def failing(path, mode):
+        with exact(path, mode) as file:
+            yield Failing(file, error)
+
+    network = torch.nn.Linear(300, 300)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    path = tmp_path / "state.pt"
+    checkpoint.save_checkpoint(path, network, optimizer, {"step": 1})
+    before = path.read_bytes()
+    monkeypatch.setattr(checkpoint, "atomic_write", failing)
+    with pytest.raises(told):
+        checkpoint.save_checkpoint(path, network, optimizer, {"step": 2})
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.base.errors import InputError
+from burnish.base.text import well_formed
 
 
 def jsonable(value: Any) -> Any:
@@ -39,12 +40,33 @@ def jsonable(value: Any) -> Any:
 
 
 def dump_json(value: Any, *, name: str = "value", **options: Any) -> str:
-    """Return `value` as JSON text. Raises: InputError under `name`, for NaN and infinities."""
+    """Return `value` as JSON text that has a UTF-8 form: lone surrogates are replaced.
+
+    Raises: InputError under `name`, for NaN, infinities and too many levels.
+    """
     try:
-        return json.dumps(jsonable(value), ensure_ascii=False, allow_nan=False, **options)
+        text = json.dumps(jsonable(value), ensure_ascii=False, allow_nan=False, **options)
+    except RecursionError:
+        rule, remedy = "must not be nested so deeply", "Write fewer levels"
+        raise InputError(name, type(value).__name__, rule, remedy=remedy) from None
     except ValueError:  # the one thing that JSON cannot say of what is left
         rule, remedy = "must hold finite numbers", "Record a failure as a value of its own"
         raise InputError(name, repr(value)[:200], rule, remedy=remedy) from None
+    return well_formed(text)
+
+
+def parse_json(text: str | bytes, *, name: str) -> Any:
+    """Read JSON, and NaN and infinities where Python's writers left them; no lone surrogates stay.
+
+    Raises: ValueError, for what is no JSON; InputError under `name`, for too many levels.
+    """
+    try:
+        value = json.loads(text)
+        escape = b"\\u" if isinstance(text, bytes) else "\\u"
+        return well_formed(value) if escape in text else value  # type: ignore[operator]
+    except RecursionError:
+        got, remedy = text[:40], "Write fewer levels"
+        raise InputError(name, got, "must not be nested so deeply", remedy=remedy) from None
 
 
 def content_hash(value: Any) -> str:

@@ -1,10 +1,13 @@
 """The one family of errors that users see: what is wrong, what was given, what to do.
 
 Every error is also the matching standard type, so `except ValueError` keeps working,
-and every message reads `{name} {rule}, got {value!r}. {remedy}.`
+and every message reads `{name} {rule}, got {value!r}. {remedy}.`, in at most `MAX_CHARS`.
 """
 
 from typing import Any
+
+MAX_CHARS = 380  # of a message; with what the command line puts before it, a line has at most 400
+GAP = " ... "
 
 
 class BurnishError(Exception):
@@ -18,13 +21,34 @@ class BurnishError(Exception):
 
     def __init__(self, name: str, value: Any, rule: str, *, remedy: str) -> None:
         self.name, self.value, self.rule, self.remedy = name, value, rule, remedy
-        super().__init__(f"{name} {rule}, got {value!r}. {remedy.rstrip('.')}.")
+        super().__init__(_message(name, value, rule, remedy))
 
     def __str__(self) -> str:  # KeyError and OSError would quote or number the message
         return str(self.args[0])
 
     def __reduce__(self) -> tuple[Any, ...]:  # errors cross process borders
         return (_rebuild, (type(self), self.name, self.value, self.rule, self.remedy))
+
+
+def _message(name: str, value: Any, rule: str, remedy: str) -> str:
+    """The sentence, on one line; its longest parts lose their middles until it is short enough."""
+    parts = [name, rule, repr(value), remedy.rstrip(".")]
+    parts = [" ".join(part.split()) for part in parts]
+    room = MAX_CHARS - len(" , got . .")
+    while (surplus := sum(map(len, parts)) - room) > 0:
+        sizes = sorted(map(len, parts))
+        kept = max(sizes[-1] - surplus, sizes[-2], len(GAP) + 2)
+        longest = max(range(len(parts)), key=lambda i: len(parts[i]))
+        parts[longest] = shortened(parts[longest], min(kept, sizes[-1] - 1))
+    return "{} {}, got {}. {}.".format(*parts)
+
+
+def shortened(text: str, size: int) -> str:
+    """A text of at most `size` characters: a longer one loses its middle."""
+    if len(text) <= size:
+        return text
+    head = (size - len(GAP) + 1) // 2
+    return text[:head] + GAP + text[len(text) - (size - len(GAP) - head) :]
 
 
 def _rebuild(

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
-from burnish.base.canonical import dump_json
+from burnish.base.canonical import dump_json, parse_json
 from burnish.base.errors import BurnishError, InputError, MissingFileError, StorageError
 from burnish.base.naming import suggest
 
@@ -57,10 +57,10 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def read_text(path: Path | str) -> str:
-    """Read a UTF-8 file. Raises: MissingFileError; InputError."""
+    """Read a UTF-8 file, without its byte order mark. Raises: MissingFileError; InputError."""
     path = existing_file(path)
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         got = error.object[error.start : error.end]
         raise InputError(str(path), got, "must be UTF-8", remedy="Convert the file") from None
@@ -70,7 +70,7 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file. Raises: MissingFileError; InputError, naming the line."""
     text = read_text(path)
     try:
-        return json.loads(text)
+        return parse_json(text, name=str(path))
     except json.JSONDecodeError as error:
         got = "".join(text.splitlines()[error.lineno - 1 : error.lineno])[:80]
         where, remedy = f"{path}:{error.lineno}", f"The parser says: {error.msg}"

@@ -1,13 +1,12 @@
 """An append-only log of rows, for work that is killed and started again."""
 
 import errno
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from burnish.base.canonical import dump_json
+from burnish.base.canonical import dump_json, parse_json
 from burnish.base.errors import InputError
 from burnish.base.files import storage_errors
 
@@ -80,7 +79,9 @@ def parse_lines(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, Any]]:
         if line.strip():
             where = f"{path}:{number}"
             try:
-                row = json.loads(line)
+                row = parse_json(line, name=where)
+            except InputError:
+                raise
             except ValueError:  # JSONDecodeError and UnicodeDecodeError
                 got = line[:80].decode("utf-8", "replace").strip()
                 remedy = "Each line holds one JSON object, in UTF-8"

@@ -1,12 +1,13 @@
 """`burnish`: assembles the commands, and turns errors into one sentence and an exit status."""
 
+import io
 import os
 import sys
 
 import typer
 
 import burnish
-from burnish.base.errors import BurnishError, SettingError
+from burnish.base.errors import BurnishError, InputError, SettingError
 from burnish.base.progress import set_quiet
 from burnish.cli import (
     doctor,
@@ -77,6 +78,9 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for stream in (sys.stdin, sys.stdout):  # a byte that is no UTF-8 ends no command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape" if stream is sys.stdin else "replace")
     try:
         if not is_main():  # of the processes that torchrun started, rank 0 prints
             set_quiet(True)
@@ -100,6 +104,12 @@ def main() -> None:
     except BrokenPipeError:  # `burnish ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # of a path that nobody asked about: too long, not ours to read
+        if error.filename is None:
+            raise
+        rule = f"cannot be used ({error.strerror})"
+        remedy = "Check the path and its permissions"
+        _fail(InputError("file", str(error.filename), rule, remedy=remedy))
 
 
 def _fail(error: BurnishError) -> None:

@@ -60,6 +60,7 @@ def audit(
 
     Settings: template, max_length_tokens. Exit status 1: some rows have problems.
     """
+    from burnish.prefer.audit import check_enough_pairs
     from burnish.prefer.commands import audit_file
     from burnish.prefer.settings import PairSettings
 
@@ -71,8 +72,11 @@ def audit(
         result,
         as_json=as_json,
         text=lambda: _audit_text(result),
-        next_command=f"burnish prefer train {model} {pairs} --out runs/aligned",
+        next_command=f"burnish prefer train {model} {pairs} --out runs/aligned"
+        if result["num_pairs"] > 1
+        else "",
     )
+    check_enough_pairs(result["num_pairs"], result["num_problems"])
     raise typer.Exit(1 if result["num_problems"] else 0)
 
 
@@ -141,11 +145,11 @@ def train(
 
 
 def _audit_text(result: Mapping[str, Any]) -> str:
-    intervals = result["intervals"]
+    intervals = result.get("intervals", {})  # none with fewer than two pairs
     rows = [[name, *(one[part] for part in ("value", "low", "high"))]
             for name, one in intervals.items()]  # fmt: skip
     counts = ("num_pairs", "truncated", "missing_end", "num_undecided", "num_problems")
-    rows += [[name, result[name], "", ""] for name in counts]
+    rows += [[name, result[name], "", ""] for name in counts if name in result]
     parts = [table(["what", "value", "low", "high"], rows)]
     if (margins := result["margins"]) is not None:
         parts.append(_margins_text(margins))

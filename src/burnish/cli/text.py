@@ -58,13 +58,16 @@ def generate(
     Other settings: --set top_p=0.9 --set top_k=50 --set seed=1 --set 'stop=["END"]'
     """
     from burnish.base.errors import SettingError
+    from burnish.base.text import checked_text
     from burnish.contracts.generation import Sampling
     from burnish.recipes.answers import open_writer
 
     base = Sampling(max_new_tokens=128, temperature=0.7)
     flags = {"max_new_tokens": max_new_tokens, "temperature": 0.0 if greedy else temperature}
-    sampling = settings_from(Sampling, base=base, sets=sets, flags=flags)
-    text = sys.stdin.read() if prompt == "-" else prompt
+    overrides = [checked_text("--set", word) for word in sets]
+    sampling = settings_from(Sampling, base=base, sets=overrides, flags=flags)
+    given = sys.stdin.buffer.read() if prompt == "-" else prompt
+    text = checked_text("prompt", given).removeprefix("\ufeff")
     if not text.strip():
         raise SettingError("prompt", text, "must not be empty", remedy="Write a few words")
     writer = open_writer(model, draft=draft, kv=kv, **place_options(precision, device))
@@ -112,7 +115,9 @@ def chat(
 
 
 def _ask() -> str:
+    from burnish.base.text import well_formed
+
     try:
-        return input("> " if sys.stdin.isatty() else "").strip()
+        return well_formed(input("> " if sys.stdin.isatty() else "").strip())
     except EOFError:
         return ""

@@ -13,6 +13,11 @@ _HEADING = re.compile(r"[.):]\s*\S")  # "#### 2. Then we add" is a heading, not 
 _ANSWER_IS = re.compile(r"\banswer[*_\"'\s]*+(?:is\b|[:=])[ \t:*_]*+", re.IGNORECASE)
 _ANSWER_COLON = re.compile(r"\banswer[*_]*+\s*+:", re.IGNORECASE)
 _EXPRESSION = re.compile(r"[-+*/\u00d7\u00f7x()\s$€£0-9.,%^=]*=")
+_UNIT = r"(?:\s?[A-Za-z]{1,20}(?:\s[A-Za-z]{1,20})?)?"
+_TERM = rf"\(*+[-+]?[$€£]?[0-9][0-9.,/]*+%?{_UNIT}\)*+"
+_SUM = re.compile(  # with units, an operator must be there: `60 minutes = 1 hour` is no sum
+    rf"{_TERM}(?:\s*(?:[-+*/\u00d7\u00f7x^]|times|plus|minus|of|divided by)\s*{_TERM}){{1,20}}\s*="
+)
 
 
 def final_number(text: str) -> Number | None:
@@ -97,7 +102,7 @@ def _first_result(text: str) -> Number | None:
     first = next(find_numbers(text), None)
     if first is None:
         return None
-    expression = _EXPRESSION.match(text, first.start)
+    expression = _EXPRESSION.match(text, first.start) or _SUM.match(text, first.start)
     result = next(find_numbers(text[expression.end() :]), None) if expression else None
     return result or first
 

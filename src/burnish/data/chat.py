@@ -12,6 +12,10 @@ Template = Literal["auto", "chat", "plain"]
 Message = Mapping[str, str]
 
 
+class RefusedError(ModelError):
+    """A conversation that a template or tokenizer cannot render; another one it may."""
+
+
 def render_chat(
     tokenizer: "PreTrainedTokenizerFast",
     messages: Sequence[Message],
@@ -101,7 +105,7 @@ def render_example(
     if not whole.startswith(given):
         remedy = "Use --template plain, or mend the template's generation prompt"
         rule = "must render a prompt the same with and without its answer"
-        raise ModelError("chat template", _difference(given, whole), rule, remedy=remedy)
+        raise RefusedError("chat template", _difference(given, whole), rule, remedy=remedy)
     given_ids, answer_ids = _encode_parts(tokenizer, given, whole)
     specials = set(tokenizer.all_special_ids)
     ends = [i for i, token in enumerate(answer_ids) if token in specials]
@@ -154,18 +158,20 @@ def _chat_text(
     if not tokenizer.chat_template:
         remedy = "Use an instruct model, or --template plain for a base model"
         raise ModelError("tokenizer", tokenizer.name_or_path, "has no chat template", remedy=remedy)
-    from jinja2 import TemplateError
-
+    if isinstance(tokenizer.chat_template, Mapping) and "default" not in tokenizer.chat_template:
+        names, rule = sorted(tokenizer.chat_template), "must have one that is named default"
+        remedy = "Rename one in tokenizer_config.json, or use --template plain"
+        raise ModelError("chat templates", names, rule, remedy=remedy)
     try:
         text = tokenizer.apply_chat_template(
             [dict(message) for message in messages],
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
         )
-    except TemplateError as error:
+    except Exception as error:  # a template is a program, with any of a program's errors
         roles = [message["role"] for message in messages]
         remedy = f"The template says: {error}"
-        raise ModelError("chat template", roles, "refuses messages", remedy=remedy) from error
+        raise RefusedError("chat template", roles, "refuses messages", remedy=remedy) from error
     assert isinstance(text, str)
     return text
 
@@ -185,7 +191,7 @@ def _encode_parts(
     if _decode(tokenizer, given_ids + rest_ids) != _decode(tokenizer, whole_ids):
         remedy = "Use --template plain"
         rule = "must tokenise a prompt the same with and without its answer"
-        raise ModelError("tokenizer", whole[-80:], rule, remedy=remedy)
+        raise RefusedError("tokenizer", whole[-80:], rule, remedy=remedy)
     return given_ids, rest_ids
 
 

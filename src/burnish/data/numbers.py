@@ -2,8 +2,10 @@ r"""Numbers as people and models write them: `-1,234.50`, `$5`, `3/4`, `1e3`, `\
 
 What counts as a number, in full:
 
-- digits with optional thousands commas, decimals, one `/denominator`, an exponent, or a mixed
+- digits with optional thousands commas (also as in India: `1,50,000`), spaces or apostrophes
+  between groups of three (`1 000`), decimals, one `/denominator`, an exponent, or a mixed
   number (`1 1/2`); a currency sign before and a percent sign after are ignored (50% is 50);
+- `2.5 \times 10^3` is 2500, and a unit's exponent (`m^2`) is no number;
 - digits glued to a letter or underscore before them are no number (`H2O`, `x_1`), after them they
   are (`5kg`); three or more parts joined by the same `.`, `/`, `:` or `-` are a date, a version or
   a time, and no number (`2024-05-01`);
@@ -21,9 +23,14 @@ from fractions import Fraction
 MAX_DIGITS = 2000  # Python refuses to read integers beyond 4300 digits
 CURRENCIES = "$€£¥₹"
 
-_DIGITS = r"(?>[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)"
+_SPACES = " \u00a0\u2009\u202f'\u2019"  # what stands between groups of three besides commas
+_DIGITS = (
+    r"(?>[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]{1,2}(?:,[0-9]{2}(?=,))++,[0-9]{3}(?![0-9])"
+    rf"|[0-9]{{1,3}}(?:[{_SPACES}][0-9]{{3}})++(?![0-9,/]|-[A-Za-z])|[0-9]++)"
+)
+_GROUPS = str.maketrans("", "", "," + _SPACES)
 _TOKEN = re.compile(
-    rf"""(?<![0-9A-Za-z_])(?<![0-9]\.)(?:
+    rf"""(?<![0-9A-Za-z_])(?<![0-9]\.)(?<![A-Za-z]\^)(?<![A-Za-z]\^\{{)(?<![A-Za-z]\*\*)(?:
       (?P<date> [0-9]++ (?P<joint>[./:-]) [0-9]++ (?:(?P=joint)[0-9]++)+ )
     | (?:(?P<whole>[0-9]++)[ ](?=[0-9]++/[0-9]))?
       (?P<top> {_DIGITS}(?:\.[0-9]++)? | (?<!\.)\.[0-9]++ )
@@ -32,10 +39,23 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _FRACTION = re.compile(
-    r"\\[dt]?frac\s*+\{\s*+(-?[0-9.,]++)\s*+\}\s*+\{\s*+([0-9.,]++)\s*+\}",
+    r"\\[dt]?frac\s*+(?:\{\s*+(-?[0-9.,]++)\s*+\}|([0-9]))\s*+(?:\{\s*+([0-9.,]++)\s*+\}|([0-9]))"
 )
 _BEFORE_FRACTION = re.compile(r"(?<=[0-9])(?=\\[dt]?frac)")
-_LATEX = (("{,}", ","), ("\\,", ""), ("\\!", ""), ("\\$", "$"), ("\\%", "%"))
+_LATEX = (
+    ("\\times", "\u00d7"),
+    ("\\cdot", "\u00d7"),
+    ("\\div", "\u00f7"),
+    ("{,}", ","),
+    ("\\,", ""),
+    ("\\!", ""),
+    ("\\$", "$"),
+    ("\\%", "%"),
+)
+_POWER_OF_TEN = re.compile(
+    r"(?<=[0-9])\s*+[x*\u00d7]\s*+10\s*+\^\s*+(?:\{\s*+(-?[0-9]++)\s*+\}|(-?[0-9]++))"
+)
+_SINGLE = {"\u00bd": "1/2", "\u00bc": "1/4", "\u00be": "3/4", "\u2153": "1/3", "\u2154": "2/3"}
 _MINUS_SIGNS = str.maketrans("\u2212\ufe63\uff0d", "---")
 
 
@@ -58,7 +78,11 @@ def clean_text(text: str) -> str:
     text = text.translate(_MINUS_SIGNS)
     for written, plain in _LATEX:
         text = text.replace(written, plain)
-    return _FRACTION.sub(r"\1/\2", _BEFORE_FRACTION.sub(" ", text))
+    for sign, plain in _SINGLE.items():
+        if sign in text:
+            text = re.sub(f"(?<=[0-9]) ?{sign}", f" {plain}", text).replace(sign, plain)
+    text = _POWER_OF_TEN.sub(lambda match: f"e{match[1] or match[2]}", text)
+    return _FRACTION.sub(_as_division, _BEFORE_FRACTION.sub(" ", text))
 
 
 def find_numbers(text: str) -> Iterator[Number]:
@@ -71,7 +95,9 @@ def find_numbers(text: str) -> Iterator[Number]:
         if match["date"]:
             continue
         start, sign = _sign(text, match.start())
-        written = sign + match[0].replace(",", "")
+        mixed = match["whole"] or ""  # the space behind it parts two numbers
+        rest = match[0].removeprefix(mixed) if mixed else match[0]
+        written = sign + mixed + (" " if mixed else "") + rest.translate(_GROUPS)
         yield Number(text=written, value=_value(match, sign), start=start, end=match.end())
 
 
@@ -82,6 +108,11 @@ def read_number(text: str) -> Number | None:
     if number is None or number.start != 0:
         return None
     return number if text[number.end :].strip() in ("", ".", "%", "%.") else None
+
+
+def _as_division(match: re.Match[str]) -> str:
+    top, bottom = match[1] or match[2], match[3] or match[4]
+    return f"{top}/{bottom}"
 
 
 def _sign(text: str, start: int) -> tuple[int, str]:
@@ -104,9 +135,9 @@ def _value(match: re.Match[str], sign: str) -> Fraction | None:
     power = int(match["power"]) if match["power"] and len(match["power"]) < 6 else 0
     if len(match[0]) > MAX_DIGITS or abs(power) > MAX_DIGITS or len(match["power"] or "") >= 6:
         return None
-    bottom = int((match["bottom"] or "1").replace(",", ""))
+    bottom = int((match["bottom"] or "1").translate(_GROUPS))
     if bottom == 0:
         return None
-    value = Fraction(match["top"].replace(",", "")) / bottom * Fraction(10) ** power
+    value = Fraction(match["top"].translate(_GROUPS)) / bottom * Fraction(10) ** power
     value += int(match["whole"] or 0)
     return -value if sign else value

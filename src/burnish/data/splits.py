@@ -65,6 +65,27 @@ def check_disjoint(splits: Splits) -> None:
             raise InputError(f"{a} and {b}", example, rule, remedy=remedy)
 
 
+def check_pool(tasks: Sequence[Task], *, train: int, dev: int, heldout: int) -> None:
+    """Raise as `split_tasks` does where a pool is too small for splits of these sizes."""
+    sizes = {"heldout": heldout, "train": train, "dev": dev}
+    _check_sizes(sizes, len({content_key(task) for task in tasks}))
+
+
+def fitting_sizes(sizes: Mapping[str, int], num_distinct: int) -> dict[str, int] | None:
+    """Sizes in about the same proportions that a pool can fill; None where it is far too small.
+
+    Every split that was asked for keeps a task, held-out two, without which there is no interval.
+    Source: ours. Oracle: tests/data/test_splits.py::test_splits_that_fit_are_offered
+    """
+    least = {name: min(size, 2 if name == "heldout" else 1) for name, size in sizes.items()}
+    if num_distinct < sum(least.values()):
+        return None
+    spare = num_distinct - sum(least.values())
+    wanted = {name: size - least[name] for name, size in sizes.items()}
+    total = max(sum(wanted.values()), 1)
+    return {name: least[name] + spare * more // total for name, more in wanted.items()}
+
+
 def _check_sizes(sizes: Mapping[str, int], num_distinct: int) -> None:
     for name, size in sizes.items():
         if size < 0:
@@ -73,6 +94,9 @@ def _check_sizes(sizes: Mapping[str, int], num_distinct: int) -> None:
         needed = " + ".join(f"{size} {name}" for name, size in sizes.items())
         rule = f"must hold {sum(sizes.values())} tasks of distinct content ({needed})"
         remedy = "Add tasks, or ask for smaller splits"
+        if fitting := fitting_sizes(sizes, num_distinct):
+            words = " ".join(f"--set split.{name}={size}" for name, size in fitting.items())
+            remedy += f" ({words})"
         raise InputError("task pool", num_distinct, rule, remedy=remedy)
 
 

@@ -18,12 +18,13 @@ from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 
 OnDone = Callable[[Completion], None]
+TextOf = Callable[..., str]  # of tokens; with `special=True` special tokens stand in it
 
 
 class Row:
     """One text in the making: its request, and the tokens that were written so far."""
 
-    def __init__(self, index: int, request: Request, text_of: Callable[[list[int]], str]) -> None:
+    def __init__(self, index: int, request: Request, text_of: TextOf) -> None:
         self.index, self.request, self._text_of = index, request, text_of
         self.tokens: list[int] = []
         self.num_passes = 1  # the prefill gives the first token
@@ -47,19 +48,33 @@ class Row:
         if not stop:
             return False
         tail = max(len(word.encode()) for word in stop) + 8  # a token may hold a single byte
-        return any(word in self._text_of(self.tokens[-tail:]) for word in stop)
+        last = self.tokens[-tail:]
+        texts = {self._text_of(last), self._text_of(last, special=True)}
+        return any(word in text for word in stop for text in texts)
 
     def completion(self, finish: Finish) -> Completion:
         """What was written, once it has ended."""
-        text = self._text_of(self.tokens)
-        ends = [text.find(word) for word in self.request.sampling.stop if word in text]
         return Completion(
             id=self.request.id,
             tokens=tuple(self.tokens),
-            text=text[: min(ends)] if ends else text,
+            text=self._text(finish),
             finish=finish,
             num_passes=self.num_passes,
         )
+
+    def _text(self, finish: Finish) -> str:
+        """The text before the first stop string, which may be or hold a special token."""
+        text, stop = self._text_of(self.tokens), self.request.sampling.stop
+        ends = [text.find(word) for word in stop if word in text]
+        if ends:
+            return text[: min(ends)]
+        if finish != "stop":
+            return text
+        word = next(w for w in stop if w in self._text_of(self.tokens, special=True))
+        for token in set(self.tokens):  # what of the stop string is text stands at the end
+            if not self._text_of([token]) and (name := self._text_of([token], special=True)):
+                word = word.replace(name, "")
+        return text[: text.rfind(word)] if word else text
 
 
 class Loop:
@@ -200,8 +215,8 @@ class Loop:
             mask[list({*row.request.prompt, *row.tokens})] = True
         return seen
 
-    def _text(self, tokens: list[int]) -> str:
-        return self.model.tokenizer.decode(tokens, skip_special_tokens=True)
+    def _text(self, tokens: list[int], *, special: bool = False) -> str:
+        return self.model.tokenizer.decode(tokens, skip_special_tokens=not special)
 
 
 def _shared_prefix(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Rotary positions, and what every attention over them shares."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,19 +11,35 @@ from torch import Tensor
 def inverse_frequencies(config: Any) -> tuple[Float[Tensor, " pairs"], float]:
     """Angle per position of each pair of dimensions, and the factor on cosine and sine.
 
-    Source: RoFormer, arXiv 2104.09864, eq. 15; the scaled kinds (linear, llama3, yarn) are
-    computed by transformers, which defines them.
+    Source: RoFormer, arXiv 2104.09864, eq. 15; linear, arXiv 2306.15595; other scaled kinds (yarn)
+    are computed by transformers, which defines them.
     Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
     """
     rope = config.rope_parameters
-    if rope["rope_type"] != "default":
+    kind = rope["rope_type"]
+    if kind not in ("default", "linear", "llama3"):
         from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-        frequencies, factor = ROPE_INIT_FUNCTIONS[rope["rope_type"]](config, "cpu")
+        frequencies, factor = ROPE_INIT_FUNCTIONS[kind](config, "cpu")
         return frequencies, float(factor)
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     exponents = torch.arange(0, size, 2, dtype=torch.float) / size
-    return 1.0 / (rope["rope_theta"] ** exponents), 1.0
+    frequencies = 1.0 / (rope["rope_theta"] ** exponents)
+    if kind == "linear":
+        frequencies = frequencies / rope["factor"]
+    return (_llama3(frequencies, rope) if kind == "llama3" else frequencies), 1.0
+
+
+def _llama3(plain: Float[Tensor, " pairs"], rope: Mapping[str, Any]) -> Float[Tensor, " pairs"]:
+    """Slow pairs are slowed by the factor, fast ones stay, those between are mixed.
+
+    Source: Llama 3.1 (arXiv 2407.21783), as its published code does it.
+    Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
+    """
+    turns = rope["original_max_position_embeddings"] * plain / (2 * torch.pi)
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return plain * (kept + (1 - kept) / rope["factor"])
 
 
 Rotation = tuple[Float[Tensor, "N 1 D"], Float[Tensor, "N 1 D"]]

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 class Adapter(nn.Module):
     """A transformers model behind the few calls that the engine and the trainer make."""
 
+    base_model_prefix = "network"  # transformers' conversion tables ask, when peft reads them
+
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network

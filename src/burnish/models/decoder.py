@@ -30,6 +30,11 @@ class Linear(nn.Linear):
 
     fast: Product | None = None
 
+    def reset_parameters(self) -> None:
+        """Draw random weights, except on the meta device, where there is nothing to fill."""
+        if not self.weight.is_meta:  # torch would import its compiler for it, which takes a second
+            super().reset_parameters()
+
     def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N e"]:
         """The rows' images under the weight, plus the bias."""
         if self.fast is not None and not _wants_grad(rows):
@@ -42,6 +47,15 @@ class Linear(nn.Linear):
             return self.fast.of(outputs)
         bias = None if self.bias is None else self.bias[outputs]
         return make_product(self.weight[outputs], bias)
+
+
+class Table(nn.Embedding):
+    """The rows of an embedding."""
+
+    def reset_parameters(self) -> None:
+        """Draw random rows, except on the meta device."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
 
 
 class RMSNorm(nn.Module):
@@ -164,7 +178,7 @@ class Stack(nn.Module):
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.embed_tokens = Table(config.vocab_size, config.d_model)
         self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         self.checkpointing = False
@@ -241,7 +255,7 @@ class Decoder(nn.Module):
         before the weights change.
         """
         self._refuse_if_quantised()
-        make = make_product if self._may_pack() else Plain
+        make = make_product if self.may_pack() else Plain
         for layer in self.model.layers:
             attention, mlp = layer.self_attn, layer.mlp
             attention.fused = make(*_join(attention.q_proj, attention.k_proj, attention.v_proj))
@@ -277,7 +291,7 @@ class Decoder(nn.Module):
                 remedy="Load the model with --precision bf16",
             )
 
-    def _may_pack(self) -> bool:
+    def may_pack(self) -> bool:
         """Packed weights are a second copy: only where it is a small part of the memory."""
         num_bytes = sum(p.numel() * p.element_size() for p in self.parameters())
         memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

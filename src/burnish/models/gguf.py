@@ -10,84 +10,143 @@ from typing import Any
 import numpy as np
 
 from burnish.base.errors import ModelError
+from burnish.base.records import write_json
+from burnish.models.gguf_families import (
+    FAMILIES,
+    FREQUENCIES,
+    Family,
+    Settings,
+    UnreadableError,
+    family_of,
+    rope_of,
+)
 from burnish.models.quantise import BLOCKS_FILE
+from burnish.models.weights import SINGLE, check_file, first_line
 
 BLOCK_BITS = {"Q8_0": 8, "Q4_1": 4}  # formats of `kernels.quantised`, by GGUF's names
-ARCHITECTURES = ("llama", "qwen2", "qwen3")  # Mistral's GGUF files say `llama`
-
-_NAMES = {
-    "token_embd": "model.embed_tokens",
-    "output_norm": "model.norm",
-    "output": "lm_head",
-    "attn_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm",
-    "attn_k_norm": "self_attn.k_norm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
+SHARD_BYTES = 1 << 30  # what is held in memory at once
 
 
 def convert_gguf(source: Path, folder: Path) -> None:
     """Write `folder` as a Hugging Face model with the weights and tokenizer of a GGUF file.
 
-    Weights are dequantised to fp32, so nothing that the file holds is rounded away; blocks that
-    our kernels multiply with are kept beside them as they are. Raises ModelError for
-    architectures that `decoder.py` does not claim.
+    Weights of every quantisation are made whole in fp32, so nothing that the file holds is rounded
+    away; blocks that our kernels multiply with are kept beside them as they are. Raises ModelError
+    for other architectures, cut files and parts of split ones.
     Source: ours. Oracle: tests/models/test_gguf.py::test_conversion_equals_transformers
     """
     import gguf
-    from safetensors.numpy import save_file
 
+    check_file(source)
     try:
         reader = gguf.GGUFReader(source)
-    except (ValueError, OSError) as error:
-        raise ModelError(
-            "GGUF file", str(source), f"cannot be read ({error})", remedy="Download it again"
-        ) from error
-    fields = {name: field.contents() for name, field in reader.fields.items()}
-    config = _config(fields, {tensor.name for tensor in reader.tensors}, source)
-    tensors, blocks = {}, {}
-    for tensor in reader.tensors:
-        name = _rename(tensor.name, source)
+        fields = {name: field.contents() for name, field in reader.fields.items()}
+        tensors = {tensor.name: tensor for tensor in reader.tensors}
+    except Exception as error:  # of numpy, struct and unicode, where the file is cut
+        rule = f"cannot be read ({first_line(error)})"
+        raise ModelError("GGUF file", str(source), rule, remedy="Download it again") from error
+    family = _family(fields, source)
+    arrays = {name: tensors.pop(name).data for name in FREQUENCIES if name in tensors}
+    config = _config(family, Settings(fields=fields, arrays=arrays), tensors, source)
+    writer, blocks = _Shards(folder), {}
+    for tensor in tensors.values():
+        name = _rename(tensor.name, family, source)
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype("float32")
-        heads = _interleaved_heads(name, fields["general.architecture"], config)
-        tensors[name] = _unpermute(values, heads) if heads else values
-        if bits := BLOCK_BITS.get(tensor.tensor_type.name):
+        heads = _interleaved_heads(name, config) if family.interleaved else None
+        if tensor.name.endswith("norm.weight"):
+            values = values - np.float32(family.offset)
+        if heads:
+            values = _unpermute(values, heads)
+        for key, part in _experts(name, values):
+            writer.add(key, part)
+        if "{}" not in name and (bits := BLOCK_BITS.get(tensor.tensor_type.name)):
             data = np.asarray(tensor.data)
             blocks[f"{name}/{bits}"] = _unpermute(data, heads) if heads else data
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    writer.close()
     if blocks:
+        from safetensors.numpy import save_file
+
         save_file(blocks, folder / BLOCKS_FILE)
     config.save_pretrained(folder)
     _tokenizer(fields, source).save_pretrained(folder)
     _generation_config(config).save_pretrained(folder)
 
 
-def _interleaved_heads(name: str, architecture: str, config: Any) -> int | None:
+class _Shards:
+    """Writes weights as one file, or as several and their index: few are in memory at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, Any] = {}
+        self._files: list[list[str]] = []
+
+    def add(self, name: str, values: Any) -> None:
+        self._open[name] = np.ascontiguousarray(values)
+        if sum(part.nbytes for part in self._open.values()) >= SHARD_BYTES:
+            self._write()
+
+    def close(self) -> None:
+        if self._open:
+            self._write()
+        if len(self._files) == 1:
+            (self._folder / self._name(0)).rename(self._folder / SINGLE[0])
+            return
+        places = {n: self._name(i) for i, names in enumerate(self._files) for n in names}
+        index = {"metadata": {}, "weight_map": places}
+        write_json(self._folder / f"{SINGLE[0]}.index.json", index)
+
+    def _write(self) -> None:
+        from safetensors.numpy import save_file
+
+        path = self._folder / self._name(len(self._files))
+        save_file(self._open, path, metadata={"format": "pt"})
+        self._files.append(list(self._open))
+        self._open = {}
+
+    def _name(self, index: int) -> str:
+        return f"model-{index + 1:05}.safetensors"
+
+
+def _family(fields: dict[str, Any], source: Path) -> Family:
+    family = family_of(fields)
+    if family is None:
+        known = ", ".join(FAMILIES)
+        raise ModelError(
+            "GGUF architecture",
+            fields.get("general.architecture"),
+            f"of {source.name} must be one of {known}",
+            remedy="Use the model's Hugging Face folder instead",
+        )
+    if (parts := fields.get("split.count", 0)) > 1:
+        rule = f"is one of {parts} parts"
+        remedy = "Join them with `llama-gguf-split --merge`"
+        raise ModelError("GGUF file", str(source), rule, remedy=remedy)
+    return family
+
+
+def _experts(name: str, values: Any) -> list[tuple[str, Any]]:
+    """Each expert's matrix under its own name; other weights as they are."""
+    if "{}" not in name:
+        gate = "shared_expert_gate" in name and values.ndim == 1  # llama.cpp drops its only row
+        return [(name, values[None] if gate else values)]
+    return [(name.format(index), part) for index, part in enumerate(values)]
+
+
+def _interleaved_heads(name: str, config: Any) -> int | None:
     """How many heads the rows of a matrix were interleaved in, if they were."""
-    heads = {
-        ".q_proj.weight": config.num_attention_heads,
-        ".k_proj.weight": config.num_key_value_heads,
-    }
-    found = (num for suffix, num in heads.items() if name.endswith(suffix))
-    return next(found, None) if architecture == "llama" else None
+    heads = {".q_proj.": config.num_attention_heads, ".k_proj.": config.num_key_value_heads}
+    return next((num for part, num in heads.items() if part in name), None)
 
 
-def _rename(name: str, source: Path) -> str:
+def _rename(name: str, family: Family, source: Path) -> str:
     parts = name.split(".")
-    block = f"model.layers.{parts[1]}." if parts[0] == "blk" else ""
-    key, suffix = (parts[2], parts[3]) if block else (parts[0], parts[1])
-    if key not in _NAMES:
+    block = f"model.layers.{parts[1]}." if parts[0] == "blk" and len(parts) > 3 else ""
+    key, suffix = (parts[2], parts[3]) if block else (parts[0], parts[-1])
+    if key not in family.names:
         raise ModelError(
             "GGUF tensor", name, f"of {source.name} is not known", remedy="Use a safetensors model"
         )
-    return f"{block}{_NAMES[key]}.{suffix}"
+    return f"{block}{family.names[key]}.{suffix}"
 
 
 def _unpermute(values: Any, num_heads: int) -> Any:
@@ -96,49 +155,40 @@ def _unpermute(values: Any, num_heads: int) -> Any:
     return pairs.swapaxes(1, 2).reshape(values.shape).copy()
 
 
-def _config(fields: dict[str, Any], names: set[str], source: Path) -> Any:
+def _config(family: Family, settings: Settings, tensors: Any, source: Path) -> Any:
     from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CLASSES
 
-    kind = fields.get("general.architecture")
-    if kind not in ARCHITECTURES:
-        raise ModelError(
-            "GGUF architecture",
-            kind,
-            f"must be one of {', '.join(ARCHITECTURES)}",
-            remedy="Use the model's Hugging Face folder instead",
-        )
-    scaling = fields.get(f"{kind}.rope.scaling.type", "none")
-    if "rope_freqs.weight" in names or scaling != "none":
-        raise ModelError(
-            "GGUF file",
-            source.name,
-            "must not scale its rotary frequencies",
-            remedy="Use the model's Hugging Face folder instead",
-        )
-    num_heads = fields[f"{kind}.attention.head_count"]
-    width = fields[f"{kind}.embedding_length"]
-    return AutoConfig.for_model(
-        kind,
-        architectures=[f"{kind.capitalize()}ForCausalLM"],
-        vocab_size=len(fields["tokenizer.ggml.tokens"]),
-        hidden_size=width,
-        intermediate_size=fields[f"{kind}.feed_forward_length"],
-        num_hidden_layers=fields[f"{kind}.block_count"],
-        num_attention_heads=num_heads,
-        num_key_value_heads=fields.get(f"{kind}.attention.head_count_kv", num_heads),
-        head_dim=fields.get(f"{kind}.attention.key_length", width // num_heads),
-        max_position_embeddings=fields[f"{kind}.context_length"],
-        rms_norm_eps=round(fields[f"{kind}.attention.layer_norm_rms_epsilon"], 9),
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": fields.get(f"{kind}.rope.freq_base", 10000.0),
-        },
-        tie_word_embeddings="output.weight" not in names,
-        bos_token_id=fields.get("tokenizer.ggml.bos_token_id"),
-        eos_token_id=fields.get("tokenizer.ggml.eos_token_id"),
-        pad_token_id=fields.get("tokenizer.ggml.padding_token_id"),
-        dtype="float32",
-    )
+    fields, get = settings.fields, settings.get
+    tied = "output.weight" not in tensors
+    names = {"bos": "bos", "eos": "eos", "pad": "padding"}
+    ids = {
+        f"{n}_token_id": fields.get(f"tokenizer.ggml.{key}_token_id") for n, key in names.items()
+    }
+    try:
+        given = {
+            "architectures": [CLASSES[family.model_type]],
+            "vocab_size": tensors["token_embd.weight"].data.shape[0],
+            "hidden_size": get("embedding_length"),
+            "intermediate_size": get("feed_forward_length"),
+            "num_hidden_layers": get("block_count"),
+            "num_attention_heads": settings.num_heads,
+            "num_key_value_heads": get("attention.head_count_kv", settings.num_heads),
+            "head_dim": settings.head_dim,
+            "max_position_embeddings": get("context_length"),
+            "rms_norm_eps": float(f"{get('attention.layer_norm_rms_epsilon'):.6g}"),
+            "rope_parameters": rope_of(settings),
+            "tie_word_embeddings": tied,
+            "dtype": "float32",
+        }
+        given |= family.settings(settings)
+    except UnreadableError as error:
+        remedy = "Use the model's Hugging Face folder instead"
+        raise ModelError("GGUF file", str(source), str(error), remedy=remedy) from error
+    except (KeyError, TypeError) as error:
+        rule = f"lacks settings of its architecture ({first_line(error)})"
+        raise ModelError("GGUF file", str(source), rule, remedy="Convert it again") from error
+    return AutoConfig.for_model(family.model_type, **ids, **given)
 
 
 def _generation_config(config: Any) -> Any:

@@ -1,6 +1,6 @@
 """From a name, folder, file or address to a model; device and precision are chosen here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,31 @@ from burnish.base.errors import MissingFileError, ModelError, SettingError, Unkn
 from burnish.base.files import read_json
 from burnish.base.naming import suggest
 from burnish.base.progress import say
+from burnish.kernels import tiles
 from burnish.models.adapters import Adapter
 from burnish.models.cache import EMBEDDED, converted_gguf, get_embedded
 from burnish.models.config import decoder_config
 from burnish.models.decoder import Decoder
 from burnish.models.precision import choose_precision
+from burnish.models.prepared import keep_prepared, load_prepared, prepared_folder
 from burnish.models.quantise import quantise_decoder, read_blocks
+from burnish.models.quick import (
+    attempt,
+    quick_config,
+    quick_tokenizer,
+    read_with_transformers,
+)
+from burnish.models.weights import (
+    check_file,
+    check_shapes,
+    first_line,
+    read_weights,
+    refuse_weight,
+    weight_files,
+)
+
+HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
+PREFIX = "model."  # checkpoints of the bare stack leave it out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +52,16 @@ class Model:
 
     @property
     def config(self) -> Any:
-        """The transformers configuration."""
+        """The configuration, with transformers' names."""
         return self.network.config
 
 
-def load_model(spec: str, *, precision: str = "auto", device: str = "auto") -> Model:
+def load_model(
+    spec: str, *, precision: str = "auto", device: str = "auto", prepared: bool = False
+) -> Model:
     """Load a Hugging Face folder, a run folder, a GGUF file, an embedded model or a hub name.
 
+    With `prepared`, what the kernels make of the weights is kept in the cache, for a quick start.
     `openai:` addresses are not loaded but called: see `burnish.models.remote`.
     Raises ModelError, MissingFileError or UnknownNameError, each with what to do.
     """
@@ -47,16 +69,17 @@ def load_model(spec: str, *, precision: str = "auto", device: str = "auto") -> M
     place = choose_device(device)
     dtype, bits = choose_precision(precision, place)
     config = read_config(folder)
-    shape = decoder_config(config)
-    if shape is None:
+    if decoder_config(config) is None:
         _refuse_bits(bits, config)
-        network: Decoder | Adapter = Adapter(_load_transformers(folder, dtype)).to(place)
+        network: Decoder | Adapter = Adapter(_load_transformers(folder, config, dtype)).to(place)
+    elif bits is not None:
+        network = load_decoder(folder, config, dtype, place)
+        quantise_decoder(network, bits, read_blocks(folder))
+    elif prepared and dtype == torch.bfloat16 and place.type == "cpu":
+        network = _prepared_decoder(folder, config)
     else:
         network = load_decoder(folder, config, dtype, place)
-        if bits is None:
-            network.fuse()
-        else:
-            quantise_decoder(network, bits, read_blocks(folder))
+        network.fuse()
     return Model(
         spec=spec,
         folder=folder,
@@ -65,8 +88,15 @@ def load_model(spec: str, *, precision: str = "auto", device: str = "auto") -> M
         dtype=dtype,
         device=place,
         eos_ids=_eos_ids(folder, config),
-        max_position=getattr(config, "max_position_embeddings", None) or 1 << 30,
+        max_position=getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 30,
     )
+
+
+def pack_for_many_rows(model: Model) -> None:
+    """Lay weights out anew as this processor multiplies many rows fastest, for a long prompt."""
+    network = model.network
+    if isinstance(network, Decoder) and network.bits is None and not tiles.usable(16):
+        network.fuse()
 
 
 def choose_device(device: str) -> torch.device:
@@ -121,24 +151,50 @@ def _base_of_run(path: Path) -> str | None:
 
 
 def load_decoder(folder: Path, config: Any, dtype: torch.dtype, device: torch.device) -> Decoder:
-    """Our decoder with the weights of a Hugging Face folder; not fused yet."""
+    """Our decoder with the weights of a Hugging Face folder; not fused yet.
+
+    A head that is stored beside an embedding it should share is kept where it differs, and a
+    shared matrix may stand under either name. Raises ModelError, naming the file.
+    Source: transformers, `tie_weights`.
+    Oracle: tests/models/test_weights.py::test_stored_heads_are_read_as_transformers_does
+    """
     shape = decoder_config(config)
     assert shape is not None
+    state, files = {}, {}
+    for name, tensor, file in read_weights(folder):
+        whole = name if name.startswith((PREFIX, HEAD)) else PREFIX + name
+        state[whole], files[whole] = tensor.to(device, dtype), file
+    if shape.tied:
+        head, table = state.get(HEAD), state.get(EMBEDDING)
+        if head is None or table is None or torch.equal(head, table):
+            whole = table if head is None else head
+            state |= {} if whole is None else {HEAD: whole, EMBEDDING: whole}
+        else:
+            config.tie_word_embeddings = False
+            shape = replace(shape, tied=False)
     with torch.device("meta"):
         decoder = Decoder(shape, config)
-    state = _read_weights(folder, dtype, device)
-    if shape.tied:
-        state["lm_head.weight"] = state["model.embed_tokens.weight"]
-    result = decoder.load_state_dict(state, strict=False, assign=True)
-    if result.missing_keys or result.unexpected_keys:
-        wrong = [*result.missing_keys, *result.unexpected_keys]
-        raise ModelError(
-            "weights",
-            wrong[0],
-            f"of {folder} do not fit its config.json",
-            remedy="Check that both come from the same model",
-        )
+    check_shapes(decoder.state_dict(), state, files, folder)
+    decoder.load_state_dict(state, assign=True)
     decoder.tie_weights()
+    return decoder.requires_grad_(False)
+
+
+def _prepared_decoder(folder: Path, config: Any) -> Decoder:
+    """A decoder in bf16, ready for inference, its weights mapped from the cache if they are there.
+
+    Source: ours. Oracle: tests/models/test_prepared.py::test_prepared_equals_fused
+    """
+    shape, place = decoder_config(config), prepared_folder(folder)
+    assert shape is not None
+    if place is None or not place.exists():
+        decoder = load_decoder(folder, config, torch.bfloat16, torch.device("cpu"))
+        if place is None or decoder.shape.tied != shape.tied or not keep_prepared(decoder, place):
+            decoder.fuse()
+            return decoder
+    with torch.device("meta"):
+        decoder = Decoder(shape, config)
+    load_prepared(decoder, place)
     return decoder.requires_grad_(False)
 
 
@@ -152,69 +208,69 @@ def _refuse_bits(bits: int | None, config: Any) -> None:
         )
 
 
-def _read_weights(folder: Path, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise ModelError(
-            "model folder",
-            str(folder),
-            "must hold *.safetensors weights",
-            remedy="Convert older formats with transformers' save_pretrained",
-        )
-    state = {}
-    for file in files:
-        for name, tensor in load_file(file, device=str(device)).items():
-            if not name.endswith("rotary_emb.inv_freq"):  # old checkpoints store it; it is derived
-                state[name] = tensor.to(dtype)
-    return state
-
-
-def _load_transformers(folder: Path, dtype: torch.dtype) -> Any:
+def _load_transformers(folder: Path, config: Any, dtype: torch.dtype) -> Any:
+    """A model of transformers, all of whose weights were found. Raises ModelError."""
     from transformers import AutoModelForCausalLM
 
+    if _sees_what_follows(config):
+        raise _not_causal(folder, config.model_type)
+    for file in weight_files(folder):
+        check_file(file)
+    settings: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
+    if not _experts_are_aligned(config, dtype):
+        settings["experts_implementation"] = "eager"
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    except (ValueError, OSError, ImportError) as error:
-        raise ModelError(
-            "model",
-            str(folder),
-            f"cannot be loaded by transformers ({error})",
-            remedy="Name a causal language model",
-        ) from error
+        network, found = AutoModelForCausalLM.from_pretrained(
+            folder, output_loading_info=True, **settings
+        )
+    except Exception as error:  # of safetensors, torch and each architecture's own code
+        if "Unrecognized configuration class" in str(error):
+            raise _not_causal(folder, config.model_type) from error
+        rule = f"cannot be loaded by transformers ({first_line(error)})"
+        remedy = "Name a folder with a whole causal language model"
+        raise ModelError("model", str(folder), rule, remedy=remedy) from error
+    if missing := sorted(found["missing_keys"]):
+        refuse_weight(missing[0], folder, "is missing")
+    return network
+
+
+def _not_causal(folder: Path, kind: str) -> ModelError:
+    rule = f"is of type {kind}, which continues no text"
+    return ModelError("model", str(folder), rule, remedy="Name a causal language model")
+
+
+def _sees_what_follows(config: Any) -> bool:
+    """Whether a model is an encoder, with or without a decoder behind it (T5, BERT)."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    encoder = config.model_type in MASKED and not getattr(config, "is_decoder", False)
+    return encoder or getattr(config, "is_encoder_decoder", False)
+
+
+def _experts_are_aligned(config: Any, dtype: torch.dtype) -> bool:
+    """Whether torch's grouped product takes the experts: rows of whole 16 bytes."""
+    names = ("hidden_size", "intermediate_size", "moe_intermediate_size")
+    text = config.get_text_config()
+    return not any((getattr(text, name, None) or 0) * dtype.itemsize % 16 for name in names)
 
 
 def read_config(folder: Path) -> Any:
-    """The transformers configuration of a folder. Raises ModelError."""
-    return _read(folder, "AutoConfig")
+    """The configuration of a folder, as transformers has it. Raises ModelError."""
+    return attempt(quick_config, folder) or read_with_transformers(folder, "AutoConfig")
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder. Raises ModelError."""
-    return _read(folder, "AutoTokenizer")
-
-
-def _read(folder: Path, kind: str) -> Any:
-    import transformers
-
-    try:
-        return getattr(transformers, kind).from_pretrained(folder, local_files_only=True)
-    except (ValueError, OSError, KeyError) as error:
-        raise ModelError(
-            f"{kind.removeprefix('Auto').lower()} of model",
-            str(folder),
-            f"cannot be read ({str(error).splitlines()[0]})",
-            remedy="Check that the folder is a complete Hugging Face model",
-        ) from error
+    """The tokenizer of a folder, as transformers has it. Raises ModelError."""
+    return attempt(quick_tokenizer, folder) or read_with_transformers(folder, "AutoTokenizer")
 
 
 def _eos_ids(folder: Path, config: Any) -> frozenset[int]:
     """All tokens that end a text, from the generation settings where the model has them."""
-    found = config.eos_token_id
-    if (folder / "generation_config.json").is_file():
-        generation = _read(folder, "GenerationConfig")
-        found = generation.eos_token_id if generation.eos_token_id is not None else found
+    found = getattr(config.get_text_config(), "eos_token_id", None)
+    settings = folder / "generation_config.json"
+    if settings.is_file():
+        said = read_json(settings).get("eos_token_id")
+        found = said if said is not None else found
     if found is None:
         return frozenset()
     return frozenset([found] if isinstance(found, int) else found)
@@ -225,12 +281,13 @@ def _hub_folder(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     patterns = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+    others = ["consolidated*", "adapter*", "*/*"]
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=others))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise ModelError(
             "model",
             name,
-            f"could not be fetched from the hub ({str(error).splitlines()[0]})",
+            f"could not be fetched from the hub ({first_line(error)})",
             remedy=f"Give a local folder, or an embedded model ({', '.join(EMBEDDED)})",
         ) from error

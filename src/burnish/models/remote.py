@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.base.errors import RemoteError, SettingError
+from burnish.base.text import well_formed
 from burnish.contracts.generation import Completion, Finish, Sampling
 
 PREFIX = "openai:"
@@ -96,7 +97,7 @@ class Remote:
             return Completion(
                 id=str(reply.get("id", "")),
                 tokens=(-1,) * num_tokens,
-                text=text_of(choice),
+                text=well_formed(text_of(choice)),
                 finish=reasons.get(choice.get("finish_reason") or "", "stop"),
                 num_passes=num_tokens,
             )

@@ -11,6 +11,7 @@ from burnish.base.errors import StorageError
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
+from burnish.models.quick import QuickConfig
 
 
 def save_model(model: Model, folder: Path) -> Path:
@@ -65,10 +66,15 @@ def _write_generation_config(model: Model, target: Path) -> None:
     if source.is_file():
         shutil.copy(source, target)
     else:
-        GenerationConfig.from_model_config(model.config).save_pretrained(target)
+        GenerationConfig.from_model_config(_whole(model.config)).save_pretrained(target)
+
+
+def _whole(config: Any) -> Any:
+    return config.whole() if isinstance(config, QuickConfig) else config
 
 
 def _with_dtype(config: Any, dtype: torch.dtype) -> Any:
+    config = _whole(config)
     copied = type(config).from_dict(config.to_dict())
     copied.dtype = dtype
     return copied

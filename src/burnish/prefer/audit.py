@@ -76,6 +76,11 @@ def audit_pairs(found: PairSet, *, seed: int = 0) -> Audit:
 
 def check_enough(pairs: Sequence[Pair], num_problems: int) -> None:
     """Raise IncompleteError where fewer than two pairs are left: one has no interval."""
-    if len(pairs) < 2:
+    check_enough_pairs(len(pairs), num_problems)
+
+
+def check_enough_pairs(num_pairs: int, num_problems: int) -> None:
+    """The same for a count of pairs."""
+    if num_pairs < 2:
         remedy = f"{num_problems} rows had problems: mend them, or give more pairs"
-        raise IncompleteError("usable pairs", len(pairs), "must be at least two", remedy=remedy)
+        raise IncompleteError("usable pairs", num_pairs, "must be at least two", remedy=remedy)

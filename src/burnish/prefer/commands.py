@@ -26,13 +26,16 @@ def audit_file(
 ) -> dict[str, Any]:
     """What the pairs of a file teach about length, and which rows cannot be used.
 
-    `num_scored` pairs are also scored, for `margins`. Raises: MissingFileError, InputError, and
-    what `load_model` does.
+    `num_scored` pairs are also scored, for `margins`. With fewer than two usable pairs there are no
+    numbers, only the rows' problems. Raises: MissingFileError, InputError, and what `load_model`
+    does.
     """
     network = load_model(model, precision=precision, device=device)
     found = read_pairs(path, network, settings)
-    result = {"pairs": str(path), "model": model} | audit_pairs(found).to_dict()
-    result["margins"] = None
+    result: dict[str, Any] = {"pairs": str(path), "model": model, "margins": None}
+    if len(found.pairs) < 2:  # nothing to measure: the reasons are what the user wants
+        return result | found.to_dict()
+    result |= audit_pairs(found).to_dict()
     if num_scored:
         scores = _scores(network, found.pairs[:num_scored], reference, precision)
         result["margins"] = measure_margins(scores).to_dict()

@@ -1,5 +1,6 @@
 """Rows of preference files, whoever wrote them, as prompt, chosen and rejected messages."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +9,19 @@ from typing import Any
 from burnish.base.errors import InputError
 
 ROLES = {
-    "human": "user",
-    "gpt": "assistant",
     "user": "user",
+    "human": "user",
     "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
     "system": "system",
+    "developer": "system",
 }
+QUESTIONS = ("prompt", "conversations", "instruction", "question", "input")  # where a prompt stands
+SPEAKERS = {"Human": "user", "Assistant": "assistant"}
+_MARK = re.compile(r"\n\n(Human|Assistant):")
 PANDALM = {"instruction", "response1", "response2", "annotator1", "annotator2", "annotator3"}
 
 
@@ -37,25 +45,29 @@ class Conversation:
 
 
 def read_row(row: Mapping[str, Any], number: int) -> Conversation:
-    """A row in TRL's form (strings, messages or whole conversations), ShareGPT's or PandaLM's.
+    """A row in any form that people publish; the question stands once in what comes out.
 
+    Prompts: `prompt`, `conversations`, `question`, `input` or `instruction` (with `input` and
+    `history`), with or without `system`; or what whole conversations, as messages or as transcripts
+    of Human and Assistant, begin with. Answers: `chosen` and `rejected`, or both in `output`.
     Raises: RowError, naming the row; UndecidedError, where there is no better answer.
-    Source: TRL's dataset formats; LLaMA-Factory's `sharegpt`; PandaLM's test set (majority of
-    three votes). Oracle: tests/prefer/test_formats.py::test_formats_give_one_conversation
+    Source: TRL's dataset formats; UltraFeedback; HH-RLHF; LLaMA-Factory's `sharegpt` and `alpaca`;
+    PandaLM's test set (majority of three votes).
+    Oracle: tests/prefer/test_formats.py::test_formats_give_one_conversation
     """
     if row.keys() >= PANDALM:
         row = _pandalm(row, number)
-    for name in ("chosen", "rejected"):
-        if name not in row:
-            _refuse(number, sorted(row), f"must have a field {name!r}")
-    before = row.get("prompt", row.get("conversations"))
+    kept = {n: v for n, v in row.items() if v is not None or n in ("chosen", "rejected")}
+    row = kept | _both_answers(row)
+    if not {"chosen", "rejected"} <= row.keys():
+        _refuse_columns(row, number)
     sides = [_messages(row[name], number, name, "assistant") for name in ("chosen", "rejected")]
-    if before is not None:
-        opening = _messages(before, number, "prompt", "user")
-    elif isinstance(row["chosen"], str) or isinstance(row["rejected"], str):
-        _refuse(number, sorted(row), "must have a field 'prompt'")
-    else:
-        opening, sides = _split_common(*sides)
+    shared, sides = _split_common(*sides)
+    opening = _joined(_opening(row, number), shared, number)
+    if not opening:
+        _refuse_columns(row, number)
+    if (system := row.get("system")) and opening[0][0] != "system":
+        opening = [("system", _text(system, number, "system")), *opening]
     answers = [_answer(side, number, n) for side, n in zip(sides, ("chosen", "rejected"))]  # noqa: B905
     system, turns, question = _turns(opening, number)
     if answers[0] == answers[1]:
@@ -63,6 +75,49 @@ def read_row(row: Mapping[str, Any], number: int) -> Conversation:
     return Conversation(
         system=system, turns=turns, question=question, chosen=answers[0], rejected=answers[1]
     )
+
+
+def _both_answers(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Alpaca's older form: the better and the worse answer in one column."""
+    output = row.get("output")
+    if "chosen" in row or isinstance(output, str) or not isinstance(output, Sequence):
+        return {}
+    return {"chosen": output[0], "rejected": output[1]} if len(output) == 2 else {}
+
+
+def _opening(row: Mapping[str, Any], number: int) -> list[tuple[str, str]]:
+    """The messages of the prompt's column; none where the row has no such column."""
+    name = next((name for name in QUESTIONS if name in row), None)
+    if name is None:
+        return []
+    messages = _messages(row[name], number, name, "user")
+    if name != "instruction":
+        return messages
+    parts = [row["instruction"], row.get("input")]
+    whole = "\n\n".join(part for part in parts if isinstance(part, str) and part.strip())
+    turns = row.get("history") or []
+    if not all(isinstance(turn, Sequence) and len(turn) == 2 for turn in turns):
+        _refuse(number, turns, "must have pairs of question and answer as 'history'")
+    texts = [_text(text, number, "history") for turn in turns for text in turn]
+    roles = ("user", "assistant") * len(turns)
+    return [*zip(roles, texts, strict=True), ("user", whole)]
+
+
+def _joined(
+    opening: list[tuple[str, str]], shared: list[tuple[str, str]], number: int
+) -> list[tuple[str, str]]:
+    """The prompt's column and what both answers begin with: they may repeat each other."""
+    stripped = [[(role, text.strip()) for role, text in part] for part in (opening, shared)]
+    if not shared or not opening:
+        return opening or shared
+    if stripped[1][-len(opening) :] == stripped[0]:
+        return shared
+    if stripped[0][-len(shared) :] == stripped[1]:
+        return opening
+    if shared[0][0] == "assistant":  # the answers go on with the conversation
+        return opening + shared
+    _refuse(number, shared[-1][1][:60], "must have answers to the question of its prompt")
+    raise AssertionError
 
 
 def _pandalm(row: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -86,7 +141,7 @@ def _pandalm(row: Mapping[str, Any], number: int) -> dict[str, Any]:
 def _messages(value: Any, number: int, name: str, role: str) -> list[tuple[str, str]]:
     """Messages as (role, text); a string is one message of the role that is expected there."""
     if isinstance(value, str):
-        return [(role, value)]
+        return _transcript(value) or [(role, value)]
     items = [value] if isinstance(value, Mapping) else value
     if not isinstance(items, Sequence) or not items:
         _refuse(number, value, f"must have text or messages as {name!r}")
@@ -94,11 +149,32 @@ def _messages(value: Any, number: int, name: str, role: str) -> list[tuple[str, 
     for item in items:
         if not isinstance(item, Mapping):
             _refuse(number, item, f"must have messages as {name!r}")
-        who, text = item.get("role", item.get("from")), item.get("content", item.get("value"))
-        if not isinstance(text, str) or who not in ROLES:
+        who = item.get("role", item.get("from"))
+        if who not in ROLES:
             _refuse(number, item, f"must have messages of a known role with a text in {name!r}")
-        found.append((ROLES[who], text))
+        content = item.get("content", item.get("value"))
+        found.append((ROLES[who], _text(content, number, name)))
     return found
+
+
+def _text(content: Any, number: int, name: str) -> str:
+    """A message's text, from a string or from blocks of text."""
+    if isinstance(content, str):
+        return content
+    blocks = content if isinstance(content, Sequence) else []
+    texts = [block.get("text") for block in blocks if isinstance(block, Mapping)]
+    if not blocks or len(texts) < len(blocks) or not all(isinstance(t, str) for t in texts):
+        _refuse(number, content, f"must have messages of a known role with a text in {name!r}")
+    return "".join(texts)
+
+
+def _transcript(text: str) -> list[tuple[str, str]]:
+    """Messages of a transcript of Human and Assistant; none where the text is no such thing."""
+    if not text.lstrip().startswith("Human:"):
+        return []
+    pieces = _MARK.split("\n\n" + text.lstrip())[1:]
+    found = [(SPEAKERS[who], said.strip()) for who, said in zip(pieces[::2], pieces[1::2])]  # noqa: B905
+    return found[:-1] if found[-1] == ("assistant", "") else found  # where an answer shall follow
 
 
 def _split_common(
@@ -110,7 +186,7 @@ def _split_common(
         if one != other:
             break
         same += 1
-    same = min(same, len(chosen) - 1, len(rejected) - 1)
+    same = max(min(same, len(chosen) - 1, len(rejected) - 1), 0)
     return chosen[:same], [chosen[same:], rejected[same:]]
 
 
@@ -136,6 +212,11 @@ def _turns(
         _refuse(number, texts[-1], "must not have an empty 'prompt'")
     turns = tuple(zip(texts[:-1:2], texts[1::2], strict=True))
     return system, turns, texts[-1]
+
+
+def _refuse_columns(row: Mapping[str, Any], number: int) -> None:
+    ways = f"'chosen' and 'rejected', and one of {', '.join(QUESTIONS)} or whole conversations"
+    _refuse(number, sorted(row), f"must have the columns {ways}")
 
 
 def _refuse(number: int, got: Any, rule: str) -> None:

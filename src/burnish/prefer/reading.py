@@ -10,7 +10,7 @@ from burnish.base.canonical import content_hash
 from burnish.base.errors import InputError, ModelError
 from burnish.base.records import read_records
 from burnish.base.rng import derive_seed
-from burnish.data.chat import Template, render_example
+from burnish.data.chat import RefusedError, Template, render_example
 from burnish.models.load import Model
 from burnish.prefer.formats import Conversation, RowError, UndecidedError, read_row
 from burnish.prefer.pairs import Pair
@@ -38,6 +38,15 @@ class PairSet:
     problems: tuple[Problem, ...] = ()
     num_undecided: int = 0  # rows whose judges preferred neither answer
     end_ids: frozenset[int] = frozenset()
+
+    def to_dict(self) -> dict[str, Any]:
+        """How many rows are of use, and why the others are not."""
+        return {
+            "num_pairs": len(self.pairs),
+            "num_undecided": self.num_undecided,
+            "num_problems": len(self.problems),
+            "problems": [problem.to_dict() for problem in self.problems],
+        }
 
     @property
     def num_truncated(self) -> int:
@@ -72,6 +81,9 @@ def make_pairs(rows: Sequence[dict[str, Any]], model: Model, settings: PairSetti
             pairs.append(_pair(read_row(row, number), number, model.tokenizer, settings, limit))
         except UndecidedError:
             num_undecided += 1
+        except RefusedError as error:
+            said = f"{error.rule} ({error.name}; {error.remedy})"
+            problems.append(Problem(row=number, problem=said, got=repr(error.value)[:80]))
         except RowError as error:
             got = repr(error.value)[:80]
             problems.append(Problem(row=number, problem=error.rule, got=got))

@@ -3,8 +3,8 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from burnish.base.errors import DoesNotFitError, SettingError
 from burnish.base.files import read_json
-from burnish.data.sources import parse_source
+from burnish.data.sources import load_tasks
+from burnish.data.splits import check_pool
 from burnish.jobs.plan import total_cost
 from burnish.models.cache import EMBEDDED
 from burnish.models.handle import ModelHandle
@@ -147,16 +148,13 @@ def guess_params(spec: str) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors")) // width
 
 
-def check_tasks(specs: Sequence[str], seed: int) -> None:
-    """Read every task file, and one task of every generator: mistakes show before a run begins.
+def check_tasks(settings: ImproveSettings) -> None:
+    """Make the pool as the run will: what it would refuse later shows before it begins.
 
-    Raises what `load_tasks` does.
+    Raises what `load_tasks` and `split_tasks` do.
     """
-    for spec in specs:
-        source = parse_source(spec)
-        if hasattr(source, "size"):
-            source = replace(source, size=1)
-        source.load(seed)
+    pool = [task for spec in settings.tasks for task in load_tasks(spec, seed=settings.seed)]
+    check_pool(pool, **asdict(settings.split))
 
 
 def check_models(settings: ImproveSettings) -> None:
@@ -183,7 +181,7 @@ def check_models(settings: ImproveSettings) -> None:
 def plan_improve(settings: ImproveSettings, runs: Path) -> Plan:
     """Predict the run. Raises DoesNotFitError, and what a wrong model or task source raises."""
     check_models(settings)
-    check_tasks(settings.tasks, settings.seed)
+    check_tasks(settings)
     plan = make_plan(settings, guess_params(settings.model), calibrate())
     check_fits(plan, runs)
     return plan

@@ -42,7 +42,29 @@ def save_checkpoint(
     if not write:
         return
     with atomic_write(path, "wb") as file:
-        torch.save(content, file)
+        told = _Told(file)
+        try:
+            torch.save(content, told)
+        except BaseException as error:
+            raise told.error or error from None
+
+
+class _Told:
+    """A file that remembers why a write ended: torch says only that one did."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.error: BaseException | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except BaseException as error:  # a full disk, or Ctrl-C
+            self.error = error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimizer: Any) -> dict[str, Any]:
