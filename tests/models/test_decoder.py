@@ -13,9 +13,10 @@ from torch import Tensor
 from burnish.kv import shared
 from burnish.kv.rope import Rope
 from burnish.kv.shared import SharedAttend, packed
+from burnish.models import products
 from burnish.models.config import decoder_config
 from burnish.models.decoder import Decoder
-from burnish.models.products import product
+from burnish.models.products import Packed, has_amx, product
 
 CLOSE = {"atol": 3e-5, "rtol": 1e-5}  # sums in another order; what is promised is 1e-4
 
@@ -163,7 +164,16 @@ def check_rows_are_invariant(product_of: Callable[..., Tensor]) -> None:
 
 
 def test_bf16_rows_are_invariant(num_threads: int) -> None:
-    check_rows_are_invariant(product)
+    with torch.no_grad():
+        check_rows_are_invariant(product)
+        check_rows_are_invariant(lambda rows, weight, bias: Packed(weight, bias)(rows))
+
+
+@pytest.mark.skipif(not has_amx(), reason="this processor has no AMX")
+def test_planted_calls_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "in_blocks", lambda multiply, rows: multiply(rows))
+    with torch.no_grad(), pytest.raises(AssertionError):
+        check_rows_are_invariant(product)
 
 
 def test_planted_single_row_takes_another_kernel() -> None:
