@@ -14,7 +14,7 @@ from burnish.base.files import cache_folder
 from burnish.kernels import tiles
 from burnish.kernels.build import build
 from burnish.models import prepared as prepared_module
-from burnish.models.load import load_model, pack_for_many_rows
+from burnish.models.load import load_model
 from burnish.models.products import Tiled
 
 pytestmark = pytest.mark.skipif(not tiles.usable(8), reason="this processor has no tiles")
@@ -78,13 +78,9 @@ def test_changed_weights_are_prepared_anew_and_old_ones_go(
         shutil.rmtree(folder)
 
 
-def test_long_prompts_and_training_have_the_whole_weights(cache: Path, tiny_folder: Any) -> None:
+def test_training_has_the_whole_weights(cache: Path, tiny_folder: Any) -> None:
     load(tiny_folder("llama"))
     model = load(tiny_folder("llama"))
-    before = packed_logits(model.network, texts([5]))
-    pack_for_many_rows(model)
-    after = packed_logits(model.network, texts([5]))
-    torch.testing.assert_close(after[0], before[0], atol=0.15, rtol=0.05)
     model.network.unfuse()
     assert torch.isfinite(packed_logits(model.network, texts([5]))[0]).all()
 

@@ -1,5 +1,11 @@
+#include <omp.h>
+
 #include "calls.h"
 #include "lanes.h"
+#if defined(__AMX_BF16__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 /* ---- products with tiled weights, by the processor's own dot product of bf16 pairs ----
 
@@ -16,9 +22,7 @@
 /* Whether this processor is better served by tiles of so many bits than by what torch has. */
 int burnish_tiles(int bits) {
   (void)bits;
-#if defined(__AVX512BF16__) && defined(__AMX_BF16__)
-  return bits != 16; /* oneDNN multiplies whole matrices there */
-#elif defined(__AVX512BF16__)
+#if defined(__AVX512BF16__)
   return 1;
 #else
   return 0;
@@ -179,6 +183,110 @@ INLINE void one_tile(const product *p, const inputs *in, int64_t tile, int bits,
   rows_of(p, in, tile, row, from, bits, scales, bits);
 }
 
+/* ---- bf16 with AMX: up to 32 rows beside a tile of weights, in the processor's own tiles ----
+
+   A row's sum goes over the groups in their order, whatever rows stand beside it. */
+
+#if defined(__AMX_BF16__)
+#define HIGH 16  /* rows of a processor's tile */
+#define NEAR 128 /* rows whose inputs stay in the second cache */
+
+/* Linux lets a process use the tiles' state once it has asked. */
+static int amx_ready(void) {
+  static int known; /* 0: not asked; every thread that asks gets the same answer */
+  if (!known) known = syscall(SYS_arch_prctl, 0x1023, 18) == 0 ? 1 : -1;
+  return known > 0;
+}
+
+typedef struct {
+  uint8_t palette, start, reserved[14];
+  uint16_t bytes[16];
+  uint8_t rows[16];
+} tile_shapes;
+
+/* 0, 1: sums of the upper rows; 2, 3: of the lower; 4, 5: their inputs; 6, 7: weights. */
+static void shape_tiles(int upper, int lower) {
+  tile_shapes shapes = {.palette = 1};
+  int rows[] = {upper, upper, lower, lower, upper, lower, HIGH, HIGH};
+  for (int i = 0; i < 8; i++) {
+    shapes.rows[i] = rows[i];
+    shapes.bytes[i] = rows[i] ? 64 : 0;
+  }
+  _tile_loadconfig(&shapes);
+}
+
+static void amx_rows(const product *p, const inputs *in, int64_t tile, int64_t row, int upper,
+                     int lower, const char *weights) {
+  float sums[2 * HIGH][2][LANES] __attribute__((aligned(64)));
+  const uint16_t *x = in->rows + row * in->size;
+  int64_t step = in->size * 2;
+  _tile_zero(0);
+  _tile_zero(1);
+  if (lower) {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (int64_t group = 0; group < in->num_groups; group++) {
+    _tile_loadd(6, weights, 128);
+    _tile_loadd(7, weights + 64, 128);
+    _tile_loadd(4, x + group * GROUP, step);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    if (lower) {
+      _tile_loadd(5, x + HIGH * in->size + group * GROUP, step);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+    weights += stride_of(16);
+  }
+  _tile_stored(0, sums[0][0], sizeof sums[0]);
+  _tile_stored(1, sums[0][1], sizeof sums[0]);
+  if (lower) {
+    _tile_stored(2, sums[HIGH][0], sizeof sums[0]);
+    _tile_stored(3, sums[HIGH][1], sizeof sums[0]);
+  }
+  int64_t first = tile * TILE, left = p->num_outputs - first;
+  if (left >= TILE && p->bf16) { /* both halves of a row in one store */
+    __m512 low = p->bias ? _mm512_loadu_ps(p->bias + first) : _mm512_setzero_ps();
+    __m512 high = p->bias ? _mm512_loadu_ps(p->bias + first + LANES) : _mm512_setzero_ps();
+    uint16_t *out = (uint16_t *)p->out + row * p->num_outputs + first;
+    for (int r = 0; r < upper + lower; r++, out += p->num_outputs) {
+      __m512 one = _mm512_add_ps(_mm512_load_ps(sums[r][0]), low);
+      __m512 two = _mm512_add_ps(_mm512_load_ps(sums[r][1]), high);
+      _mm512_storeu_si512(out, (__m512i)_mm512_cvtne2ps_pbh(two, one));
+    }
+    return;
+  }
+  for (int half = 0; half < 2; half++, first += LANES, left -= LANES)
+    for (int r = 0; r < upper + lower && left > 0; r++) {
+      lanes out = (lanes)_mm512_load_ps(sums[r][half]);
+      if (p->bias) out += load(p->bias, first, left, 0);
+      store(p->out, (row + r) * p->num_outputs + first, left, p->bf16, out);
+    }
+}
+
+/* The tiles from `begin` on, for as many rows at a time as stay in the cache beside them. */
+static void amx_tiles(const product *p, const inputs *in, int64_t begin, int64_t end) {
+  int64_t whole = p->num_rows / (2 * HIGH) * (2 * HIGH), left = p->num_rows - whole;
+  int upper = left < HIGH ? left : HIGH, lower = left - upper;
+  int64_t step = in->num_groups * stride_of(16);
+  if (whole) shape_tiles(HIGH, HIGH);
+  for (int64_t from = 0; from < whole; from += NEAR)
+    for (int64_t tile = begin; tile < end; tile++)
+      for (int64_t row = from; row < whole && row < from + NEAR; row += 2 * HIGH)
+        amx_rows(p, in, tile, row, HIGH, HIGH, p->weight + tile * step);
+  if (left) shape_tiles(upper, lower);
+  for (int64_t tile = begin; left && tile < end; tile++)
+    amx_rows(p, in, tile, whole, upper, lower, p->weight + tile * step);
+  _tile_release();
+}
+#else
+static int amx_ready(void) { return 0; }
+static void amx_tiles(const product *p, const inputs *in, int64_t begin, int64_t end) {
+  (void)p, (void)in, (void)begin, (void)end;
+}
+#endif
+
 /* Rows as bf16, filled up with zeros to whole groups. */
 static void prepare(const product *p, uint16_t *rows, float *sums, int64_t num_groups) {
   for (int64_t row = 0; row < p->num_rows; row++)
@@ -207,6 +315,16 @@ int burnish_product(const product *p) {
     in.sums = (float *)own;
     in.rows = (uint16_t *)(own + p->num_rows * num_groups * sizeof(float));
     prepare(p, (uint16_t *)in.rows, p->bits == 4 ? (float *)in.sums : NULL, num_groups);
+  }
+  if (p->bits == 16 && amx_ready()) {
+#pragma omp parallel num_threads(p->threads)
+    {
+      int64_t num = omp_get_num_threads(), own_tiles = (num_tiles + num - 1) / num;
+      int64_t begin = omp_get_thread_num() * own_tiles, end = begin + own_tiles;
+      amx_tiles(p, &in, begin, end < num_tiles ? end : num_tiles);
+    }
+    free(own);
+    return 0;
   }
   int failed = 0, unpacked = p->bits != 16 && p->num_rows > FEW;
 #pragma omp parallel num_threads(p->threads) reduction(| : failed)

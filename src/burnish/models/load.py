@@ -10,7 +10,6 @@ from burnish.base.errors import MissingFileError, ModelError, SettingError, Unkn
 from burnish.base.files import read_json
 from burnish.base.naming import suggest
 from burnish.base.progress import say
-from burnish.kernels import tiles
 from burnish.models.adapters import Adapter
 from burnish.models.cache import EMBEDDED, converted_gguf, get_embedded
 from burnish.models.config import decoder_config
@@ -90,13 +89,6 @@ def load_model(
         eos_ids=_eos_ids(folder, config),
         max_position=getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 30,
     )
-
-
-def pack_for_many_rows(model: Model) -> None:
-    """Lay weights out anew as this processor multiplies many rows fastest, for a long prompt."""
-    network = model.network
-    if isinstance(network, Decoder) and network.bits is None and not tiles.usable(16):
-        network.fuse()
 
 
 def choose_device(device: str) -> torch.device:

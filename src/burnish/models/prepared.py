@@ -33,7 +33,7 @@ def prepared_folder(folder: Path) -> Path | None:
 
     Tiles are used here also where oneDNN multiplies many rows faster: they alone can be mapped.
     """
-    if not tiles.usable(8):  # what the kernel for 8 bits needs, that for 16 needs too
+    if not tiles.usable(16):
         return None
     files = [file.resolve() for file in weight_files(folder)]
     facts = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]

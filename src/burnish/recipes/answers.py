@@ -12,7 +12,6 @@ from burnish.models.remote import PREFIX, Remote
 
 PLAIN = "plain"  # decoding without drafts
 FULL = "full"  # no key or value is ever left out
-LONG_PROMPT_TOKENS = 512  # reading it takes longer than packing the weights
 
 
 class Writer(Protocol):
@@ -117,9 +116,5 @@ class LocalWriter:
         render_chat(self.model.tokenizer, [{"role": "user", "content": "hello"}])
 
     def _write(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
-        if len(tokens) > LONG_PROMPT_TOKENS:
-            from burnish.models.load import pack_for_many_rows
-
-            pack_for_many_rows(self.model)
         request = Request(id="text", prompt=tuple(tokens), sampling=sampling)
         return self._generate(self.model, [request], batch_size=1)[0]
