@@ -142,7 +142,8 @@ def example(name):
     return EXAMPLES[name]
 
 
-@pytest.mark.parametrize("name", checkers.names())
+# `model-judge` asks a server for every text: tests/recipes/test_model_judge.py
+@pytest.mark.parametrize("name", [name for name in checkers.names() if name != "model-judge"])
 @settings(max_examples=50, deadline=None)
 @given(text=st.text() | st.text(alphabet="0123456789.,/-#= answer:is\\boxed{}<>()AB"))
 def test_no_text_makes_a_checker_raise(name, text):

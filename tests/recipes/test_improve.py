@@ -223,9 +223,9 @@ def test_planted_training_resumes_with_the_first_weights(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from burnish.train import loop
+    from burnish.train import trainer
 
-    exact, forgot = loop.load_checkpoint, []
+    exact, forgot = trainer.load_checkpoint, []
 
     def forget(path: Path, network: Any, optimizer: Any) -> dict[str, Any]:
         first = copy.deepcopy(network.state_dict())
@@ -234,7 +234,7 @@ def test_planted_training_resumes_with_the_first_weights(
         forgot.append(path)
         return state
 
-    monkeypatch.setattr(loop, "load_checkpoint", forget)
+    monkeypatch.setattr(trainer, "load_checkpoint", forget)
     with pytest.raises(AssertionError):
         check_killed(settings, finished, killed_in("teach-1", tmp_path))
     assert forgot
