@@ -122,7 +122,7 @@ def choose_shape(settings: PretrainSettings, vocab: int) -> Shape:
     best: Shape | None = None
     for depth in range(1, 129):
         width = settings.width or _width_for(settings, vocab, depth, wanted)
-        if width < STEP_WIDTH:
+        if settings.width is None and width < STEP_WIDTH:
             break
         shape = _fitted(settings, _shape(settings, vocab, depth, width), wanted)
         if best is None or _badness(shape, wanted) < _badness(best, wanted):

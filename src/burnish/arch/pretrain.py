@@ -257,6 +257,7 @@ class EvaluateStep(Step):
         """Measure all documents; interrupted, it goes on behind the passes that it has."""
         from burnish.arch.measure import measure_documents, xz_bits
         from burnish.arch.training import Corpus
+        from burnish.models.decoder import Decoder
         from burnish.models.load import load_model
 
         settings, folder = self.settings, Path(given["trained"])
@@ -265,6 +266,7 @@ class EvaluateStep(Step):
         documents = read_heldout(corpus.folder, corpus.manifest)
         context = given["plan"]["values"]["context"]
         path = stage.path / "passes.jsonl"
+        assert isinstance(model.network, Decoder)  # `train` saves no other
         nats = measure_documents(model.network, documents, corpus.marks, context=context, path=path)
         texts = [one["text"] for one in documents]
         rows = [
@@ -277,7 +279,7 @@ class EvaluateStep(Step):
             }
             for one, value in zip(documents, nats, strict=True)
         ]
-        meter.add("scored", sum(row["num_tokens"] for row in rows))
+        meter.add("scored", sum(len(one["tokens"]) + 1 for one in documents))
         write_json(stage.path / "documents.json", rows)
         return page.scores(rows, seed=settings.seed) | xz_bits(texts)
 

@@ -109,7 +109,7 @@ def parse_count(name: str, value: str | float) -> float:
     Raises SettingError for anything else. Source: ours.
     Oracle: tests/arch/test_plan.py::test_counts
     """
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([kKmMbBgG]?)\s*", str(value))
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?)\s*([kKmMbBgG]?)\s*", str(value))
     if not found:
         raise SettingError(
             name, value, "must be a number such as 3M", remedy="Write 500k, 3M or 1B"

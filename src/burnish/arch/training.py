@@ -87,14 +87,20 @@ class Corpus:
 
 
 def make_network(
-    settings: PretrainSettings, shape: Shape, corpus: Corpus, *, context: int, base: str | None
+    settings: PretrainSettings,
+    shape: Shape | None,
+    corpus: Corpus,
+    *,
+    context: int,
+    base: str | None,
 ) -> Decoder:
-    """The network at step 0, which depends on the seed only."""
+    """The network at step 0, which depends on the seed only; without a shape it is `base`'s."""
     seed_everything(derive_seed(settings.seed, "pretrain"))
     device = choose_device(settings.device)
     if base is not None:
         network = base_network(base, device=device)
     else:
+        assert shape is not None
         network = new_network(shape, context=context, marks=corpus.marks, device=device)
     network.model.checkpointing = settings.gradient_checkpointing
     return network
@@ -146,7 +152,10 @@ def make_optimizer(settings: PretrainSettings, learning_rate: float) -> Optimize
 
 def make_schedule(settings: PretrainSettings) -> Schedule:
     """The schedule by its name."""
-    shared = {"warmup_frac": settings.warmup_frac, "final_frac": settings.final_frac}
+    shared: dict[str, Any] = {
+        "warmup_frac": settings.warmup_frac,
+        "final_frac": settings.final_frac,
+    }
     if settings.schedule == "wsd":
         return WSD(decay_frac=settings.decay_frac, **shared)
     return {"cosine": Cosine, "linear": Linear, "constant": Constant}[settings.schedule](**shared)
@@ -175,17 +184,18 @@ def tokens_in(training: Training, minutes: float) -> tuple[float, float]:
     The network is changed: make another. With several processes all take the main one's speed.
     Source: ours, measured when it is asked.
     """
-    trainer, source, rows = Trainer(training), training.source, 0
-    for number in range(1000):
-        if number == 1:  # the first warms up
-            began, rows = time.perf_counter(), 0
+    trainer, source = Trainer(training), training.source
+
+    def step() -> int:
         batch = source.take()
         trainer.accumulate(batch)
         trainer.update(0, source.num_steps)
-        rows += batch.num_rows
-        enough = number > 1 and time.perf_counter() - began > PROBE_S
-        if _agreed(enough):
-            break
+        return batch.num_rows
+
+    step()  # warms up
+    began, rows = time.perf_counter(), step()
+    while _agreed(time.perf_counter() - began < PROBE_S):
+        rows += step()
     speed = _agreed(rows / (time.perf_counter() - began))
     return FOR_TRAINING * 60 * minutes * speed, speed
 

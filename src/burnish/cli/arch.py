@@ -63,7 +63,7 @@ def pretrain(
     flags |= {"minutes": minutes, "tokens": tokens}
     settings = settings_from(PretrainSettings, sets=sets, flags=flags)
     result = run(settings, plan=plan, **job_options(Path("runs"), out))
-    words = f"burnish generate {result['model']} 'Once' --max-tokens 40"
+    words = f"burnish generate {result['model']} 'Once' --max-new-tokens 40"
     show_result(result, as_json=as_json, next_command=words)
 
 

@@ -109,8 +109,8 @@ def read_mixture(
 ) -> Iterator[Text]:
     """Every document of every part that says something, always in the same order.
 
-    Text is UTF-8; line ends become a line feed, which `skipped` counts. Memory holds a document at a
-    time, or a block of rows.
+    Text is UTF-8; CRLF becomes LF, which `skipped` counts. Memory holds a document at a time, or a
+    block of rows.
     Raises InputError, with file and byte, for what is no text; what `parse_corpus` raises.
     Source: ours. Oracle: tests/data/test_mixtures.py::test_folder_of_every_kind
     """

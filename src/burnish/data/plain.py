@@ -21,7 +21,7 @@ def plain_documents(
     """
     check_text(path)
     if unit == "file":
-        text = path.read_text(encoding="utf-8-sig", newline="")
+        text = path.read_bytes().decode("utf-8-sig")
         skipped.num_line_ends += text.count("\r\n")
         yield text.replace("\r\n", "\n")
         return

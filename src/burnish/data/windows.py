@@ -52,13 +52,13 @@ class WindowCursor:
         self._streams, self._context, self._filling = streams, context, filling
         self._seed = seed
         self.num_windows = [-(-(len(one) - 1) // context) for one in streams]
+        if not streams or min(self.num_windows) < 1:
+            rule = "must give every part two tokens to learn from"
+            raise InputError("corpus", self.num_windows, rule, remedy="Leave out empty parts")
         shares = self.num_windows if weights is None else weights
         self._shares = np.asarray(shares, float) / sum(shares)
         self._taken = [0] * len(streams)
         self._orders: dict[int, tuple[int, np.ndarray]] = {}
-        if not streams or min(self.num_windows) < 1:
-            rule = "must give every part two tokens to learn from"
-            raise InputError("corpus", self.num_windows, rule, remedy="Leave out empty parts")
 
     def take(self) -> Window:
         """The next window."""
