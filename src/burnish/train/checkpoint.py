@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from burnish.base.errors import StorageError
 from burnish.base.files import atomic_write
 from burnish.train.sharding import part, whole
 
@@ -66,12 +65,6 @@ class _Told:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
-        try:
-            torch.save(content, file)
-        except RuntimeError as error:  # what torch makes of a full disk
-            rule = "could not be written (torch could not finish the file)"
-            remedy = f"Free some space on the disk of {str(path.parent)!r}, then start again"
-            raise StorageError("checkpoint", str(path), rule, remedy=remedy) from error
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimizer: Any) -> dict[str, Any]:
