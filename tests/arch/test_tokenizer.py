@@ -45,8 +45,10 @@ def test_planted_mark_inside_a_text(tmp_path: Path, monkeypatch: Any) -> None:
 def test_one_begin_and_one_end_a_document(tmp_path: Path) -> None:
     """The case `tokenizer that adds bos by itself`."""
     from tokenizers.processors import TemplateProcessing
+    from transformers import AutoTokenizer
 
-    tokenizer = learned(tmp_path)
+    learned(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert marks_of(tokenizer) == tokenizers.Marks(end=tokenizer.eos_token_id)
     tokenizer.add_special_tokens({"bos_token": "<s>"})
     assert marks_of(tokenizer).begin is None  # it has one, and does not write it

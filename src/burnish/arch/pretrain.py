@@ -57,8 +57,11 @@ def pretrain(
     if plan is not None:
         settings = replace(settings, planned=read_plan(plan))
     place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
+    job = pretrain_job(settings)
+    for value in job.given.values():
+        _ = value.key  # what is not there is told before a run folder is made
     try:
-        return run_job(pretrain_job(settings), place, team=join_team(settings.device))
+        return run_job(job, place, team=join_team(settings.device))
     except SettingError as error:
         if error.name != "run folder" or "other settings" not in error.rule:
             raise
