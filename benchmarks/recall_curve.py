@@ -19,8 +19,8 @@ import torch
 from recording import RESULTS, save
 
 from burnish.base.records import RecordLog
+from burnish.data.corpora import parse_corpus
 from burnish.models.load import load_model, resolve_folder
-from burnish.recall.corpora import parse_corpus
 from burnish.recall.geometry import Layout, parse_lengths
 from burnish.recall.logits import NEAR_TIE
 from burnish.recall.material import Material, draw_material

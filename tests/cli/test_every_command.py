@@ -32,6 +32,8 @@ LAUNCH = "burnish.sandbox.run:launch"
 SHARED = {"--config", "--set", "--runs", "--run", "--device", "--precision", "--json"}
 TRAIN = ("--prompts {prompts} --set fit.entries=[1,2] --set fit.epochs=1 --precision fp32 "
           "--set distil.max_new_tokens=6 --set distil.vocabulary=150")  # fmt: skip
+SMALL = ("--set column=prompt --set width=32 --set num_heads=1 --set context=8 "
+         "--set batch_tokens=16 --set sample_tokens=0 --set precision=fp32")  # fmt: skip
 CURVE = ("--lengths 20,30 --set corpus={books} --set cue_tokens=4 --set least_tokens=20 "
          "--set trials=2 --precision fp32 --runs {runs}")  # fmt: skip
 
@@ -137,6 +139,14 @@ EXAMPLES = {
     "recall compare": Example(
         words="{model} {curve} " + CURVE, missing="{curve} {gone}", typo="margn=0.1",
         stop=LOG, count=6, makes_run=True,
+    ),
+    "arch pretrain": Example(
+        words="--corpus {prompts} --depth 1 --tokens 200 --out {runs}/own " + SMALL,
+        missing="--corpus {gone} --out {target}", typo="contxt=8", stop=LOG, count=4,
+        makes_run=True,
+    ),
+    "arch show": Example(
+        words="{model}", missing="{gone}", stop="burnish.models.describe:describe"
     ),
     "prefer audit": Example(
         words="{pairs} --model {model} --score 4", stop=SCORE,

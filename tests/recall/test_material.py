@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from burnish.base.errors import InputError, SettingError
+from burnish.data.corpora import Document
 from burnish.recall import material as module
-from burnish.recall.corpora import Document
 from burnish.recall.material import Material, draw_material, encode
 from burnish.recall.separators import separator_id
 

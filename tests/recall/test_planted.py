@@ -16,8 +16,8 @@ from fixtures.recalling import (
     suffix_rule,
 )
 
+from burnish.data.corpora import parse_corpus
 from burnish.recall import curve as curve_module
-from burnish.recall.corpora import parse_corpus
 from burnish.recall.fit import fit_limits
 from burnish.recall.material import draw_material
 from burnish.recall.readers import open_reader

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.pretraining import make_corpus, tiny_settings
 
 import burnish as package
+from burnish.arch.pretrain import pretrain
 from burnish.base.records import read_json, write_json, write_records
 from burnish.draft.fit import FitSettings
 from burnish.draft.measure import BenchSettings, bench_drafts
@@ -96,11 +98,18 @@ def make_draft_bench(model: Path, place: Path) -> Path:
     return place / "draft-bench"
 
 
+def make_arch(model: Path, place: Path) -> Path:
+    settings = tiny_settings(make_corpus(place), steps=3)
+    pretrain(settings, folder=place / "arch-pretrain")
+    return place / "arch-pretrain"
+
+
 MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "prefer": make_prefer,
     "recall-curve": make_recall,
     "draft-train": make_draft_train,
     "draft-bench": make_draft_bench,
+    "arch-pretrain": make_arch,
 }
 
 

@@ -10,6 +10,7 @@ import burnish
 from burnish.base.errors import BurnishError, InputError, SettingError
 from burnish.base.progress import set_quiet
 from burnish.cli import (
+    arch,
     doctor,
     draft,
     improve,
@@ -45,6 +46,7 @@ def make_app() -> typer.Typer:
     app.add_typer(draft.app, name="draft")
     app.add_typer(recall.app, name="recall")
     app.add_typer(prefer.app, name="prefer")
+    app.add_typer(arch.app, name="arch")
 
     @app.callback()
     def burnish_options(

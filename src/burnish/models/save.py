@@ -19,6 +19,8 @@ def save_model(model: Model, folder: Path) -> Path:
 
     Source: ours. Oracle: tests/models/test_save.py::test_saved_folder_has_the_same_logits
     """
+    from safetensors import SafetensorError
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as place:
@@ -28,11 +30,12 @@ def save_model(model: Model, folder: Path) -> Path:
             if folder.exists():
                 folder.rename(Path(place) / "old")
             target.rename(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or str(error)
         raise StorageError(
             "model folder",
             str(folder),
-            f"cannot be written ({error.strerror or error})",
+            f"cannot be written ({why})",
             remedy="Free disk space or choose another folder",
         ) from error
     return folder

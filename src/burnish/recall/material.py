@@ -8,7 +8,7 @@ import numpy as np
 
 from burnish.base.errors import InputError, SettingError
 from burnish.base.rng import stream
-from burnish.recall.corpora import Corpus, Document
+from burnish.data.corpora import Corpus, Document
 
 CONTROLS = ("none", "shuffled", "random")
 SHARED_TOKENS = 16  # prefix and target share no run of so many tokens

@@ -11,13 +11,13 @@ from burnish.base.runs import RUN_FILE
 from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
 from burnish.contracts.step import Told
+from burnish.data.corpora import parse_corpus
 from burnish.distrib import launchers
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, Verification
 from burnish.kv.policies import kv_policies
 from burnish.recall.compare import compare_curves, compare_page, read_curve
-from burnish.recall.corpora import parse_corpus
 from burnish.recall.curve import accuracies, make_curve
 from burnish.recall.material import Material, draw_material
 from burnish.recall.page import make_page

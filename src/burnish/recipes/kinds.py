@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from burnish.arch import pretrain as arch
+from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
 from burnish.base.naming import suggest
@@ -52,10 +54,15 @@ def _draft_bench(info: Info) -> Job:
     return draft_bench.bench_job(settings)
 
 
+def _pretrain(info: Info) -> Job:
+    return arch.pretrain_job(coerce_value("settings", info["settings"], PretrainSettings))
+
+
 KINDS: dict[str, Callable[[Info], Job]] = {
     improve.WHAT: _improve,
     preferring.WHAT: _prefer,
     recall.WHAT: _recall,
     draft_train.WHAT: _draft_train,
     draft_bench.WHAT: _draft_bench,
+    arch.WHAT: _pretrain,
 }

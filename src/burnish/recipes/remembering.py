@@ -9,9 +9,9 @@ from burnish.base.stages import Stage
 from burnish.base.stats import Estimate
 from burnish.contracts.page import Chart
 from burnish.contracts.record import Gate
+from burnish.data.corpora import parse_corpus
 from burnish.models.handle import ModelHandle
 from burnish.recall.compare import copy_difference
-from burnish.recall.corpora import parse_corpus
 from burnish.recall.curve import make_curve
 from burnish.recall.material import draw_material
 from burnish.recall.page import curve_chart

@@ -7,7 +7,7 @@ from pathlib import Path
 from burnish.base.errors import InputError, MissingFileError
 from burnish.base.files import nearest_paths, read_text
 from burnish.base.records import read_records
-from burnish.recall.corpora import Document, corpora
+from burnish.data.corpora import Document, corpora
 
 ROWS = (".jsonl", ".jsonl.gz", ".parquet", ".json")
 TEXTS = {".txt", ".md", ".rst", ".py", ".c", ".h", ".cpp", ".rs", ".go", ".java", ".js", ".tex"}
@@ -18,7 +18,7 @@ TEXTS = {".txt", ".md", ".rst", ".py", ".c", ".h", ".cpp", ".rs", ".go", ".java"
 class Files:
     """A file is one text; of a folder, every text file below it; of rows, the `column` of each.
 
-    Source: ours. Oracle: tests/recall/test_corpora.py::test_files_folders_and_rows
+    Source: ours. Oracle: tests/data/test_corpora.py::test_files_folders_and_rows
     """
 
     path: str

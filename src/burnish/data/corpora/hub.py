@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.base.errors import InputError
-from burnish.recall.corpora import Document, corpora
-from burnish.recall.corpora.files import Files
+from burnish.data.corpora import Document, corpora
+from burnish.data.corpora.files import Files
 
 PATTERNS = ("*.parquet", "*.jsonl", "*.jsonl.gz", "*.txt")
 
@@ -17,7 +17,7 @@ class HubDataset:
     """The `column` of every row of a data set, of files whose path holds `split`.
 
     Source: the paper's corpus is `emozilla/pg19-test`, the default here.
-    Oracle: tests/recall/test_corpora.py::test_hub_reads_a_snapshot
+    Oracle: tests/data/test_corpora.py::test_hub_reads_a_snapshot
     """
 
     name: str = "emozilla/pg19-test"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from burnish.recall.corpora import Document, corpora
+from burnish.data.corpora import Document, corpora
 
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "__pycache__"}
 LEAST_BYTES = 2000
@@ -17,7 +17,7 @@ class StandardLibrary:
     """Modules of this Python, without its tests and what was installed into it.
 
     Another version of Python has another library: results name the version.
-    Source: ours. Oracle: tests/recall/test_corpora.py::test_stdlib_holds_modules
+    Source: ours. Oracle: tests/data/test_corpora.py::test_stdlib_holds_modules
     """
 
     def documents(self) -> Sequence[Document]:

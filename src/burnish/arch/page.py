@@ -1,0 +1,106 @@
+"""What a pretraining run tells: numbers, verdict, curves, samples."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from burnish.base.files import read_json
+from burnish.base.stages import StageResult
+from burnish.contracts.page import Chart, Series, Table
+from burnish.contracts.step import Told
+
+
+def plan_in_words(plan: Mapping[str, Any]) -> str:
+    """Every number with its source, a line each."""
+    return "\n".join(["plan:", *(f"  {n}: {v} ({s})" for n, v, s in _plan_rows(plan))])
+
+
+def tell_plan(plan: Mapping[str, Any]) -> Sequence[Told]:
+    """The plan's numbers and its table."""
+    table = Table(title="Plan", columns=["what", "value", "source"], rows=_plan_rows(plan))
+    return (Told(section="notes", numbers={"plan": dict(plan)}, blocks=(table,)),)
+
+
+def tell_training(output: Mapping[str, Any]) -> Sequence[Told]:
+    """Tokens and speed, the loss by step, samples by step."""
+    losses, measured = output["losses"], output["evaluations"]
+    chart = Chart(
+        title="Loss",
+        kind="line",
+        series=[
+            Series(name="training", x=[x for x, _ in losses], y=[y for _, y in losses]),
+            Series(
+                name="held-out",
+                x=[float(row["step"]) for row in measured],
+                y=[row["nats_per_token"] for row in measured],
+            ),
+        ],
+        x_label="step",
+        y_label="nats a token",
+        caption="Held-out: the first documents only. The value above is over all of them.",
+    )
+    samples = [[row["step"], row["sample"]] for row in measured if "sample" in row]
+    table = Table(title="Samples", columns=["after step", "text"], rows=samples)
+    names = ("tokens", "tokens_per_s", "num_steps", "export_difference")
+    numbers = {name: output[name] for name in names} | {"evaluations": measured}
+    tiles = (
+        ("Tokens", f"{output['tokens']:,}", f"{output['num_steps']:,} steps"),
+        ("Speed", f"{output['tokens_per_s']:,.0f}", "tokens a second, last attempt"),
+    )
+    return (
+        Told(section="training", numbers=numbers, headline=tiles, blocks=(chart,)),
+        Told(section="samples", blocks=(table,) if samples else ()),
+    )
+
+
+def scores(rows: Sequence[Mapping[str, Any]], *, seed: int) -> dict[str, Any]:
+    """Nats a token and bits a byte over documents, with intervals."""
+    from burnish.arch.measure import bits, ratio
+
+    nats = [row["nats"] for row in rows]
+    tokens, num_bytes = ([row[name] for row in rows] for name in ("num_tokens", "num_bytes"))
+    by_byte = ratio([bits(x) for x in nats], num_bytes, seed=seed)
+    return {
+        "validation": ratio(nats, tokens, seed=seed).to_dict(),
+        "bits_per_byte": by_byte.value,
+        "bits_per_byte_interval": [by_byte.low, by_byte.high],
+        "num_heldout_bytes": sum(num_bytes),
+    }
+
+
+def differently_scored(done: StageResult, *, seed: int) -> str:
+    """Names of the told numbers that the documents' own do not give."""
+    again = scores(read_json(done.path / "documents.json"), seed=seed)
+    return ", ".join(name for name, value in again.items() if done.output[name] != value)
+
+
+def tell_evaluation(output: Mapping[str, Any]) -> Sequence[Told]:
+    """The verdict: bits a byte beside xz's."""
+    names = ("validation", "bits_per_byte", "bits_per_byte_interval", "num_heldout_bytes")
+    xz = ("xz_bits_per_byte", "xz_stream_bits_per_byte")
+    low, high = output["bits_per_byte_interval"]
+    per_byte, packed = output["bits_per_byte"], output[xz[0]]
+    verdict = (
+        f"{per_byte:.3f} bits a byte [{low:.3f}, {high:.3f}] on {output['num_heldout_bytes']:,} "
+        f"bytes of documents that it has not seen; xz -9 takes {packed:.3f} for each document by "
+        f"itself, and {output[xz[1]]:.3f} for all as one stream."
+    )
+    loss = output["validation"]
+    tiles = (
+        ("Bits a byte", f"{per_byte:.3f}", f"95% interval {low:.3f} to {high:.3f}"),
+        (
+            "Validation loss",
+            f"{loss['value']:.3f}",
+            f"nats a token, 95% interval {loss['low']:.3f} to {loss['high']:.3f}",
+        ),
+    )
+    numbers = {name: output[name] for name in (*names, *xz)}
+    return (Told(numbers=numbers, headline=tiles, verdict=(verdict, "measured")),)
+
+
+def _plan_rows(plan: Mapping[str, Any]) -> list[list[Any]]:
+    shape, sources = plan["shape"], plan["sources"]
+    rows = [[name, value, sources.get("shape", "")] for name, value in shape.items()]
+    rows = [[n, v, sources["vocab"] if n == "vocab" else s] for n, v, s in rows]
+    for name, value in plan["values"].items():
+        rows.append([name, value, sources.get(name, "follows")])
+    return rows

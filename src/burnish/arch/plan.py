@@ -1,0 +1,258 @@
+"""From one dial to every number of a run: each with the source it comes from."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from burnish.arch.settings import OWN, PretrainSettings, parse_count
+from burnish.base.errors import InputError, SettingError
+from burnish.base.files import read_json
+
+ASPECT, STEP_WIDTH, STEP_FFN = 64, 32, 16
+DEFAULT_PARAMS, DEFAULT_CONTEXT = 3e6, 512
+EMBEDDING_SHARE = 0.2
+LEAST_VOCAB = 320
+TOKENS_A_PARAM = 20
+MOST_RATE = 1e-2
+PLAN_KEYS = ("n", "d", "batch_tokens", "lr", "steps")
+
+GIVEN, FILE = "given", "plan file"
+RULES = {
+    "shape": "ours: 64 wide a layer (nanochat's rule), feed-forward fitted to the parameters",
+    "vocab": "ours: the embedding takes about a fifth of the parameters, in steps of 64",
+    "context": "ours: 512, or the largest power of two that the corpus fills",
+    "batch_tokens": "Step Law, arXiv 2503.04715: 0.58 D^0.571 tokens, in whole windows",
+    "learning_rate": "Step Law, arXiv 2503.04715: 1.79 N^-0.713 D^0.307, at most 0.01",
+    "tokens": "20 tokens a parameter, arXiv 2203.15556",
+    "steps": "the budget of tokens in whole steps",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Widths of a dense decoder; `vocab` counts special tokens too."""
+
+    num_layers: int
+    width: int
+    ffn_width: int
+    num_heads: int
+    num_kv_heads: int
+    vocab: int
+    tied: bool = True
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one head."""
+        return self.width // self.num_heads
+
+    @property
+    def num_params(self) -> int:
+        """All parameters; models/count.py gives the same number.
+
+        Source: ours. Oracle: tests/arch/test_plan.py::test_params_are_those_of_the_counter
+        """
+        return self.num_block_params + self.width + self.vocab * self.width * (2 - self.tied)
+
+    @property
+    def num_block_params(self) -> int:
+        """Parameters of the layers."""
+        keys = self.num_kv_heads * self.head_dim
+        products = self.width * (2 * self.width + 2 * keys + 3 * self.ffn_width)
+        return self.num_layers * (products + 2 * self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Numbers of a run, and where each comes from."""
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Both, as JSON."""
+        return {"values": dict(self.values), "sources": dict(self.sources)}
+
+
+def read_plan(path: Path) -> dict[str, float]:
+    """What a plan file says: any of n, d, batch_tokens, lr and steps; other keys are left alone.
+
+    Raises InputError for a file without one of them, or with what is no positive number.
+    Source: ours. Oracle: tests/arch/test_plan.py::test_plan_files
+    """
+    told = read_json(path)
+    known = {k: told[k] for k in PLAN_KEYS if k in told} if isinstance(told, dict) else {}
+    if not known:
+        rule, remedy = f"must hold one of {', '.join(PLAN_KEYS)}", "Write it with scaling plan"
+        raise InputError("plan file", str(path), rule, remedy=remedy)
+    for name, value in known.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            rule, remedy = f"must hold a positive number as {name}", "Mend the file"
+            raise InputError(f"plan file {path}", value, rule, remedy=remedy)
+    return {name: float(value) for name, value in known.items()}
+
+
+def choose_vocab(settings: PretrainSettings) -> int:
+    """Size of an own tokenizer: what is given, else from the size of the model."""
+    if settings.vocab is not None:
+        return settings.vocab
+    params = _wanted_params(settings)
+    if params is None:
+        depth = settings.depth or 4
+        params = 12 * depth * (ASPECT * depth) ** 2 / (1 - EMBEDDING_SHARE)
+    depth = (params * (1 - EMBEDDING_SHARE) / (12 * ASPECT**2)) ** (1 / 3)
+    width = settings.width or max(STEP_WIDTH, ASPECT * depth)
+    return max(LEAST_VOCAB, round(EMBEDDING_SHARE * params / width / 64) * 64)
+
+
+def choose_shape(settings: PretrainSettings, vocab: int) -> Shape:
+    """Widths of the model for the dial and a vocabulary.
+
+    `depth`: 64 wide a layer, heads of 64 (32 below a width of 256). `params`: the depth whose width
+    is nearest to 64 a layer, then the feed-forward that comes nearest to the number.
+    Raises SettingError for widths that do not divide into heads, or too few parameters.
+    Source: ours; the aspect is that of nanochat (github.com/karpathy/nanochat).
+    Oracle: tests/arch/test_plan.py::test_the_dial_hits_the_parameters
+    """
+    wanted = _wanted_params(settings)
+    if wanted is None or settings.depth is not None:
+        depth = settings.depth or 4
+        return _shape(settings, vocab, depth, settings.width or ASPECT * depth)
+    best: Shape | None = None
+    for depth in range(1, 129):
+        width = settings.width or _width_for(settings, vocab, depth, wanted)
+        if settings.width is None and width < STEP_WIDTH:
+            break
+        shape = _fitted(settings, _shape(settings, vocab, depth, width), wanted)
+        if best is None or _badness(shape, wanted) < _badness(best, wanted):
+            best = shape
+    if best is None:
+        rule = f"must leave room for layers beside {vocab} embeddings of {STEP_WIDTH}"
+        raise SettingError("params", settings.params, rule, remedy="Raise it, or lower vocab")
+    return best
+
+
+def choose_run(
+    settings: PretrainSettings, shape: Shape, *, num_tokens: float, context: int
+) -> Chosen:
+    """Batch, rate and steps for a budget of `num_tokens`, and their sources.
+
+    Source: the rules that `RULES` names. Oracle: tests/arch/test_plan.py::test_step_law_by_hand
+    """
+    told = settings.planned or {}
+    given: dict[str, Any] = {
+        "batch_tokens": settings.batch_tokens,
+        "learning_rate": settings.learning_rate,
+        "steps": settings.steps,
+    }
+    filed = {"batch_tokens": told.get("batch_tokens"), "learning_rate": told.get("lr")}
+    filed["steps"] = told.get("steps")
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+
+    def choose(name: str, rule: float) -> float:
+        picked = next((v for v in (given[name], filed[name]) if v is not None), rule)
+        ours = FILE if given[name] is None and filed[name] is not None else RULES[name]
+        sources[name] = GIVEN if given[name] is not None else ours
+        return picked
+
+    batch = choose("batch_tokens", 0.58 * num_tokens**0.571)
+    windows = max(1, round(batch / context))
+    values["batch_tokens"] = windows * context
+    rate = 1.79 * max(shape.num_block_params, 1) ** -0.713 * num_tokens**0.307
+    values["learning_rate"] = choose("learning_rate", float(f"{min(rate, MOST_RATE):.3g}"))
+    values["steps"] = int(choose("steps", num_tokens // values["batch_tokens"]))
+    if values["steps"] < 1:
+        got = f"{num_tokens:.0f} tokens"
+        rule = f"must be enough for one step of {values['batch_tokens']} tokens"
+        raise SettingError("budget", got, rule, remedy="Raise --tokens or --minutes")
+    values["tokens"] = values["steps"] * values["batch_tokens"]
+    return Chosen(values=values, sources=sources)
+
+
+def choose_context(settings: PretrainSettings, *, num_tokens: int, smallest_part: int) -> int:
+    """Tokens of a window: what is given, or as many as the corpus fills.
+
+    Raises InputError for a corpus that does not fill a given window.
+    Source: ours. Oracle: tests/arch/test_plan.py::test_a_corpus_smaller_than_the_context
+    """
+    largest = smallest_part - 1
+    fitting = 1 << max(0, largest.bit_length() - 1)
+    if settings.context is None:
+        return max(1, min(DEFAULT_CONTEXT, fitting))
+    if settings.context > largest:
+        got = f"{num_tokens} training tokens"
+        if smallest_part != num_tokens:
+            got += f", {smallest_part} of the smallest part"
+        rule = f"must fill one window of {settings.context} tokens and one token more"
+        raise InputError("corpus", got, rule, remedy=f"Add text, or --set context={fitting}")
+    return settings.context
+
+
+def budget_tokens(settings: PretrainSettings, shape: Shape) -> tuple[float | None, str]:
+    """Tokens to train on where no clock decides, and the source; None where one does."""
+    told = settings.planned or {}
+    if settings.tokens is not None:
+        return parse_count("tokens", settings.tokens), GIVEN
+    if settings.minutes is not None:
+        return None, GIVEN
+    if "d" in told:
+        return told["d"], FILE
+    return float(TOKENS_A_PARAM * shape.num_params), RULES["tokens"]
+
+
+def _wanted_params(settings: PretrainSettings) -> float | None:
+    told = settings.planned or {}
+    if settings.params is not None:
+        return parse_count("params", settings.params)
+    if "n" in told:
+        return told["n"]
+    return DEFAULT_PARAMS if settings.depth is None else None
+
+
+def _shape(settings: PretrainSettings, vocab: int, depth: int, width: int) -> Shape:
+    heads = settings.num_heads or max(1, width // (64 if width >= 256 else 32))
+    kv_heads = settings.num_kv_heads or heads
+    if width % heads or heads % kv_heads or (width // heads) % 2:
+        got = f"width {width}, {heads} heads, {kv_heads} key heads"
+        rule = "must divide: width by heads (evenly into pairs), heads by key heads"
+        raise SettingError("shape", got, rule, remedy="Set width, num_heads and num_kv_heads")
+    ffn = settings.ffn_width or max(STEP_FFN, round(8 / 3 * width / STEP_FFN) * STEP_FFN)
+    return Shape(
+        num_layers=depth,
+        width=width,
+        ffn_width=ffn,
+        num_heads=heads,
+        num_kv_heads=kv_heads,
+        vocab=vocab,
+        tied=settings.tied,
+    )
+
+
+def _width_for(settings: PretrainSettings, vocab: int, depth: int, wanted: float) -> int:
+    """Width at which about 12 d^2 a layer and the embedding make the wanted number."""
+    linear, square = vocab * (2 - settings.tied), 12 * depth
+    width = (-linear + math.sqrt(linear**2 + 4 * square * wanted)) / (2 * square)
+    step = STEP_WIDTH if width < 256 else 64
+    return round(width / step) * step
+
+
+def _fitted(settings: PretrainSettings, shape: Shape, wanted: float) -> Shape:
+    """The shape with the feed-forward that comes nearest to the wanted parameters."""
+    if settings.ffn_width is not None:
+        return shape
+    missing = (wanted - shape.num_params) / (3 * shape.width * shape.num_layers)
+    ffn = round((shape.ffn_width + missing) / STEP_FFN) * STEP_FFN
+    return replace(shape, ffn_width=min(max(ffn, shape.width), 5 * shape.width))
+
+
+def _badness(shape: Shape, wanted: float) -> float:
+    """How far the aspect is from 64 a layer, and the parameters from the wanted ones."""
+    aspect = abs(math.log(shape.width / (ASPECT * shape.num_layers)))
+    return aspect + 10 * abs(math.log(shape.num_params / wanted))
+
+
+def is_own(settings: PretrainSettings) -> bool:
+    """Whether the run makes a tokenizer."""
+    return settings.base is None and settings.tokenizer == OWN

@@ -1,0 +1,118 @@
+"""Settings of `burnish arch pretrain`; what is left out follows from the dial, with its source."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from burnish.base.errors import SettingError
+from burnish.data.mixtures import Reading, Units
+
+OWN = "own"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSettings:
+    """One pretraining run. None: chosen by the plan, which says why.
+
+    `corpus`: sources with or without weights, `a.txt:0.7,b.jsonl:0.3`. One dial, `params` (3M) or
+    `depth`; `base` continues a model instead. One budget, `minutes` of training or `tokens`.
+    `tokenizer`: `own`, or the model whose tokenizer is taken; `vocab` the size of an own one.
+    `attention`: rows see their own document only (`within`) or the whole window (`across`).
+    `planned`: what a plan file said (any of n, d (tokens), batch_tokens, lr, steps).
+    """
+
+    corpus: str
+    params: str | None = None
+    depth: int | None = None
+    base: str | None = None
+    minutes: float | None = None
+    tokens: str | None = None
+    planned: dict[str, float] | None = None
+
+    tokenizer: str = OWN
+    vocab: int | None = None
+    units: Units = "auto"
+    column: str = "text"
+    skip_bad_files: bool = False
+    heldout_frac: float = 0.05
+    shard_tokens: int = 1 << 24
+    attention: Literal["within", "across"] = "within"
+
+    context: int | None = None
+    width: int | None = None
+    ffn_width: int | None = None
+    num_heads: int | None = None
+    num_kv_heads: int | None = None
+    tied: bool = True
+
+    batch_tokens: int | None = None
+    learning_rate: float | None = None
+    steps: int | None = None
+    optimizer: Literal["adamw", "muon"] = "muon"
+    schedule: Literal["cosine", "linear", "constant", "wsd"] = "linear"
+    warmup_frac: float = 0.02
+    decay_frac: float = 0.2
+    final_frac: float = 0.0
+    weight_decay: float = 0.1
+    max_grad_norm: float = 1.0
+    pass_tokens: int = 8192
+    compile: bool = False
+    gradient_checkpointing: bool = False
+    sharding: Literal["none", "fsdp2"] = "none"
+    save_every_steps: int = 200
+    num_evaluations: int = 10
+    evaluation_tokens: int = 16384
+    sample_tokens: int = 48
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._check_dial()
+        for name in ("minutes", "tokens", "steps"):
+            value = getattr(self, name)
+            if value is not None and parse_count(name, value) <= 0:
+                raise SettingError(name, value, "must be positive", remedy="Raise it")
+        if self.minutes is not None and self.tokens is not None:
+            got = f"{self.minutes} minutes, {self.tokens} tokens"
+            raise SettingError("budget", got, "must be one of both", remedy="Leave one out")
+        positive = ("depth", "vocab", "context", "width", "ffn_width", "num_heads", "num_kv_heads")
+        positive += ("batch_tokens", "learning_rate", "pass_tokens", "save_every_steps")
+        for name in (*positive, "shard_tokens"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise SettingError(name, value, "must be positive", remedy="Raise it")
+        if not 0 < self.heldout_frac < 1:
+            rule, remedy = "must lie in (0, 1)", "0.05 is the default"
+            raise SettingError("heldout_frac", self.heldout_frac, rule, remedy=remedy)
+
+    def _check_dial(self) -> None:
+        if self.params is not None:
+            parse_count("params", self.params)
+        given = [name for name in ("params", "depth", "base") if getattr(self, name) is not None]
+        if len(given) > 1:
+            rule = "must be one of --params, --depth and --from"
+            raise SettingError("size", given, rule, remedy="Leave the others out")
+        if self.base is not None and (self.tokenizer != OWN or self.vocab is not None):
+            rule = "is that of the model which --from names"
+            got = self.vocab if self.tokenizer == OWN else self.tokenizer
+            raise SettingError("tokenizer", got, rule, remedy="Leave it out")
+
+    def reading(self) -> Reading:
+        """How texts become documents."""
+        return Reading(units=self.units, column=self.column, skip_bad_files=self.skip_bad_files)
+
+
+def parse_count(name: str, value: str | float) -> float:
+    """A number that may end with k, M, B or G: `3M` is 3,000,000.
+
+    Raises SettingError for anything else. Source: ours.
+    Oracle: tests/arch/test_plan.py::test_counts
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?)\s*([kKmMbBgG]?)\s*", str(value))
+    if not found:
+        raise SettingError(
+            name, value, "must be a number such as 3M", remedy="Write 500k, 3M or 1B"
+        )
+    factor = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9}[found[2].lower()]
+    return float(found[1]) * factor

@@ -1,0 +1,302 @@
+"""The steps of a run on its shards: the plan, training, and the held-out documents."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from burnish.arch.measure import chunks_of, measure_chunks
+from burnish.arch.network import base_network, new_network, save_network, shape_of
+from burnish.arch.objective import NextToken
+from burnish.arch.plan import Chosen, Shape
+from burnish.arch.samples import sample_text
+from burnish.arch.settings import PretrainSettings
+from burnish.base.files import read_json
+from burnish.base.log import RecordLog
+from burnish.base.meter import Meter
+from burnish.base.rng import derive_seed
+from burnish.base.stages import Stage
+from burnish.data.packing import fill_passes
+from burnish.data.shards import Marks, TokenStream, read_heldout
+from burnish.data.windows import WindowCursor
+from burnish.distrib.rank import world_size
+from burnish.models.decoder import Decoder
+from burnish.models.load import choose_device, read_tokenizer
+from burnish.models.precision import choose_precision
+from burnish.train.checkpoint import seed_everything
+from burnish.train.evaluation import Evaluation
+from burnish.train.hooks import Count, Hook, Progress, StepLog, last_of_each
+from burnish.train.loop import run_training
+from burnish.train.optim import AdamW, Muon, Optimizer
+from burnish.train.schedule import WSD, Constant, Cosine, Linear, Schedule
+from burnish.train.steps import Batch, StreamedSteps
+from burnish.train.trainer import Trainer, Training
+
+CHECKPOINT = "training-state.pt"
+STEPS, EVALUATIONS = "steps.jsonl", "evaluations.jsonl"
+PROBE_S = 3.0
+FOR_TRAINING = 0.95  # of the minutes: the rest is for evaluations and saving
+MOST_POINTS = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Shards on disk, with their manifest and tokenizer."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    tokenizer: Any
+    weights: Sequence[float] | None  # of the parts that have shards; None: by their lengths
+
+    @classmethod
+    def open(cls, folder: Path, tokenizer: Path, weights: Sequence[float | None] = ()) -> "Corpus":
+        """Read the manifest. `weights` are those of all parts of the mixture, if it has any."""
+        manifest = read_json(folder / "manifest.json")
+        picked = [weights[number] for number in manifest["part_numbers"]] if weights else []
+        known = [weight for weight in picked if weight is not None]
+        return cls(
+            folder=folder,
+            manifest=manifest,
+            tokenizer=read_tokenizer(tokenizer),
+            weights=known or None,
+        )
+
+    @property
+    def marks(self) -> Marks:
+        """What stands around documents."""
+        return Marks(**self.manifest["marks"])
+
+    @property
+    def smallest_part(self) -> int:
+        """Training tokens of the smallest part."""
+        return min((part["num_tokens"] for part in self.manifest["parts"]), default=0)
+
+    def cursor(self, context: int, seed: int) -> WindowCursor:
+        """Windows for training. Raises InputError for a part without text to learn from."""
+        dtype = self.manifest["dtype"]
+        return WindowCursor(
+            [TokenStream(self.folder, part, dtype) for part in self.manifest["parts"]],
+            weights=self.weights,
+            context=context,
+            filling=self.marks.end,
+            seed=seed,
+        )
+
+
+def make_network(
+    settings: PretrainSettings,
+    shape: Shape | None,
+    corpus: Corpus,
+    *,
+    context: int,
+    base: str | None,
+) -> Decoder:
+    """The network at step 0, which depends on the seed only; without a shape it is `base`'s."""
+    seed_everything(derive_seed(settings.seed, "pretrain"))
+    device = choose_device(settings.device)
+    if base is not None:
+        network = base_network(base, device=device)
+    else:
+        assert shape is not None
+        network = new_network(shape, context=context, marks=corpus.marks, device=device)
+    network.model.checkpointing = settings.gradient_checkpointing
+    return network
+
+
+def make_training(
+    settings: PretrainSettings,
+    network: Decoder,
+    corpus: Corpus,
+    values: Mapping[str, Any],
+) -> Training:
+    """What the loop needs; `values` are the plan's."""
+    context = values["context"]
+    device = next(network.parameters()).device
+    dtype, _ = choose_precision(settings.precision, device)
+    items = values["batch_tokens"] // context
+    per_pass = max(1, settings.pass_tokens // context)
+    per_pass = min(per_pass, -(-items // world_size()))  # each process has a pass
+    source = StreamedSteps(
+        corpus.cursor(context, derive_seed(settings.seed, "order")),
+        num_steps=values["steps"],
+        items_per_step=items,
+        items_per_pass=per_pass,
+    )
+    across = settings.attention == "across"
+    return Training(
+        network=network,
+        objective=NextToken(network, first=corpus.marks.first, across=across),
+        source=source,
+        optimizer=make_optimizer(settings, values["learning_rate"]),
+        schedule=make_schedule(settings),
+        max_grad_norm=settings.max_grad_norm,
+        save_every_steps=settings.save_every_steps,
+        autocast=torch.bfloat16 if dtype == torch.bfloat16 else None,
+        compile=settings.compile,
+        sharding=settings.sharding,
+        label="pretrain",
+    )
+
+
+def make_optimizer(settings: PretrainSettings, learning_rate: float) -> Optimizer:
+    """AdamW with decay of matrices, or Muon for the layers' matrices beside it."""
+    decay: dict[str, Any] = {"weight_decay": settings.weight_decay}
+    rest = AdamW(learning_rate=learning_rate, decay="matrices", **decay)
+    if settings.optimizer == "adamw":
+        return rest
+    return Muon(learning_rate=learning_rate, rest=rest, **decay)
+
+
+def make_schedule(settings: PretrainSettings) -> Schedule:
+    """The schedule by its name."""
+    shared: dict[str, Any] = {
+        "warmup_frac": settings.warmup_frac,
+        "final_frac": settings.final_frac,
+    }
+    if settings.schedule == "wsd":
+        return WSD(decay_frac=settings.decay_frac, **shared)
+    return {"cosine": Cosine, "linear": Linear, "constant": Constant}[settings.schedule](**shared)
+
+
+class Speed(Hook):
+    """Tokens and seconds of the steps of this attempt."""
+
+    def __init__(self) -> None:
+        self.num_tokens, self.seconds = 0, 0.0
+
+    def step(self, told: Mapping[str, Any], batch: Batch) -> None:
+        """Count a step."""
+        self.num_tokens += batch.num_rows
+        self.seconds += told["seconds"]
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens trained on a second; 0 where nothing was left to train."""
+        return round(self.num_tokens / self.seconds, 1) if self.seconds else 0.0
+
+
+def tokens_in(training: Training, minutes: float) -> tuple[float, float]:
+    """Tokens that so many minutes allow, and the speed [tokens/s], from a few steps.
+
+    The network is changed: make another. With several processes all take the main one's speed.
+    Source: ours, measured when it is asked.
+    """
+    trainer, source = Trainer(training), training.source
+
+    def step() -> int:
+        batch = source.take()
+        trainer.accumulate(batch)
+        trainer.update(0, source.num_steps)
+        return batch.num_rows
+
+    step()  # warms up
+    began, rows = time.perf_counter(), step()
+    while _agreed(time.perf_counter() - began < PROBE_S):
+        rows += step()
+    speed = _agreed(rows / (time.perf_counter() - began))
+    return FOR_TRAINING * 60 * minutes * speed, speed
+
+
+def _agreed(value: Any) -> Any:
+    """The main process's value, in all."""
+    if world_size() == 1:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([value])[0]
+
+
+def train(
+    stage: Stage,
+    settings: PretrainSettings,
+    corpus: Corpus,
+    chosen: Mapping[str, Any],
+    *,
+    base: str | None,
+    meter: Meter,
+) -> dict[str, Any]:
+    """Train from the checkpoint in the stage, or from the beginning, and save `model/`.
+
+    Source: ours. Oracle: tests/arch/test_pretrain.py::test_loss_equals_a_plain_loop
+    """
+    values, shape = chosen["values"], Shape(**chosen["shape"])
+    network = make_network(settings, shape, corpus, context=values["context"], base=base)
+    training = make_training(settings, network, corpus, values)
+    speed = Speed()
+    evaluation = Evaluation(
+        network,
+        _measure(settings, network, corpus, training, values["context"]),
+        path=stage.path / EVALUATIONS,
+        every_steps=-(-values["steps"] // max(1, settings.num_evaluations)),
+    )
+    log = StepLog(RecordLog(stage.path / STEPS))
+    hooks = [Count(meter), speed, log, evaluation]
+    done = run_training(training, checkpoint=stage.path / CHECKPOINT, hooks=hooks)
+    difference = save_network(network, corpus.tokenizer, stage.path / "model")
+    return {
+        "num_steps": done.num_steps,
+        "tokens": done.num_rows,
+        "tokens_per_s": speed.tokens_per_s,
+        "losses": _thinned(done),
+        "evaluations": evaluation.rows(),
+        "export_difference": difference,
+    }
+
+
+def shown_shape(network: Decoder) -> dict[str, Any]:
+    """The widths of a network, as the plan has them."""
+    return vars(shape_of(network))
+
+
+def told_steps(folder: Path) -> list[dict[str, Any]]:
+    """Every step of a finished run."""
+    return last_of_each(RecordLog(folder / STEPS).peek())
+
+
+def planned(chosen: Chosen, shape: Shape) -> dict[str, Any]:
+    """The plan as a value of the run."""
+    return chosen.to_dict() | {"shape": vars(shape)}
+
+
+def _thinned(done: Progress) -> list[list[float]]:
+    """Step and loss, at most some hundred: means over equal stretches."""
+    stretch = max(1, -(-len(done.losses) // MOST_POINTS))
+    cuts = range(0, len(done.losses), stretch)
+    parts = [(cut, done.losses[cut : cut + stretch]) for cut in cuts]
+    return [[float(cut + len(some)), sum(some) / len(some)] for cut, some in parts]
+
+
+def _measure(
+    settings: PretrainSettings, network: Decoder, corpus: Corpus, training: Training, context: int
+) -> Any:
+    """What is measured between steps: the first held-out chunks, and a sample."""
+    marks, documents = corpus.marks, read_heldout(corpus.folder, corpus.manifest)
+    chunks, rows = [], 0
+    for one in chunks_of(documents, marks, context=context):
+        chunks.append(one)
+        rows += len(one)
+        if rows >= settings.evaluation_tokens:
+            break
+    passes = list(fill_passes(chunks, max(4096, context), rows_of=len))
+    num_targets = sum(len(one) - one.scored for one in chunks)
+
+    def measure(step: int) -> dict[str, Any]:
+        device = next(network.parameters()).device
+        with torch.autocast(device.type, training.autocast, enabled=training.autocast is not None):
+            nats = sum(sum(measure_chunks(network, some)) for some in passes)
+        row: dict[str, Any] = {"nats_per_token": nats / num_targets, "num_targets": num_targets}
+        if settings.sample_tokens:
+            row["sample"] = sample_text(
+                network,
+                corpus.tokenizer,
+                first=marks.first,
+                end=marks.end,
+                num_tokens=settings.sample_tokens,
+                seed=derive_seed(settings.seed, "sample", step),
+            )
+        return row
+
+    return measure

@@ -1,0 +1,81 @@
+"""`burnish arch`: models of one's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from burnish.cli.options import (
+    AsJson,
+    ModelArgument,
+    Sets,
+    job_options,
+    settings_from,
+    show_result,
+    table,
+)
+
+app = typer.Typer(
+    help="Train small models from text; show what models cost.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Corpus = Annotated[
+    str | None,
+    typer.Option(help="File, folder, stdlib, hub:name=... or a mixture a.txt:0.7,b.jsonl:0.3."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "--run", help="Run folder; new: start another run. [default: by the settings]"
+    ),
+]
+
+
+@app.command()
+def pretrain(
+    corpus: Corpus = None,
+    params: Annotated[str | None, typer.Option(help="Size: 3M, 500k. [default: 3M]")] = None,
+    depth: Annotated[int | None, typer.Option(help="Size: layers, 64 wide each.")] = None,
+    base: Annotated[str | None, typer.Option("--from", help="Model to train on instead.")] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="JSON with n, d, batch_tokens, lr, steps.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Budget: minutes of training.")] = None,
+    tokens: Annotated[
+        str | None, typer.Option(help="Budget: 20M. [default: 20 a parameter]")
+    ] = None,
+    sets: Sets = [],  # noqa: B006 - typer copies it
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on texts, measure it on held-out documents, and write a report.
+
+    Everything else follows from the size, is printed with its source, and can be set, for example:
+    --set vocab=4096 --set context=256 --set optimizer=adamw --set schedule=wsd --set seed=1.
+    Interrupted runs resume when you repeat the command.
+    """
+    from burnish.arch.pretrain import pretrain as run
+    from burnish.arch.settings import PretrainSettings
+
+    flags = {"corpus": corpus, "params": params, "depth": depth, "base": base}
+    flags |= {"minutes": minutes, "tokens": tokens}
+    settings = settings_from(PretrainSettings, sets=sets, flags=flags)
+    result = run(settings, plan=plan, **job_options(Path("runs"), out))
+    words = f"burnish generate {result['model']} 'Once' --max-new-tokens 40"
+    show_result(result, as_json=as_json, next_command=words)
+
+
+@app.command()
+def show(model: ModelArgument, as_json: AsJson = False) -> None:
+    """Print total and active parameters, FLOPs and KV bytes a token of MODEL."""
+    from burnish.models.describe import describe
+
+    facts = describe(model)
+    show_result(
+        facts,
+        as_json=as_json,
+        text=lambda: table(["what", "value"], [[k, str(v)] for k, v in facts.items()]),
+        next_command=f"burnish generate {model} 'Once'",
+    )
