@@ -15,6 +15,7 @@ from burnish.models.adapters import Adapter
 from burnish.models.cache import EMBEDDED, converted_gguf, get_embedded
 from burnish.models.config import decoder_config
 from burnish.models.decoder import Decoder
+from burnish.models.expert_weights import join_experts
 from burnish.models.precision import choose_precision
 from burnish.models.prepared import keep_prepared, load_prepared, prepared_folder
 from burnish.models.quantise import quantise_decoder, read_blocks
