@@ -14,11 +14,15 @@ SINGLE = re.compile(
 MIXTRAL_ROUTER = ".block_sparse_moe.gate."
 
 
-def join_experts(state: dict[str, Any], joined: Callable[[str, str], None] | None = None) -> None:
+def join_experts(
+    state: dict[str, Any],
+    num_experts: int,
+    joined: Callable[[str, str], None] | None = None,
+) -> None:
     """Put stacked weights in the place of single ones, and the decoder's names for Mixtral's.
 
     `joined(old, new)` is told of each weight's new name. Stacked weights stay as they are. Where
-    an expert of a list is missing, its weights stay single, and do not fit the decoder.
+    an expert of a layer is missing, its weights stay single, and do not fit the decoder.
     Source: transformers, `conversion_mapping.py` (mixtral, qwen2_moe).
     Oracle: tests/models/test_expert_weights.py::test_folders_are_read_as_transformers_does
     """
@@ -34,7 +38,7 @@ def join_experts(state: dict[str, Any], joined: Callable[[str, str], None] | Non
             part = parts.get(found["part"], found["part"])
             lists.setdefault(found["layer"], {})[part, int(found["expert"])] = name
     for layer, names in lists.items():
-        num = 1 + max(expert for _, expert in names)
+        num = num_experts
         if set(names) != {(part, expert) for part in MIXTRAL for expert in range(num)}:
             continue
         prefix = f"{layer}mlp.experts"

@@ -32,9 +32,7 @@ class Groups:
         return self.slots.numel() - len(self.rows)
 
 
-def group(
-    chosen: Int[Tensor, "N k"], num_weights: int, *, capacity: int | None = None
-) -> Groups:
+def group(chosen: Int[Tensor, "N k"], num_weights: int, *, capacity: int | None = None) -> Groups:
     """Sort assignments by weight; at most `capacity` for each, the first rows first.
 
     Source: ours; capacity: arXiv 2101.03961, section 2.2.

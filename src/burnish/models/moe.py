@@ -66,16 +66,15 @@ class Router(Scores):
         self, logits: Float[Tensor, "N E"]
     ) -> tuple[Float[Tensor, "N k"], Int[Tensor, "N k"]]:
         """Weights and numbers of each row's experts, best first; probabilities are fp32."""
-        exact = torch.promote_types(logits.dtype, torch.float32)
-        probabilities = logits.softmax(-1, dtype=exact)
+        exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        probabilities = exact.softmax(-1)
+        scores = probabilities.detach()
         if self.bias is not None and self.training:
-            chosen = (probabilities.detach() + self.bias).topk(self.top_k, dim=-1).indices
-            weights = probabilities.gather(-1, chosen)
-        else:
-            weights, chosen = probabilities.topk(self.top_k, dim=-1)
-        if self.normalised:
-            weights = weights / weights.sum(-1, keepdim=True)
-        return weights, chosen
+            scores = scores + self.bias
+        chosen = scores.topk(self.top_k, dim=-1).indices
+        if self.normalised:  # of the chosen logits alone: never 0 / 0, whatever a bias chose
+            return exact.gather(-1, chosen).softmax(-1), chosen
+        return probabilities.gather(-1, chosen), chosen
 
 
 class Experts(nn.Module):
@@ -90,7 +89,7 @@ class Experts(nn.Module):
         num, width = config.num_experts, config.d_expert
         self.gate_up_proj = nn.Parameter(_drawn(num, 2 * width, d_model))
         self.down_proj = nn.Parameter(_drawn(num, d_model, width))
-        self.num_experts = num
+        self.num_experts, self.normalised = num, config.normalised
         self.fused: list[tuple[Product, Product]] | None = None
         self.num_dropped = 0
 
@@ -110,7 +109,18 @@ class Experts(nn.Module):
         else:
             gate, up = grouped_product(parts, self.gate_up_proj, groups.counts).chunk(2, dim=-1)
             parts = grouped_product(F.silu(gate) * up, self.down_proj, groups.counts)
-        return (collect(parts, groups) * weights[..., None]).sum(1).to(parts.dtype)
+        return self._mixed(collect(parts, groups), weights, groups.num_dropped > 0)
+
+    def _mixed(
+        self, parts: Float[Tensor, "N k d"], weights: Float[Tensor, "N k"], dropped: bool
+    ) -> Float[Tensor, "N d"]:
+        """The weighted sum. Where weights sum to 1, equal parts give that part to the last bit."""
+        if not self.normalised or dropped:
+            return (parts * weights[..., None]).sum(1).to(parts.dtype)
+        exact = parts.to(weights.dtype)
+        first, others = exact[:, 0], exact[:, 1:]
+        steps = (others - first[:, None]) * weights[:, 1:, None]
+        return (first + steps.sum(1)).to(parts.dtype)
 
     def _fused(
         self, fused: list[tuple[Product, Product]], rows: Tensor, counts: list[int]
