@@ -1,6 +1,6 @@
 """From a dense model to a mixture of experts, and what 200 steps make of it.
 
-    python benchmarks/moe_upcycle.py [--steps 200] [--experts 8] [--balance-loss 0.05] [--bias-rate 0]
+    python benchmarks/moe_upcycle.py [--steps 200] [--balance-loss 0.05] [--bias-rate 0]
 
 A byte-level Llama of 0.2M parameters learns Python's own source files, becomes a mixture, and goes
 on. Printed: the difference of logits, the smallest load of any expert over the last 20 steps, how

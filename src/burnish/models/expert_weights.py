@@ -17,7 +17,7 @@ MIXTRAL_ROUTER = ".block_sparse_moe.gate."
 def join_experts(
     state: dict[str, Any],
     num_experts: int,
-    joined: Callable[[str, str], None] | None = None,
+    joined: Callable[[str, str], object] | None = None,
 ) -> None:
     """Put stacked weights in the place of single ones, and the decoder's names for Mixtral's.
 
@@ -34,8 +34,8 @@ def join_experts(
             state[new] = state.pop(name)
             tell(name, new)
         elif found := SINGLE.fullmatch(name):
-            parts = {**{short: part for part, short in MIXTRAL.items()}}
-            part = parts.get(found["part"], found["part"])
+            long = {short: part for part, short in MIXTRAL.items()}
+            part = long.get(found["part"], found["part"])
             lists.setdefault(found["layer"], {})[part, int(found["expert"])] = name
     for layer, names in lists.items():
         num = num_experts
