@@ -328,8 +328,8 @@ def test_planted_bias_towards_the_busy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("sharding", ["none", "fsdp2"])
 def test_two_processes_equal_one(sharding: Any, tiny_folder: Any, tmp_path: Path) -> None:
-    before = ROUTED if sharding == "none" else ""
-    options = {"method": "full", "sharding": sharding, "before": before}
+    always = ROUTED if sharding == "none" else ""
+    options = {"method": "full", "sharding": sharding, "always": always}
     check_two_processes(tiny_folder("moe-qwen2"), tmp_path, **options)
 
 
