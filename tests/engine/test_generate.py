@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from fixtures.scripted import ScriptedSession
-from fixtures.tiny import ADAPTED, DECODERS, reference_logits, texts
+from fixtures.tiny import ADAPTED, DECODERS, EXPERTS, reference_logits, texts
 
 from burnish.base.errors import SettingError
 from burnish.base.meter import Meter
@@ -52,7 +52,7 @@ def check_greedy(generate_texts: Generate, model: Model, reference: Any) -> None
     assert [c.text for c in found] == [decode(t, skip_special_tokens=True) for t in wanted]
 
 
-@pytest.mark.parametrize("family", [*DECODERS, *ADAPTED])
+@pytest.mark.parametrize("family", [*DECODERS, *EXPERTS, *ADAPTED])
 def test_greedy_equals_naive_loop(family: str, tiny_model: Any, tiny_reference: Any) -> None:
     check_greedy(generate, tiny_model(family), tiny_reference(family))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from fixtures.tiny import DECODERS, reference_logits, texts
+from fixtures.tiny import DECODERS, EXPERTS, reference_logits, texts
 from torch import Tensor
 
 from burnish.contracts.session import Session
@@ -61,7 +61,7 @@ def check_steps(model: Model, reference: Any) -> None:
         check_last(found, [t[:n] for t, n in zip(whole, lengths, strict=True)], reference)
 
 
-@pytest.mark.parametrize("family", DECODERS)
+@pytest.mark.parametrize("family", [*DECODERS, *EXPERTS])
 def test_step_equals_whole(family: str, tiny_model: Any, tiny_reference: Any) -> None:
     check_steps(tiny_model(family), tiny_reference(family))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from fixtures.tiny import DECODERS
+from fixtures.tiny import DECODERS, EXPERTS
 
 from burnish.models import count as count_module
 from burnish.models.config import DecoderConfig, decoder_config
@@ -21,7 +21,12 @@ def check_params(count_of: Counter, reference: Any) -> None:
     assert shape is not None
     found = count_of(shape)
     assert found.num_params == sum(p.numel() for p in reference.parameters())
-    assert found.num_active_params == found.num_params
+    idle = sum(
+        p.numel() // shape.experts.num_experts * (shape.experts.num_experts - shape.experts.top_k)
+        for name, p in reference.named_parameters()
+        if shape.experts is not None and ".experts." in name
+    )
+    assert found.num_active_params == found.num_params - idle
     assert found.num_embedding_params == reference.get_input_embeddings().weight.numel()
 
 
@@ -38,7 +43,7 @@ def check_flops(count_of: Counter, reference: Any) -> None:
     assert seen.get_total_flops() == NUM_TOKENS * found.flops_per_token + attention
 
 
-@pytest.mark.parametrize("family", DECODERS)
+@pytest.mark.parametrize("family", [*DECODERS, *EXPERTS])
 def test_params_equal_numel(family: str, tiny_reference: Any) -> None:
     check_params(count, tiny_reference(family))
 
@@ -49,11 +54,11 @@ def eager(tiny_folder: Any) -> Callable[[str], Any]:
     from transformers import AutoModelForCausalLM
 
     return lambda family: AutoModelForCausalLM.from_pretrained(
-        tiny_folder(family), attn_implementation="eager"
+        tiny_folder(family), attn_implementation="eager", experts_implementation="eager"
     )
 
 
-@pytest.mark.parametrize("family", DECODERS)
+@pytest.mark.parametrize("family", [*DECODERS, *EXPERTS])
 def test_flops_equal(family: str, eager: Any) -> None:
     model = eager(family)
     rotary = model.model.rotary_emb  # its outer product of angles is no product with a weight

@@ -4,22 +4,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.tiny import ADAPTED, DECODERS
+from fixtures.tiny import ADAPTED, DECODERS, EXPERTS
 
 from burnish.base.errors import UnknownNameError
 from burnish.models.describe import describe
 
 
-@pytest.mark.parametrize("family", [*DECODERS, *ADAPTED])
+@pytest.mark.parametrize("family", [*DECODERS, *EXPERTS, *ADAPTED])
 def test_facts(family: str, tiny_folder: Any, tiny_reference: Any) -> None:
     facts, reference = describe(str(tiny_folder(family))), tiny_reference(family)
     assert facts["num_params"] == sum(p.numel() for p in reference.parameters())
     embedding = reference.get_input_embeddings().weight.numel()
     assert facts["num_embedding_params"] == embedding
     assert facts["family"] == reference.config.model_type
-    assert facts["engine"] == ("decoder" if family in DECODERS else "adapter")
+    assert facts["engine"] == ("decoder" if family not in ADAPTED else "adapter")
     assert Path(facts["folder"]) == tiny_folder(family)
-    assert ("flops_per_token" in facts) == (family in DECODERS)
+    assert ("flops_per_token" in facts) == (family not in ADAPTED)
 
 
 def test_unknown_model() -> None:

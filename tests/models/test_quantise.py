@@ -26,7 +26,12 @@ pytestmark = pytest.mark.skipif(
     not ops.usable(torch.zeros(1)), reason="needs a C compiler for burnish's kernels"
 )
 
-KINDS = {"llama": {"tie_word_embeddings": True}, "qwen2": {"tie_word_embeddings": False}}
+EXPERTS = {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 64}
+KINDS = {
+    "llama": {"tie_word_embeddings": True},
+    "qwen2": {"tie_word_embeddings": False},
+    "qwen2_moe": {"shared_expert_intermediate_size": 32, "tie_word_embeddings": True, **EXPERTS},
+}
 
 
 def make_reference(kind: str) -> Any:
@@ -53,7 +58,10 @@ def rounded_reference(folder: Path, bits: int) -> Any:
     reference = make_reference(folder.name)
     with torch.no_grad():
         for name, parameter in reference.named_parameters():
-            if parameter.dim() == 2:
+            if parameter.dim() == 3:  # experts, each by itself
+                for expert in parameter:
+                    expert.copy_(dequantise(quantise(expert, bits)))
+            elif parameter.dim() == 2 and ".mlp.gate." not in name and "_gate." not in name:
                 wanted = 8 if "embed_tokens" in name or "lm_head" in name else bits
                 parameter.copy_(dequantise(quantise(parameter, wanted)))
     return reference

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from fixtures.tiny import DECODERS, packed_logits, reference_logits, texts
+from fixtures.tiny import DECODERS, EXPERTS, packed_logits, reference_logits, texts
 
 from burnish.base.errors import StorageError
 from burnish.models import save as save_module
@@ -29,14 +29,14 @@ def check_saved(save: Save, model: Model, reference: Any, folder: Path) -> None:
     assert saved.generation_config.eos_token_id == 2
 
 
-@pytest.mark.parametrize("family", [*DECODERS, "gpt2", "mamba"])
+@pytest.mark.parametrize("family", [*DECODERS, *EXPERTS, "gpt2", "mamba"])
 def test_saved_folder_has_the_same_logits(
     family: str, tiny_model: Any, tiny_reference: Any, tmp_path: Path
 ) -> None:
     check_saved(save_model, tiny_model(family), tiny_reference(family), tmp_path / "saved")
 
 
-@pytest.mark.parametrize("family", ["llama-biased", "qwen3"])
+@pytest.mark.parametrize("family", ["llama-biased", "qwen3", "moe-qwen2"])
 def test_saved_folder_loads_again(family: str, tiny_model: Any, tmp_path: Path) -> None:
     model = tiny_model(family)
     again = load_model(str(save_model(model, tmp_path / "saved")), precision="fp32")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from fixtures.tiny import ADAPTED, DECODERS
+from fixtures.tiny import ADAPTED, DECODERS, EXPERTS
 from fixtures.training import fresh
 
 from burnish.kv.shared import Forest
@@ -34,7 +34,7 @@ def check_forward(forward: Forward, network: Any, reference: Any, pairs: list[Pa
     torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-4)
 
 
-@pytest.mark.parametrize("family", [*DECODERS, *ADAPTED])
+@pytest.mark.parametrize("family", [*DECODERS, *EXPERTS, *ADAPTED])
 def test_shared_prompt_equals_apart(
     family: str, tiny_model: Any, tiny_reference: Any, pairs: list[Pair]
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from fixtures.tiny import ADAPTED, DECODERS, texts
+from fixtures.tiny import ADAPTED, DECODERS, EXPERTS, texts
 from fixtures.training import fresh, make_examples
 
 from burnish.kv.shared import Forest
@@ -44,7 +44,7 @@ def check_loss(objective: Objective, model: Model, reference: Any, *, prefix: in
     torch.testing.assert_close(found, wanted, atol=2e-3, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", [*DECODERS, *ADAPTED])
+@pytest.mark.parametrize("family", [*DECODERS, *EXPERTS, *ADAPTED])
 def test_packed_loss_equals_separate(family: str, tiny_model: Any, tiny_reference: Any) -> None:
     model = tiny_model(family)
     check_loss(supervised, model, tiny_reference(family))

@@ -12,6 +12,7 @@ import torch
 from fixtures.tiny import ADAPTED
 from fixtures.training import SETTINGS, fresh, make_examples, train
 
+from burnish.base.errors import SettingError
 from burnish.models.load import Model
 from burnish.train import lora
 from burnish.train.forward import answer_logits
@@ -198,3 +199,38 @@ def test_adapters_are_on_again_after_an_error(tiny_folder: Any) -> None:
         raise KeyboardInterrupt
     check_off(lora.adapters_off, tiny_folder())
     assert any(p.requires_grad for p in model.network.parameters())
+
+
+def experts_by_hand(model: Model) -> dict[str, torch.Tensor]:
+    """`alpha / rank * B @ A` of each expert; peft lays experts first in A and last in B."""
+    named = dict(model.network.named_parameters())
+    num = model.network.shape.experts.num_experts
+    found = {}
+    for name, down in named.items():
+        if ".experts." in name and ".lora_A." in name:
+            place = name.partition(".lora_A.")[0]
+            up = named[name.replace("lora_A", "lora_B")].detach()
+            experts = [
+                7.0 / 3 * up[:, e::num] @ down.detach()[3 * e : 3 * e + 3] for e in range(num)
+            ]
+            change = torch.stack(experts)
+            part = "gate_up_proj" if change.shape[2] == model.config.hidden_size else "down_proj"
+            found[f"{place.removesuffix('.base_layer')}.{part}"] = change
+    return found
+
+
+@pytest.mark.parametrize("family", ["moe-mixtral", "moe-qwen2", "moe-qwen3"])
+def test_deltas_of_experts(family: str, tiny_folder: Any) -> None:
+    """Attention and experts; routers, shared experts and dense layers have none."""
+    model = fresh(tiny_folder(family))
+    found, wanted = lora.deltas(attached(model)), experts_by_hand(model)
+    assert {name for name in found if ".mlp." in name} == wanted.keys()
+    assert len(wanted) == 2 * len(model.network.shape.experts.layers)
+    for name, change in wanted.items():
+        torch.testing.assert_close(found[name], change)
+    check_folded(lora.deltas, tiny_folder(family))
+
+
+def test_dropout_of_experts_is_refused(tiny_folder: Any) -> None:
+    with pytest.raises(SettingError, match=r"lora.dropout must be 0 .*, got 0.2"):
+        lora.attach(fresh(tiny_folder("moe-mixtral")).network, SETTINGS.lora)

@@ -4,13 +4,32 @@ from dataclasses import dataclass
 from typing import Any
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")  # SmolLM and SmolLM2 are `llama`
+EXPERT_FAMILIES = ("mixtral", "qwen2_moe", "qwen3_moe")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertsConfig:
+    """The mixture of experts of the `layers` that have one.
+
+    `normalised`: the weights of a token's experts sum to 1. `d_shared` is the width of a shared
+    expert, which every token passes and a sigmoid gate scales; 0: none.
+    Source: ours; field meanings as in transformers' configurations.
+    """
+
+    num_experts: int
+    top_k: int
+    d_expert: int
+    normalised: bool
+    layers: tuple[int, ...]
+    d_shared: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
     """Everything that `Decoder` needs to know; lengths are counts of units, not bytes.
 
-    `windows[l]` is the sliding window of layer l in tokens, None for full attention.
+    `windows[l]` is the sliding window of layer l in tokens, None for full attention. `d_ff` is the
+    inner width of the layers without experts.
     Source: ours; field meanings as in transformers' configurations.
     """
 
@@ -30,6 +49,7 @@ class DecoderConfig:
     mlp_bias: bool = False
     qk_norm: bool = False
     windows: tuple[int | None, ...] = ()
+    experts: ExpertsConfig | None = None
 
     def __post_init__(self) -> None:
         if not self.windows:
@@ -43,7 +63,10 @@ def decoder_config(config: Any) -> DecoderConfig | None:
     depend on the length (`dynamic`, `longrope`) go to the adapter.
     Source: ours. Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
     """
-    if config.model_type not in FAMILIES or config.hidden_act != "silu":
+    family = config.model_type
+    if family not in (*FAMILIES, *EXPERT_FAMILIES) or config.hidden_act != "silu":
+        return None
+    if getattr(config, "router_jitter_noise", 0):
         return None
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type", "default") not in ("default", "linear", "llama3", "yarn"):
@@ -52,7 +75,7 @@ def decoder_config(config: Any) -> DecoderConfig | None:
         return None
     bias = bool(getattr(config, "attention_bias", False))
     return DecoderConfig(
-        family=config.model_type,
+        family=family,
         vocab_size=config.vocab_size,
         d_model=config.hidden_size,
         d_ff=config.intermediate_size,
@@ -64,11 +87,36 @@ def decoder_config(config: Any) -> DecoderConfig | None:
         max_position=config.max_position_embeddings,
         norm_eps=config.rms_norm_eps,
         tied=bool(config.tie_word_embeddings),
-        qkv_bias=config.model_type == "qwen2" or bias,
-        out_bias=bias and config.model_type in ("llama", "qwen3"),
+        qkv_bias=family == "qwen2" or bias or bool(getattr(config, "qkv_bias", False)),
+        out_bias=bias and family in ("llama", "qwen3", "qwen3_moe"),
         mlp_bias=bool(getattr(config, "mlp_bias", False)),
-        qk_norm=config.model_type == "qwen3",
+        qk_norm=family in ("qwen3", "qwen3_moe"),
         windows=_windows(config),
+        experts=_experts(config) if family in EXPERT_FAMILIES else None,
+    )
+
+
+def _experts(config: Any) -> ExpertsConfig | None:
+    """The mixture of experts; None where no layer has one."""
+    if config.model_type == "mixtral":
+        return ExpertsConfig(
+            num_experts=config.num_local_experts,
+            top_k=config.num_experts_per_tok,
+            d_expert=config.intermediate_size,
+            normalised=True,
+            layers=tuple(range(config.num_hidden_layers)),
+        )
+    apart, every = config.mlp_only_layers or (), config.decoder_sparse_step
+    if not config.num_experts:
+        return None
+    layers = range(every - 1, config.num_hidden_layers, every)
+    return ExpertsConfig(
+        num_experts=config.num_experts,
+        top_k=config.num_experts_per_tok,
+        d_expert=config.moe_intermediate_size,
+        normalised=config.norm_topk_prob,
+        layers=tuple(layer for layer in layers if layer not in apart),
+        d_shared=getattr(config, "shared_expert_intermediate_size", None) or 0,
     )
 
 
@@ -77,4 +125,5 @@ def _windows(config: Any) -> tuple[int | None, ...]:
     kinds = getattr(config, "layer_types", None)
     if kinds:
         return tuple(window if kind == "sliding_attention" else None for kind in kinds)
-    return (window if config.model_type == "mistral" else None,) * config.num_hidden_layers
+    everywhere = config.model_type in ("mistral", "mixtral", "qwen3_moe")
+    return (window if everywhere else None,) * config.num_hidden_layers

@@ -1,4 +1,4 @@
-"""One clear decoder for Llama, Mistral, Qwen2, Qwen3 and SmolLM.
+"""One clear decoder for Llama, Mistral, Qwen2, Qwen3 and SmolLM, Mixtral and the Qwen-MoEs.
 
 Parameter names are Hugging Face's, so a checkpoint loads and saves without renaming and PEFT
 adapters fit. The decoder sees rows, never sequences: positions, cache and mask belong to the
@@ -7,6 +7,7 @@ adapters fit. The decoder sees rows, never sequences: positions, cache and mask 
 
 import itertools
 import os
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from burnish.contracts.attention import Attend
 from burnish.kernels import ops
 from burnish.kernels.layers import Layers, LayerWeights, Sighted, Weight
 from burnish.models.config import DecoderConfig
+from burnish.models.moe import Make, MoE
 from burnish.models.products import Plain, Product, Quantised, Tiled, make_product, product
 
 PACKING_MEMORY_PARTS = 4  # weights are packed where they fit this often into the memory
@@ -130,6 +132,15 @@ class MLP(nn.Module):
         gate, up = both.chunk(2, dim=-1)
         return self.down_proj(F.silu(gate) * up)
 
+    def fuse(self, make: Make) -> None:
+        """Make gate and up one product, and both products ready for inference."""
+        self.fused = make(*_join(self.gate_proj, self.up_proj))
+        self.down_proj.fast = make(self.down_proj.weight, self.down_proj.bias)
+
+    def unfuse(self) -> None:
+        """Forget what `fuse` made."""
+        self.fused = self.down_proj.fast = None
+
 
 class Layer(nn.Module):
     """Attention and feed-forward, each behind a norm and added to the stream."""
@@ -137,7 +148,7 @@ class Layer(nn.Module):
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
         self.self_attn = Attention(config, layer)
-        self.mlp = MLP(config)
+        self.mlp = _feed_forward(config, layer)
         self.input_layernorm = RMSNorm(config.d_model, config.norm_eps)
         self.post_attention_layernorm = RMSNorm(config.d_model, config.norm_eps)
 
@@ -156,6 +167,8 @@ class Layer(nn.Module):
     def weights(self) -> LayerWeights | None:
         """What the kernel for all layers wants to know; None where a product is not in tiles."""
         attention, mlp = self.self_attn, self.mlp
+        if isinstance(mlp, MoE):
+            return None
         products = (attention.fused, attention.o_proj.fast, mlp.fused, mlp.down_proj.fast)
         tiled: list[Weight] = [(p.weight, p.bias) for p in products if isinstance(p, Tiled)]
         if len(tiled) < len(products):
@@ -257,11 +270,10 @@ class Decoder(nn.Module):
         self._refuse_if_quantised()
         make = make_product if self.may_pack() else Plain
         for layer in self.model.layers:
-            attention, mlp = layer.self_attn, layer.mlp
+            attention = layer.self_attn
             attention.fused = make(*_join(attention.q_proj, attention.k_proj, attention.v_proj))
-            mlp.fused = make(*_join(mlp.gate_proj, mlp.up_proj))
-            for linear in (attention.o_proj, mlp.down_proj):
-                linear.fast = make(linear.weight, linear.bias)
+            attention.o_proj.fast = make(attention.o_proj.weight, attention.o_proj.bias)
+            layer.mlp.fuse(make)
         self.lm_head.fast = make(self.lm_head.weight, None)
         self.join_layers()
 
@@ -278,8 +290,8 @@ class Decoder(nn.Module):
         """
         self._refuse_if_quantised()
         for layer in self.model.layers:
-            attention, mlp = layer.self_attn, layer.mlp
-            attention.fused = mlp.fused = attention.o_proj.fast = mlp.down_proj.fast = None
+            layer.self_attn.fused = layer.self_attn.o_proj.fast = None
+            layer.mlp.unfuse()
         self.lm_head.fast = self._layers = None
 
     def _refuse_if_quantised(self, *_: Any) -> None:
@@ -296,6 +308,14 @@ class Decoder(nn.Module):
         num_bytes = sum(p.numel() * p.element_size() for p in self.parameters())
         memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return num_bytes * PACKING_MEMORY_PARTS < memory_bytes
+
+
+def _feed_forward(config: DecoderConfig, layer: int) -> MLP | MoE:
+    experts = config.experts
+    if experts is None or layer not in experts.layers:
+        return MLP(config)
+    shared = MLP(replace(config, d_ff=experts.d_shared)) if experts.d_shared else None
+    return MoE(config.d_model, experts, shared)
 
 
 def _wants_grad(rows: Tensor) -> bool:

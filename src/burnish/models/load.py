@@ -14,6 +14,7 @@ from burnish.models.adapters import Adapter
 from burnish.models.cache import EMBEDDED, converted_gguf, get_embedded
 from burnish.models.config import decoder_config
 from burnish.models.decoder import Decoder
+from burnish.models.expert_weights import join_experts
 from burnish.models.precision import choose_precision
 from burnish.models.prepared import keep_prepared, load_prepared, prepared_folder
 from burnish.models.quantise import quantise_decoder, read_blocks
@@ -156,6 +157,10 @@ def load_decoder(folder: Path, config: Any, dtype: torch.dtype, device: torch.de
     for name, tensor, file in read_weights(folder):
         whole = name if name.startswith((PREFIX, HEAD)) else PREFIX + name
         state[whole], files[whole] = tensor.to(device, dtype), file
+    if shape.experts is not None:
+        join_experts(
+            state, shape.experts.num_experts, lambda old, new: files.update({new: files[old]})
+        )
     if shape.tied:
         head, table = state.get(HEAD), state.get(EMBEDDING)
         if head is None or table is None or torch.equal(head, table):
@@ -177,8 +182,9 @@ def _prepared_decoder(folder: Path, config: Any) -> Decoder:
 
     Source: ours. Oracle: tests/models/test_prepared.py::test_prepared_equals_fused
     """
-    shape, place = decoder_config(config), prepared_folder(folder)
+    shape = decoder_config(config)
     assert shape is not None
+    place = prepared_folder(folder) if shape.experts is None else None  # dense layers alone
     if place is None or not place.exists():
         decoder = load_decoder(folder, config, torch.bfloat16, torch.device("cpu"))
         if place is None or decoder.shape.tied != shape.tied or not keep_prepared(decoder, place):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from burnish.base.errors import ModelError
 from burnish.kernels.quantised import BLOCK, Blocks, dequantise, quantise
 from burnish.models.decoder import Decoder, Linear
+from burnish.models.moe import Experts, MoE
 from burnish.models.products import Product, quantised_product
 
 BLOCKS_FILE = "weights.blocks"  # safetensors of bytes; another suffix, so that nobody mixes it up
@@ -32,7 +33,7 @@ def quantise_decoder(decoder: Decoder, bits: int, own: Mapping[str, Blocks]) -> 
     """Replace all matrices by blocks of `bits` (the head and the embedding: 8).
 
     `own` are a GGUF file's blocks by parameter name; those with the wanted bits are taken as they
-    are. Everything else is rounded here. The whole weights are dropped.
+    are. Everything else is rounded here, but for routers. The whole weights are dropped.
     Source: ours. Oracle: tests/models/test_quantise.py::test_logits_equal_the_whole_blocks
     """
     _check_widths(decoder)
@@ -54,9 +55,14 @@ def quantise_decoder(decoder: Decoder, bits: int, own: Mapping[str, Blocks]) -> 
     for index, layer in enumerate(decoder.model.layers):
         prefix = f"model.layers.{index}"
         layer.self_attn.fused = joined(f"{prefix}.self_attn", ("q_proj", "k_proj", "v_proj"))
-        layer.mlp.fused = joined(f"{prefix}.mlp", ("gate_proj", "up_proj"))
         layer.self_attn.o_proj.fast = joined(f"{prefix}.self_attn", ("o_proj",))
-        layer.mlp.down_proj.fast = joined(f"{prefix}.mlp", ("down_proj",))
+        mlp, place = layer.mlp, f"{prefix}.mlp"
+        if isinstance(mlp, MoE):
+            _quantise_experts(mlp.experts, bits)
+            mlp, place = mlp.shared_expert, f"{place}.shared_expert"
+        if mlp is not None:
+            mlp.fused = joined(place, ("gate_proj", "up_proj"))
+            mlp.down_proj.fast = joined(place, ("down_proj",))
     table = blocks_of("model.embed_tokens.weight", HEAD_BITS)
     head = table if decoder.shape.tied else blocks_of("lm_head.weight", HEAD_BITS)
     decoder.model.embed_tokens = Embedding(table)
@@ -64,6 +70,20 @@ def quantise_decoder(decoder: Decoder, bits: int, own: Mapping[str, Blocks]) -> 
     decoder.lm_head.register_parameter("weight", None)
     decoder.bits = bits
     decoder.join_layers()
+
+
+def _quantise_experts(experts: Experts, bits: int) -> None:
+    """Each expert's products by themselves."""
+    pairs = zip(experts.gate_up_proj, experts.down_proj, strict=True)
+    experts.fused = [
+        (
+            quantised_product(quantise(joined, bits), None),
+            quantised_product(quantise(down, bits), None),
+        )
+        for joined, down in pairs
+    ]
+    for name in ("gate_up_proj", "down_proj"):
+        experts.register_parameter(name, None)
 
 
 def read_blocks(folder: Path) -> dict[str, Blocks]:
@@ -82,10 +102,15 @@ def read_blocks(folder: Path) -> dict[str, Blocks]:
 
 def _check_widths(decoder: Decoder) -> None:
     for name, module in decoder.named_modules():
-        if isinstance(module, Linear) and module.in_features % BLOCK:
+        widths = [module.in_features] if isinstance(module, Linear) else []
+        if isinstance(module, Experts):
+            widths = [module.gate_up_proj.shape[-1], module.down_proj.shape[-1]]
+        for width in widths:
+            if width % BLOCK == 0:
+                continue
             raise ModelError(
                 f"width of {name}",
-                module.in_features,
+                width,
                 f"must be a multiple of {BLOCK} to be quantised",
                 remedy="Use --precision bf16",
             )

@@ -10,6 +10,7 @@ import torch
 from burnish.base.errors import StorageError
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
+from burnish.models.expert_weights import split_experts
 from burnish.models.load import Model
 from burnish.models.quick import QuickConfig
 
@@ -57,6 +58,7 @@ def _write_decoder(decoder: Decoder, dtype: torch.dtype, target: Path) -> None:
     state = {name: tensor.detach().cpu().clone() for name, tensor in decoder.state_dict().items()}
     if decoder.shape.tied:
         del state["lm_head.weight"]
+    state = split_experts(state, decoder.shape.family)
     save_file(state, target / "model.safetensors", metadata={"format": "pt"})
     _with_dtype(decoder.config, dtype).save_pretrained(target)
 

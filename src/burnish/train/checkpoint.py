@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from burnish.base.files import atomic_write
 from burnish.train.sharding import part, whole
@@ -34,6 +34,7 @@ def save_checkpoint(
 
     content = {
         "parameters": {name: kept(0, value) for name, value in named.items()},
+        "buffers": {name: value.clone() for name, value in _trained_buffers(network).items()},
         "optimizer": _each(optimizer.state_dict(), kept),
         "torch_random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all(),  # empty without a GPU
@@ -73,12 +74,25 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: Any) -> dict[str,
     named = dict(network.named_parameters())
     for name, value in content["parameters"].items():
         named[name].data.copy_(part(value, named[name]))
+    buffers = _trained_buffers(network)
+    for name, value in content.get("buffers", {}).items():  # older files have none
+        buffers[name].copy_(value)
     places = [p for group in optimizer.param_groups for p in group["params"]]
     saved = _each(content["optimizer"], lambda index, value: part(value, places[index]))
     optimizer.load_state_dict(saved)
     torch.set_rng_state(content["torch_random"])
     torch.cuda.set_rng_state_all(content["cuda_random"])
     return content["state"]
+
+
+def _trained_buffers(network: nn.Module) -> dict[str, Tensor]:
+    """Buffers that training moves, which modules name in `trained_buffers`."""
+    return {
+        f"{path}.{name}": getattr(module, name)
+        for path, module in network.named_modules()
+        for name in getattr(module, "trained_buffers", ())
+        if getattr(module, name) is not None
+    }
 
 
 def _each(saved: dict[str, Any], change: Callable[[int, Any], Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from burnish.base.errors import SettingError
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
 from burnish.train.settings import LoraSettings
@@ -17,6 +18,8 @@ from burnish.train.settings import LoraSettings
 def attach(network: Decoder | Adapter, settings: LoraSettings) -> Any:
     """Freeze the network and put fp32 adapters on its linear layers; returns peft's wrapper.
 
+    In a mixture of experts they are on attention and on every expert; routers, shared experts and
+    dense layers stay as they are. Raises SettingError for dropout there, which peft cannot do.
     The network itself then computes with the adapters; the wrapper saves and merges them.
     """
     from peft import LoraConfig, get_peft_model
@@ -28,6 +31,7 @@ def attach(network: Decoder | Adapter, settings: LoraSettings) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=_targets(network),
+        target_parameters=_expert_targets(network, settings),
         fan_in_fan_out=any(_is_conv1d(module) for module in network.modules()),
         task_type=None,
     )
@@ -64,7 +68,11 @@ def deltas(wrapped: Any) -> dict[str, Tensor]:
     found = {}
     for name, module in wrapped.base_model.model.named_modules():
         if hasattr(module, "get_delta_weight"):
-            found[f"{name}.weight"] = module.get_delta_weight("default").detach().float()
+            stacked = getattr(module, "parameter_name", None)  # of experts; wrappers are nested
+            place = name.removesuffix(".base_layer") if stacked else name
+            found[f"{place}.{stacked or 'weight'}"] = (
+                module.get_delta_weight("default").detach().float()
+            )
     return found
 
 
@@ -80,7 +88,9 @@ def _trainable(module: nn.Module) -> Iterator[nn.Parameter]:
 def _targets(network: Decoder | Adapter) -> list[str] | str:
     """Linear layers of the blocks, but for those that are read past; the head stays as it is."""
     if isinstance(network, Decoder):
-        return ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+        attention = ["q_proj", "k_proj", "v_proj", "o_proj"]
+        dense = network.shape.experts is None
+        return [*attention, "gate_proj", "up_proj", "down_proj"] if dense else attention
     head = network.network.get_output_embeddings()
     names = {
         name.rsplit(".", 1)[-1]
@@ -89,6 +99,16 @@ def _targets(network: Decoder | Adapter) -> list[str] | str:
     }
     names -= {name for module in network.modules() for name in _read_past(module)}
     return rf".*\.({'|'.join(sorted(map(re.escape, names)))})"
+
+
+def _expert_targets(network: Decoder | Adapter, settings: LoraSettings) -> list[str] | None:
+    """Stacked weights of experts, which are no layers of their own."""
+    if not isinstance(network, Decoder) or network.shape.experts is None:
+        return None
+    if settings.dropout:
+        rule = "must be 0 for a mixture of experts"
+        raise SettingError("lora.dropout", settings.dropout, rule, remedy="Set lora.dropout=0")
+    return ["experts.gate_up_proj", "experts.down_proj"]
 
 
 def _read_past(module: nn.Module) -> set[str]:
