@@ -18,6 +18,7 @@ from burnish.cli import (
     recall,
     report,
     sandbox,
+    scaling,
     text,
     verify,
 )
@@ -45,6 +46,7 @@ def make_app() -> typer.Typer:
     app.add_typer(draft.app, name="draft")
     app.add_typer(recall.app, name="recall")
     app.add_typer(prefer.app, name="prefer")
+    app.add_typer(scaling.app, name="scaling")
 
     @app.callback()
     def burnish_options(
