@@ -12,7 +12,7 @@ from burnish.scaling.settings import FitSettings
 
 BLOCK = 64  # draws that are refitted together: what fits a processor's cache
 POLISHING = 40
-ROUGH = 1e-9  # relative precision of refits
+ROUGH, ROUGH_GAIN = 1e-9, 1e-15  # precision of refits, relative and absolute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,11 @@ def bootstrap(
         weights = np.stack([_resample(rng, num_runs, least) for _ in range(size)])
         objective = make_objective(surface, loss, weights, settings, fixed)
         guess = np.tile(_inverse(surface, loss, theta, settings, fixed), (size, 1, 1))
-        found.append(minimise(objective, np.tile(theta, (size, 1)), guess, tolerance=ROUGH)[0])
+        found.append(
+            minimise(
+                objective, np.tile(theta, (size, 1)), guess, tolerance=ROUGH, least_gain=ROUGH_GAIN
+            )[0]
+        )
     return np.concatenate(found) if found else np.empty((0, len(theta)))
 
 

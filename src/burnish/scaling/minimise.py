@@ -17,12 +17,14 @@ def minimise(
     inverse: np.ndarray,
     *,
     tolerance: float = 1e-13,
+    least_gain: float = 0.0,
     max_steps: int = 500,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Minimise a function of each row of `starts`; returns the points and their values.
 
     `objective(points, rows)` gives values and gradients, `rows` telling which of the starts the
-    points belong to; `inverse` holds first guesses of the inverse Hessians. The weak Wolfe search
+    points belong to; `inverse` holds first guesses of the inverse Hessians. A row ends after three
+    steps that gain less than `tolerance` of its value plus `least_gain`. The weak Wolfe search
     makes BFGS work on functions with kinks, such as a Huber loss of small delta.
     Source: Lewis and Overton 2013, Mathematical Programming 141:135-163.
     Oracle: tests/scaling/test_minimise.py::test_equals_scipy
@@ -43,7 +45,9 @@ def minimise(
         )
         _update(inverse, rows, moved - x[rows], new_slopes - slopes[rows])
         gained = values[rows] - new_values
-        idle[rows] = np.where(gained > tolerance * np.abs(values[rows]), 0, idle[rows] + 1)
+        idle[rows] = np.where(
+            gained > tolerance * np.abs(values[rows]) + least_gain, 0, idle[rows] + 1
+        )
         x[rows], values[rows], slopes[rows] = moved, new_values, new_slopes
         rows = rows[idle[rows] < PATIENCE]
     return x, values
