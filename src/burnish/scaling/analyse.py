@@ -164,7 +164,7 @@ def _tension(spec: str) -> list[str]:
 def _out_of_place(spec: str, runs: Runs) -> str:
     """Why a law is not tried among all, although its columns are there."""
     few = {name: len(np.unique(runs.columns[name])) for name in ("n", "d", "e")}
-    if spec == "clark" and few["d"] > 1:
+    if spec in ("clark", "routed") and few["d"] > 1:
         return "holds at one amount of data, and d varies"
     if spec == "data" and few["n"] > 1:
         return "holds at one size, and n varies"

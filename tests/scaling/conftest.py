@@ -1,0 +1,65 @@
+"""Planted laws, and the data behind published ones."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures.planted_laws import CHINCHILLA, grid_columns, losses_of
+
+from burnish.scaling.runs import Runs
+
+HERE = Path(__file__).resolve()
+SHARED = HERE.parents[3] / "shared"
+FIXTURES = HERE.parents[1] / "fixtures" / "scaling"
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """A file below shared/data/scaling; skips where it is not at hand."""
+
+    def find(name: str) -> Path:
+        path = SHARED / "data" / "scaling" / name
+        if not path.exists():
+            pytest.skip(f"{name} states no licence and lies only in ../shared, which is absent")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def rows_of():
+    """Rows of a CSV as mappings of text; a bare name is a fixture's."""
+
+    def read(path: Path | str) -> list[dict[str, str]]:
+        path = FIXTURES / path if isinstance(path, str) else path
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def planted():
+    """Runs of a law with log-normal noise."""
+
+    def make(spec="chinchilla", natural=None, columns=None, noise=0.0, seed=0) -> Runs:
+        columns = dict(grid_columns() if columns is None else columns)
+        loss = losses_of(spec, natural or CHINCHILLA, columns)
+        rng = np.random.default_rng(seed)
+        columns["loss"] = loss * np.exp(noise * rng.standard_normal(len(loss)))
+        lines = list(range(2, len(loss) + 2))
+        return Runs(columns=columns, given=list(columns), lines=lines, counts="non-embedding")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def epoch(shared_data, rows_of):
+    """Epoch's digitised points: columns, losses, sorted by loss."""
+    rows = rows_of(shared_data("epoch-chinchilla/svg_extracted_data.csv"))
+    n, c, loss = (
+        np.array([float(r[k]) for r in rows]) for k in ("Model Size", "Training FLOP", "loss")
+    )
+    order = np.argsort(loss)
+    return {"n": n[order], "d": (c / (6 * n))[order], "c": c[order]}, loss[order]
