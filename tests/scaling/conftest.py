@@ -63,3 +63,18 @@ def epoch(shared_data, rows_of):
     )
     order = np.argsort(loss)
     return {"n": n[order], "d": (c / (6 * n))[order], "c": c[order]}, loss[order]
+
+
+PLAIN = (
+    "N,D,loss\n1e7,2e8,5.164349\n1e7,1e9,4.402948\n1e7,5e9,3.983194\n3e7,2e8,4.644599\n"
+    "3e7,1e9,3.883198\n3e7,5e9,3.463444\n1e8,2e8,4.259056\n1e8,1e9,3.497655\n1e8,5e9,3.077901\n"
+    "3e8,2e8,4.021484\n3e8,1e9,3.260083\n3e8,5e9,2.840329\n"
+)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory) -> Path:
+    """Twelve runs of L = 1.8 + 400 / N^0.34 + 2000 / D^0.37, losses with six decimals."""
+    path = tmp_path_factory.mktemp("table") / "runs.csv"
+    path.write_text(PLAIN)
+    return path

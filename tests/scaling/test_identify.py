@@ -42,7 +42,7 @@ def test_kaplan_and_clark_say_it_too(planted):
 
 
 def test_a_flat_direction_is_named(planted):
-    """Three sizes and a law with three terms: nothing tells batch from steps where both go along."""
+    """One batch tells no exponent of the batch; wide intervals are told in words."""
     columns = dict(grid_columns(sizes=np.geomspace(1e7, 1e9, 5), tokens=np.geomspace(1e8, 1e10, 5)))
     columns["batch"] = 1e5 * columns["d"] ** 0
     runs = planted(columns=columns)

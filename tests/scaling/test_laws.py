@@ -60,7 +60,7 @@ def test_planted_parameters_are_recovered(spec):
 def check_one_expert(spec):
     columns, loss = grid_columns(), losses_of("chinchilla", CHINCHILLA, grid_columns())
     law = laws.parse(spec)
-    theta = {"chinchilla": law.theta(CHINCHILLA | {"gamma": 0.2})}["chinchilla"]
+    theta = law.theta(CHINCHILLA | {"gamma": 0.2})
     found = np.exp(law.surface(columns).evaluate(theta[None])[0][0])
     assert found.tolist() == loss.tolist()
 

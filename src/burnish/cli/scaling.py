@@ -64,8 +64,8 @@ def fit(
 def plan(
     flops: Annotated[float, typer.Option(help="Training budget, FLOPs.")],
     fit: Annotated[
-        str, typer.Option(help="A run of `scaling fit`, or a published fit.")
-    ] = "epoch-refit",
+        str | None, typer.Option(help="A run of `scaling fit`, or a published fit.")
+    ] = None,
     experts: Annotated[int | None, typer.Option(help="Experts of each layer.")] = None,
     tokens: Annotated[float | None, typer.Option(help="Most training tokens at hand.")] = None,
     memory_bytes: Annotated[float | None, typer.Option(help="Room for parameters.")] = None,

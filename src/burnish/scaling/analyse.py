@@ -36,8 +36,10 @@ class Analysis:
     told: Mapping[str, Any]
 
 
-def analyse(spec: str, runs: Runs, settings: FitSettings) -> Analysis:
-    """Fit the law of a spec, and report it.
+def analyse(
+    spec: str, runs: Runs, settings: FitSettings, base: Mapping[str, Any] | None = None
+) -> Analysis:
+    """Fit the law of a spec, and report it; `base` is the baseline's held-out error, if known.
 
     Raises: InputError, where the runs cannot identify it; UnknownNameError.
     Source: ours. Oracle: tests/scaling/test_analyse.py::test_planted_law_in_every_number
@@ -50,7 +52,7 @@ def analyse(spec: str, runs: Runs, settings: FitSettings) -> Analysis:
     condition, weak = report(fit, runs, intervals)
     allocation = dict(law.allocation(fit.natural))
     held = holdout_error(spec, law, runs, settings)
-    base = holdout_error(BASELINE, laws.parse(BASELINE), runs, settings)
+    base = base or _baseline(runs, settings)
     rest = np.log(runs.loss) - np.log(fit.predict(runs.columns))
     told: dict[str, Any] = {
         "law": spec,
@@ -85,12 +87,13 @@ def analyse_all(runs: Runs, settings: FitSettings) -> Analysis:
     Source: ours. Oracle: tests/scaling/test_analyse.py::test_the_planted_law_ranks_first
     """
     found, refused = [], []
+    base, quick = _baseline(runs, settings), replace(settings, resamples=0)
     for spec in (*laws.names(), *MORE_SPECS):
         reason = _out_of_place(spec, runs)
         try:
             if reason:
                 raise InputError(spec, "", reason, remedy="")
-            one = analyse(spec, runs, replace(settings, resamples=0, law=spec))
+            one = analyse(spec, runs, quick, base)
         except InputError as error:
             refused.append({"law": spec, "why": error.rule})
             continue
@@ -101,8 +104,12 @@ def analyse_all(runs: Runs, settings: FitSettings) -> Analysis:
     found.sort(key=lambda pair: (pair[1]["holdout_error"] is None, pair[1]["holdout_error"] or 0))
     names = ("holdout_error", "rmse_log_loss", "aic", "allocation_exponent", "identified")
     ranking = [{"law": spec} | {name: told[name] for name in names} for spec, told in found]
-    best = analyse(found[0][0], runs, settings)
+    best = analyse(found[0][0], runs, settings, base)
     return replace(best, told={**best.told, "ranking": ranking, "refused": refused})
+
+
+def _baseline(runs: Runs, settings: FitSettings) -> dict[str, Any]:
+    return holdout_error(BASELINE, laws.parse(BASELINE), runs, settings)
 
 
 def check_sigma(runs: Runs, settings: FitSettings) -> None:

@@ -1,6 +1,7 @@
 """Fit a law to runs: variable projection for the start, then BFGS with analytic gradients."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from burnish.scaling.settings import FitSettings
 
 BLOCK = 64  # draws that are refitted together: what fits a processor's cache
 POLISHING = 40
-ROUGH, ROUGH_GAIN = 1e-9, 1e-15  # precision of refits, relative and absolute
+ROUGH: dict[str, Any] = {"tolerance": 1e-8, "least_gain": 1e-15, "max_steps": 150}  # refits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +83,8 @@ def make_objective(
     target = np.log(loss) if settings.space == "log" else loss
 
     def objective(theta: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logs, pull = surface.evaluate(theta)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # trial steps may go anywhere
+            logs, pull = surface.evaluate(theta)
             fitted = logs if settings.space == "log" else np.exp(logs)
             rest = fitted - target
             clipped = np.clip(rest, -delta, delta)
@@ -124,11 +125,7 @@ def bootstrap(
         weights = np.stack([_resample(rng, num_runs, least) for _ in range(size)])
         objective = make_objective(surface, loss, weights, settings, fixed)
         guess = np.tile(_inverse(surface, loss, theta, settings, fixed), (size, 1, 1))
-        found.append(
-            minimise(
-                objective, np.tile(theta, (size, 1)), guess, tolerance=ROUGH, least_gain=ROUGH_GAIN
-            )[0]
-        )
+        found.append(minimise(objective, np.tile(theta, (size, 1)), guess, **ROUGH)[0])
     return np.concatenate(found) if found else np.empty((0, len(theta)))
 
 

@@ -40,7 +40,7 @@ def plan_scaling(settings: PlanSettings, place: Place | None = None) -> dict[str
 
 def plan_job(settings: PlanSettings) -> Job:
     """The job of `scaling plan`."""
-    known = open_fit(settings.fit)
+    known = open_fit(settings.fit_name)
     return Job(
         what=WHAT,
         settings=to_dict(settings),

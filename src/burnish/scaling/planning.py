@@ -31,7 +31,7 @@ def make_plan(settings: PlanSettings, known: KnownFit) -> dict[str, Any]:
     best = optimum(known.fit.law, theta, _limits(settings))
     batch, lr, law_of = batch_and_lr(settings, known, best)
     told: dict[str, Any] = {
-        "fit": settings.fit,
+        "fit": settings.fit_name,
         "law": known.told["law"],
         "counts": known.told["counts"],
         "source": known.told.get("source", "own runs"),
@@ -70,7 +70,7 @@ def check_plan(settings: PlanSettings, known: KnownFit) -> None:
         raise SettingError("counts", settings.counts, rule, remedy=remedy)
     if settings.experts > 1 and "e" not in known.fit.law.columns:
         rule = f"need a law of experts, and {known.told['law']} has none"
-        remedy = "Fit --law experts on runs with several e, or --fit joint-moe"
+        remedy = "Fit --law experts on runs with several e, or --fit step-law-experts"
         raise SettingError("experts", settings.experts, rule, remedy=remedy)
     if settings.experts > 4 * known.most_experts:
         rule = f"must be at most 4 times the most of a run, {known.most_experts:g}"

@@ -25,7 +25,7 @@ def nonnegative(
     for size in range(1, num_params + 1):
         for chosen in itertools.combinations(range(num_params), size):
             part = gram[:, chosen][:, :, chosen]
-            scale = np.sqrt(np.einsum("gii->gi", part))
+            scale = np.sqrt(np.maximum(np.einsum("gii->gi", part), 1e-300))
             unit = part / (scale[:, :, None] * scale[:, None, :]) + RIDGE * np.eye(size)
             found = np.linalg.solve(unit, (right[:, chosen] / scale)[..., None])[..., 0] / scale
             rest = num_runs - np.einsum("gi,gi->g", found, right[:, chosen])

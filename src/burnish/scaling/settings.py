@@ -73,7 +73,8 @@ class ScalingFitSettings:
 class PlanSettings:
     """What is to be planned, from which fit, under which limits.
 
-    `fit` is a run of `scaling fit` or the name of a published fit. `flops` is the training budget;
+    `fit` is a run of `scaling fit` or the name of a published fit; by default `epoch-refit`, and
+    `step-law-experts` for a mixture. `flops` is the training budget;
     with `served_tokens` [tokens] it also pays for 2N FLOPs a token of use. `tokens`: most training
     tokens at hand. `memory_bytes`: room for `bytes_per_param` of every stored parameter.
     `experts` and `top_k`: the mixture to plan; `expert_frac` is the share of a dense model's
@@ -81,7 +82,7 @@ class PlanSettings:
     largest run (compute) that is still planned for. `rule`: of batch and learning rate.
     """
 
-    fit: str = "epoch-refit"
+    fit: str = ""
     flops: float = 0.0
     tokens: float | None = None
     memory_bytes: float | None = None
@@ -94,6 +95,11 @@ class PlanSettings:
     rule: str = "step-law"
     counts: str = ""
     seed: int = 0
+
+    @property
+    def fit_name(self) -> str:
+        """The fit in force."""
+        return self.fit or ("epoch-refit" if self.experts == 1 else "step-law-experts")
 
     def __post_init__(self) -> None:
         for name in ("flops", "bytes_per_param", "extrapolate"):

@@ -102,7 +102,11 @@ def match_columns(
     lower = {name.lower(): name for name in reversed(table.header)}
     found = {ours: lower[ours] for ours in known if ours in lower} | given
     if missing := [name for name in needed if name not in found]:
-        guesses = {name: _nearest(name, table.header, known) for name in known if name not in found}
+        guesses = {
+            name: _nearest(name, table.header, known, fuzzy=name in missing)
+            for name in known
+            if name not in found
+        }
         wanted = [n for n in known if guesses.get(n) and (n in missing or n in ("d", "c", "e"))]
         pairs = [f"{name}={_quoted(guesses[name])}" for name in wanted]
         rule = f"must have a column {', '.join(missing)}"
@@ -111,14 +115,16 @@ def match_columns(
     return found
 
 
-def _nearest(ours: str, header: Sequence[str], known: Mapping[str, Sequence[str]]) -> str:
+def _nearest(
+    ours: str, header: Sequence[str], known: Mapping[str, Sequence[str]], *, fuzzy: bool
+) -> str:
     """The header's column that most looks like one of ours; "" if none does."""
     plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in header}
     names = [re.sub(r"[^a-z0-9]", "", name) for name in (ours, *known[ours])]
     for name in names:
         if name in plain:
             return plain[name]
-    for name in names[1:]:
+    for name in names if fuzzy else ():
         if near := difflib.get_close_matches(name, plain, n=1, cutoff=0.75):
             return plain[near[0]]
     return ""
