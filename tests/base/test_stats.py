@@ -417,7 +417,8 @@ def check_percentiles(interval):
     for _ in range(200):
         y = 2 * x + rng.standard_normal(12)
         picks = rng.integers(0, 12, (300, 12))
-        slopes = np.array([np.polyfit(x[p], y[p], 1)[0] for p in picks if len(set(p)) > 2])
+        a, b = (v[picks] - v[picks].mean(axis=1, keepdims=True) for v in (x, y))
+        slopes = (a * b).sum(axis=1) / (a * a).sum(axis=1)
         low, high = interval(slopes)
         hits += low <= 2 <= high
     assert 170 <= hits <= 192

@@ -29,7 +29,7 @@ WANTED = {  # case: status, and what is said
 def cases():
     if not CASES.exists():
         return []
-    rows = [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in CASES.read_text(encoding="utf-8").split("\n") if line]
     return [row for row in rows if row["part"] == "scaling"]
 
 

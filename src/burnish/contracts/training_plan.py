@@ -5,14 +5,11 @@ convention that `counts` names; tokens are those of the model's own tokenizer. R
 another `schema`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
-from burnish.base.files import read_json
+from burnish.base.settings import load_settings
 
 SCHEMA = "burnish.training-plan/1"
 
@@ -55,20 +52,12 @@ class TrainingPlan:
                                  remedy="Plan again")  # fmt: skip
 
 
-def plan_from_json(value: Any, *, name: str = "plan") -> TrainingPlan:
-    """The plan of a parsed file. Raises: InputError, SettingError for a wrong field."""
-    if not isinstance(value, Mapping):
-        rule = "must be one object"
-        raise InputError(name, type(value).__name__, rule, remedy="Write it with scaling plan")
-    return coerce_value(name, value, TrainingPlan)
-
-
 def read_plan(path: Path | str) -> TrainingPlan:
     """Read `plan.json`, or the one in a run folder.
 
-    Raises: MissingFileError; InputError.
+    Raises: MissingFileError; InputError; SettingError, naming the entry that is wrong.
     Source: ours. Oracle: tests/contracts/test_training_plan.py::test_a_plan_is_read_as_written
     """
     path = Path(path)
     path = path / "plan.json" if path.is_dir() else path
-    return plan_from_json(read_json(path), name=str(path))
+    return load_settings(TrainingPlan, config=path)

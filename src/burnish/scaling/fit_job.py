@@ -10,6 +10,7 @@ import numpy as np
 from burnish.base.canonical import file_hash
 from burnish.base.files import existing_file, read_json
 from burnish.base.meter import Meter
+from burnish.base.progress import say
 from burnish.base.records import write_json
 from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
@@ -17,14 +18,17 @@ from burnish.contracts.step import Told
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, Verification
-from burnish.scaling.analyse import Analysis, analyse, analyse_all
+from burnish.scaling.analyse import Analysis, analyse, analyse_all, check_sigma
+from burnish.scaling.identify import check_identified
 from burnish.scaling.known import DRAWS, STAGE, WHAT
+from burnish.scaling.laws import laws
 from burnish.scaling.page import fit_page
 from burnish.scaling.runs import Runs, read_runs
 from burnish.scaling.settings import DataSettings, FitSettings, ScalingFitSettings
 
 RUNS_FILE = "runs.json"
 POINT_COLUMNS = ("n", "d", "c", "e", "k")
+ALL = "all"
 
 
 def fit_scaling(settings: ScalingFitSettings, place: Place | None = None) -> dict[str, Any]:
@@ -33,6 +37,7 @@ def fit_scaling(settings: ScalingFitSettings, place: Place | None = None) -> dic
     Raises: InputError, where the table cannot be read or identifies no law.
     Source: ours. Oracle: tests/scaling/test_fit_job.py::test_a_run_holds_what_was_fitted
     """
+    check_table(settings.data, settings.fit)
     return run_job(fit_job(settings), place or Place())
 
 
@@ -46,6 +51,19 @@ def fit_job(settings: ScalingFitSettings) -> Job:
         given={"table": table_value(settings.data)},
         header=Header(title=f"burnish scaling fit: {Path(settings.data.path).name}"),
     )
+
+
+def check_table(data: DataSettings, fit: FitSettings) -> None:
+    """Read a table before a run is begun, say what is worth it, and refuse what cannot be fitted.
+
+    Raises: as `read_runs`, `check_sigma` and `check_identified`.
+    """
+    runs = read_runs(data)
+    for note in runs.notes:
+        say(f"note: {note}")
+    check_sigma(runs, fit)
+    if fit.law != ALL:
+        check_identified(fit.law, laws.parse(fit.law), runs)
 
 
 def table_value(data: DataSettings) -> Value:
@@ -107,7 +125,7 @@ class FitStep(Step):
         runs = given["runs"]
         found = (
             analyse_all(runs, self.fit)
-            if self.fit.law == "all"
+            if self.fit.law == ALL
             else analyse(self.fit.law, runs, self.fit)
         )
         write_json(stage.path / DRAWS, finite_draws(found).tolist())

@@ -15,7 +15,7 @@ from burnish.contracts.step import Told
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Verification
-from burnish.scaling.fit_job import ReadStep, table_value
+from burnish.scaling.fit_job import ReadStep, check_table, table_value
 from burnish.scaling.ladder import LadderSettings, climb, ladder_cells
 from burnish.scaling.laws import laws
 from burnish.scaling.page import cells_table, ladder_page
@@ -30,6 +30,8 @@ def climb_ladder(settings: LadderSettings, place: Place | None = None) -> dict[s
     Raises: InputError, as `read_runs` and `climb`.
     Source: ours. Oracle: tests/scaling/test_ladder_job.py::test_cells_then_results
     """
+    if settings.data.path:
+        check_table(settings.data, settings.fit)
     return run_job(ladder_job(settings), place or Place())
 
 
