@@ -409,3 +409,62 @@ def test_no_n_decides_on_the_margin_itself():
 def test_a_negative_margin_is_refused():
     with pytest.raises(SettingError):
         decide(Estimate(value=0, low=-1, high=1, n=9), margin=-0.1)
+
+
+def check_percentiles(interval):
+    """90% intervals of a slope through 12 points cover it in 85 to 95 of 100."""
+    rng, x, hits = np.random.default_rng(7), np.linspace(-1, 1, 12), 0
+    for _ in range(200):
+        y = 2 * x + rng.standard_normal(12)
+        picks = rng.integers(0, 12, (300, 12))
+        a, b = (v[picks] - v[picks].mean(axis=1, keepdims=True) for v in (x, y))
+        slopes = (a * b).sum(axis=1) / (a * a).sum(axis=1)
+        low, high = interval(slopes)
+        hits += low <= 2 <= high
+    assert 170 <= hits <= 192
+
+
+def test_percentiles_cover_a_planted_slope():
+    check_percentiles(
+        lambda draws: stats.percentile_interval(draws, num_units=12, num_fitted=2, confidence=0.9)
+    )
+
+
+def test_planted_percentiles_of_a_narrow_range():
+    with pytest.raises(AssertionError):
+        check_percentiles(lambda draws: np.quantile(draws, [0.2, 0.8]))
+
+
+def test_percentiles_need_draws_and_freedom():
+    with pytest.raises(SettingError):
+        stats.percentile_interval(np.array([1.0, np.nan]), num_units=9, num_fitted=2)
+    with pytest.raises(SettingError):
+        stats.percentile_interval(np.ones(50), num_units=2, num_fitted=2)
+
+
+def check_ratio(ratio):
+    rng, hits = np.random.default_rng(2), 0
+    for _ in range(400):
+        below = 2 + rng.standard_normal(12)
+        above = 3 * below + rng.standard_normal(12)
+        found = ratio(above, below)
+        hits += found.low <= 3 <= found.high
+    assert 370 <= hits <= 392
+    near_zero = ratio([1.0, 2.0, 1.5], [0.1, -0.1, 0.05])
+    assert (near_zero.low, near_zero.high) == (-math.inf, math.inf)
+
+
+def test_ratio_covers_and_is_unbounded_where_it_must():
+    check_ratio(stats.ratio_of_means)
+    with pytest.raises(SettingError):
+        stats.ratio_of_means([1.0], [2.0])
+
+
+def test_planted_ratio_with_a_certain_denominator():
+    def certain(above, below):
+        value = np.mean(above) / np.mean(below)
+        half = 2 * np.std(above, ddof=1) / np.sqrt(len(above)) / abs(np.mean(below))
+        return stats.Estimate(value=value, low=value - half, high=value + half, n=len(above))
+
+    with pytest.raises(AssertionError):
+        check_ratio(certain)

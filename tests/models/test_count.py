@@ -105,3 +105,85 @@ def test_kv_bytes_equal_the_cache(family: str, tiny_model: Any) -> None:
 @pytest.mark.weights
 def test_smollm2_count(smollm2: Any) -> None:
     assert count(smollm2.network.shape).num_params == 134_515_008
+
+
+def layer_shape(row: dict[str, str], seq_tokens: int) -> count_module.LayerShape:
+    """A row of Step Law's tables as a shape."""
+    heads, experts = int(row["numh"]), int(row.get("nume") or 1)
+    sparse = experts > 1
+    return count_module.LayerShape(
+        d_model=int(row["h"]), num_layers=int(row["numl"]), d_ff=int(row["ffnh"]),
+        num_heads=heads, num_kv_heads=heads, head_dim=int(row["h"]) // heads,
+        seq_tokens=seq_tokens, num_dense_layers=int(row["numld"]) if sparse else None,
+        num_experts=experts, top_k=int(row.get("topk") or 1),
+        expert_ff=int(row.get("moeh") or 0), shared_ff=int(row.get("sed") or 0),
+    )  # fmt: skip
+
+
+def test_every_row_of_step_law() -> None:
+    """N, active N and FLOPs a token of 708 MoE and 1,911 dense runs, as integers."""
+    import csv
+    from pathlib import Path
+
+    folder = Path(__file__).resolve().parents[3] / "shared" / "data" / "scaling" / "steplaw"
+    if not folder.is_dir():
+        pytest.skip("Step Law's tables state no licence and lie only in ../shared, which is absent")
+    with (folder / "moe_lr_bs_loss.csv").open(newline="") as file:
+        moe = list(csv.DictReader(file))
+    with (folder / "dense_lr_bs_loss.csv").open(newline="") as file:
+        dense = list(csv.DictReader(file))
+    assert (len(moe), len(dense)) == (708, 1911)
+    for row in moe:
+        found = count_module.count_under(layer_shape(row, int(row["seq_len"])), "non-embedding")
+        wanted = tuple(int(float(row[name])) for name in ("Na", "N", "M"))
+        assert (found.n_active, found.n_total, found.flops_per_token) == wanted
+    for row in dense:
+        found = count_module.count_under(layer_shape(row, 2048), "non-embedding")
+        assert found.n_active == found.n_total == int(float(row["N"]))
+
+
+def check_by_hand(count_under: Callable[..., Any]) -> None:
+    """One dense and one sparse layer of width 6, counted on paper."""
+    shape = count_module.LayerShape(
+        d_model=6, num_layers=2, d_ff=10, num_heads=3, num_kv_heads=1, head_dim=2, vocab_size=7,
+        seq_tokens=5, num_dense_layers=1, num_experts=4, top_k=2, expert_ff=3, shared_ff=1,
+    )  # fmt: skip
+    attention = 2 * (36 + 12 + 12 + 36) - 2 * (12 + 12) + 2 * 24  # q and o 36, k and v 12 each
+    active = attention + 3 * 6 * 10 + 3 * 6 * (2 * 3 + 1)
+    total = attention + 3 * 6 * 10 + 3 * 6 * (4 * 3 + 1)
+    context = 12 * 2 * 6 * 5
+    outside = 42 + 5 * 6 + 24  # tied embedding, five norms, one router of four experts
+    wanted = {
+        "non-embedding": (active, total, 6 * active + context),
+        "kaplan": (active, total, 6 * active),
+        "deepseek": ((6 * active + context) // 6, (6 * active + context) // 6 + 108,
+                     6 * active + context),
+        "with-head": (active + 42, total + 42, 6 * (active + 42) + context),
+        "with-router": (active + 24, total + 24, 6 * (active + 24) + context),
+        "all": (active + outside, total + outside, 6 * (active + outside)),
+        "hoffmann": (active + outside, total + outside, 6 * active + context + 12 * 42 + 9 * 30),
+    }  # fmt: skip
+    for name, counts in wanted.items():
+        found = count_under(shape, name)
+        assert (found.n_active, found.n_total, found.flops_per_token) == counts, name
+
+
+def test_conventions_by_hand() -> None:
+    check_by_hand(count_module.count_under)
+    with pytest.raises(ValueError, match="kaplan"):
+        count_module.count_under(layer_shape_of_nothing(), "kaplna")
+
+
+def layer_shape_of_nothing() -> count_module.LayerShape:
+    return count_module.LayerShape(
+        d_model=2, num_layers=1, d_ff=2, num_heads=1, num_kv_heads=1, head_dim=2
+    )
+
+
+def test_planted_experts_counted_whole() -> None:
+    def whole(shape: count_module.LayerShape, name: str) -> Any:
+        fields = vars(shape) | {"top_k": shape.num_experts}
+        return count_module.count_under(count_module.LayerShape(**fields), name)
+
+    with pytest.raises(AssertionError):
+        check_by_hand(whole)

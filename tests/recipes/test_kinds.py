@@ -18,12 +18,19 @@ from burnish.base.records import read_json, write_json, write_records
 from burnish.draft.fit import FitSettings
 from burnish.draft.measure import BenchSettings, bench_drafts
 from burnish.draft.train import DistilSettings, TrainDraftSettings, train_draft
+from burnish.jobs.job import Place
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainSettings
 from burnish.recall.run import measure_curve
 from burnish.recall.settings import RecallSettings
 from burnish.recipes.kinds import KINDS
 from burnish.recipes.preferring import train_preferences
 from burnish.recipes.verify import verify_run
+from burnish.scaling.fit_job import fit_scaling
+from burnish.scaling.ladder import LadderSettings
+from burnish.scaling.ladder_job import climb_ladder
+from burnish.scaling.plan_job import plan_scaling
+from burnish.scaling.settings import DataSettings, PlanSettings, ScalingFitSettings
+from burnish.scaling.settings import FitSettings as LawSettings
 from burnish.train.settings import LoraSettings, TrainSettings
 
 OLDER = Path(__file__).parent.parent / "fixtures" / "older_runs.tar.gz"  # by version 0.1.0, trimmed
@@ -104,12 +111,39 @@ def make_arch(model: Path, place: Path) -> Path:
     return place / "arch-pretrain"
 
 
+def make_scaling_fit(model: Path, place: Path) -> Path:
+    rows = [
+        f"{n},{d},{1.8 + 40 / n**0.3 + 90 / d**0.4:.6f}"
+        for n in (1e5, 3e5, 1e6, 3e6)
+        for d in (1e6, 1e7, 1e8)
+    ]
+    (place / "table.csv").write_text("\n".join(["n,d,loss", *rows]))
+    settings = ScalingFitSettings(
+        data=DataSettings(path=str(place / "table.csv")), fit=LawSettings(resamples=10)
+    )
+    fit_scaling(settings, Place(folder=place / "fit"))
+    return place / "fit"
+
+
+def make_scaling_plan(model: Path, place: Path) -> Path:
+    plan_scaling(PlanSettings(flops=1e20), Place(folder=place / "plan"))
+    return place / "plan"
+
+
+def make_scaling_ladder(model: Path, place: Path) -> Path:
+    climb_ladder(LadderSettings(), Place(folder=place / "ladder"))
+    return place / "ladder"
+
+
 MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "prefer": make_prefer,
     "recall-curve": make_recall,
     "draft-train": make_draft_train,
     "draft-bench": make_draft_bench,
     "arch-pretrain": make_arch,
+    "scaling-fit": make_scaling_fit,
+    "scaling-plan": make_scaling_plan,
+    "scaling-ladder": make_scaling_ladder,
 }
 
 

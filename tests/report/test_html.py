@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from burnish.base.errors import InputError
-from burnish.contracts.page import Chart, Page, Samples, Series
+from burnish.contracts.page import Chart, Page, Samples, Series, Slider
 from burnish.report import html, tables
 from burnish.report.cells import visible
 from burnish.report.html import render, write_report
@@ -236,3 +236,13 @@ def test_what_is_not_finite_is_a_gap(page):
     specs = [json.loads(script) for script in read.scripts if script.strip()]
     assert specs[0]["series"][0]["y"] == [1.0, None, None]
     assert "not a number" in read.texts
+
+
+def test_a_slider_is_a_whole_table_without_scripts():
+    slider = Slider(
+        title="Budgets", columns=["flops", "n"], rows=[[1e18, 2e8], [1e19, 6e8]], start=1
+    )
+    text = render(Page(title="t", verdict="v", good="measured", blocks=[slider]))
+    Reader(text)
+    assert 'data-slider data-start="1"' in text
+    assert text.count("<data value=") == 4

@@ -1,14 +1,14 @@
 """`page_from_json` undoes `asdict`, and says where a page is wrong."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burnish.base.errors import InputError
-from burnish.contracts.page import Chart, Page, Sample, Samples, Series, Table, Text
+from burnish.contracts.page import Chart, Page, Sample, Samples, Series, Slider, Table, Text
 from burnish.report.html import render
 from burnish.report.pages import check_page, page_from_json
 from burnish.report.text import page_as_text
@@ -68,6 +68,9 @@ BLOCKS = [
         TEXT,
     ),
     tables(),
+    tables()
+    .filter(lambda table: table.rows)
+    .map(lambda table: Slider(title=table.title, columns=table.columns, rows=table.rows)),
     st.builds(Samples, title=TEXT, samples=SAMPLES, caption=TEXT, block=st.just("samples")),
     st.builds(Text, title=TEXT, text=TEXT, block=st.just("text")),
 ]
@@ -186,3 +189,13 @@ def test_rows_of_a_heat_map_share_their_columns():
     chart = Chart(title="t", kind="heat", series=rows, x_label="x", y_label="y")
     with pytest.raises(InputError, match="same for all rows of a heat map"):
         check_page(Page(title="t", verdict="v", good="measured", blocks=[chart]))
+
+
+def test_a_slider_starts_at_a_row_of_its_own():
+    slider = Slider(title="t", columns=["a"], rows=[[1], [2]], start=2)
+    with pytest.raises(InputError, match="number of a row"):
+        check_page(Page(title="t", verdict="v", good=None, blocks=[slider]))
+    read = page_from_json(
+        asdict(Page(title="t", verdict="v", good=None, blocks=[replace(slider, start=1)]))
+    )
+    assert read.blocks[0].start == 1

@@ -46,7 +46,7 @@ class Registry(Generic[Method]):
         self.kind = kind
         self.package = package
         self._methods: dict[str, type[Method]] = {}
-        self._scanned = self._scanning = False
+        self._scanned = self._plugged = self._scanning = False
         self._lock = threading.RLock()  # a second thread waits until all methods are there
 
     def register(self, name: str) -> Callable[[AnyClass], AnyClass]:
@@ -65,8 +65,13 @@ class Registry(Generic[Method]):
         return sorted(self._methods)
 
     def get(self, name: str) -> type[Method]:
-        """The class registered under `name`. Raises: UnknownNameError."""
-        self._scan()
+        """The class registered under `name`; plug-ins are loaded only for a name of theirs.
+
+        Raises: UnknownNameError.
+        """
+        self._scan_package()
+        if name not in self._methods:
+            self._scan()
         if name not in self._methods:
             rule = "is not registered"
             raise UnknownNameError(self.kind, name, rule, remedy=suggest(name, self._methods))
@@ -126,6 +131,23 @@ class Registry(Generic[Method]):
         raise UnknownNameError(f"{self.kind} class", cls_name, "is not registered", remedy=remedy)
 
     def _scan(self) -> None:
+        """Load the package's modules and the plug-ins."""
+        self._scan_package()
+        if self._plugged:
+            return
+        with self._lock:
+            if self._plugged or self._scanning:
+                return
+            self._scanning = True
+            try:
+                for entry_point in importlib.metadata.entry_points(group=PLUGIN_GROUP):
+                    entry_point.load()
+                self._plugged = True
+            finally:
+                self._scanning = False
+
+    def _scan_package(self) -> None:
+        """Load the package's modules only: plug-ins may be heavy."""
         if self._scanned:
             return
         with self._lock:
@@ -136,8 +158,6 @@ class Registry(Generic[Method]):
                 package = importlib.import_module(self.package)
                 for module in pkgutil.iter_modules(package.__path__, f"{self.package}."):
                     importlib.import_module(module.name)
-                for entry_point in importlib.metadata.entry_points(group=PLUGIN_GROUP):
-                    entry_point.load()
                 self._scanned = True
             finally:
                 self._scanning = False

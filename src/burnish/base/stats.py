@@ -135,6 +135,58 @@ def paired_difference(
     )
 
 
+def percentile_interval(
+    draws: np.ndarray, *, num_units: int, num_fitted: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Ends of the interval that refits to resampled data give; not finite draws are left out.
+
+    `num_fitted` parameters were fitted to `num_units`: percentiles are taken further out, as
+    resampled residuals are too small by sqrt(1 - num_fitted / num_units).
+    Raises: SettingError, for fewer than two finite draws or no more units than parameters.
+    Source: Hesterberg 2015 (arXiv 1411.5279), section 5.4, with the freedom of a fit.
+    Oracle: tests/base/test_stats.py::test_percentiles_cover_a_planted_slope
+    """
+    from scipy.special import stdtrit
+
+    finite = draws[np.isfinite(draws)]
+    freedom = num_units - num_fitted
+    if len(finite) < 2 or freedom < 1:
+        rule = "must be at least two, from more units than parameters"
+        raise SettingError("draws", len(finite), rule, remedy="Resample more, or measure more")
+    z = math.sqrt(num_units / freedom) * float(stdtrit(freedom, (1 + confidence) / 2))
+    low, high = np.quantile(finite, [_NORMAL.cdf(-z), _NORMAL.cdf(z)])
+    return float(low), float(high)
+
+
+def ratio_of_means(
+    above: Sequence[float], below: Sequence[float], *, confidence: float = 0.95
+) -> Estimate:
+    """Mean of `above` over mean of `below`, paired; infinite ends where `below` may be zero.
+
+    Raises: SettingError, for unequal lengths or fewer than two pairs.
+    Source: Fieller 1954, with Student's quantile.
+    Oracle: tests/base/test_stats.py::test_ratio_covers_and_is_unbounded_where_it_must
+    """
+    from scipy.special import stdtrit
+
+    low, high = _pairs(below, above)
+    n = len(low)
+    if n < 2:
+        raise SettingError("pairs", n, "must be at least two", remedy="Measure more")
+    t = float(stdtrit(n - 1, (1 + confidence) / 2))
+    a, b = float(high.mean()), float(low.mean())
+    v_a, v_b = float(high.var(ddof=1)) / n, float(low.var(ddof=1)) / n
+    v_ab = float(np.cov(high, low)[0, 1]) / n
+    lead = b * b - t * t * v_b
+    middle = a * b - t * t * v_ab
+    root = middle * middle - lead * (a * a - t * t * v_a)
+    value = a / b if b else math.inf
+    if lead <= 0 or root < 0:
+        return Estimate(value=value, low=-math.inf, high=math.inf, n=n)
+    ends = sorted([(middle - math.sqrt(root)) / lead, (middle + math.sqrt(root)) / lead])
+    return Estimate(value=value, low=ends[0], high=ends[1], n=n)
+
+
 def pass_at_k(num_samples: int, num_right: int, k: int) -> float:
     """Chance that at least one of `k` answers is right, from `num_samples` of which some are.
 

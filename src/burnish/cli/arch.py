@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from burnish.cli.arch_upcycle import upcycle
 from burnish.cli.options import (
     AsJson,
     ModelArgument,
@@ -65,6 +66,9 @@ def pretrain(
     result = run(settings, plan=plan, **job_options(Path("runs"), out))
     words = f"burnish generate {result['model']} 'Once' --max-new-tokens 40"
     show_result(result, as_json=as_json, next_command=words)
+
+
+app.command()(upcycle)
 
 
 @app.command()

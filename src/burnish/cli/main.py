@@ -19,6 +19,7 @@ from burnish.cli import (
     recall,
     report,
     sandbox,
+    scaling,
     text,
     verify,
 )
@@ -47,6 +48,7 @@ def make_app() -> typer.Typer:
     app.add_typer(recall.app, name="recall")
     app.add_typer(prefer.app, name="prefer")
     app.add_typer(arch.app, name="arch")
+    app.add_typer(scaling.app, name="scaling")
 
     @app.callback()
     def burnish_options(

@@ -68,6 +68,21 @@ class Samples:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slider:
+    """One row of a table at a time, chosen with a slider; the whole table stands behind it.
+
+    The first column names the stops, in order; `start` is the row that is shown first.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    start: int = 0
+    caption: str = ""
+    block: Literal["slider"] = "slider"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Text:
     """A paragraph under a heading."""
 
@@ -76,7 +91,7 @@ class Text:
     block: Literal["text"] = "text"
 
 
-Block = Chart | Table | Samples | Text
+Block = Chart | Table | Samples | Slider | Text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,18 @@
 
 from dataclasses import asdict, dataclass
 
+from burnish.base.errors import InputError
 from burnish.models.config import DecoderConfig
+
+CONVENTIONS = {
+    "non-embedding": "products of layers, active experts; FLOPs 6 N + 12 L h seq (Step Law)",
+    "kaplan": "the same N; FLOPs 6 N, without attention over the context",
+    "deepseek": "N is a sixth of the non-embedding FLOPs a token",
+    "with-head": "non-embedding, and the output head in N and FLOPs",
+    "with-router": "non-embedding, and the routers in N and FLOPs",
+    "all": "every parameter, embeddings and norms included; FLOPs 6 N (Chinchilla's C = 6ND)",
+    "hoffmann": "every parameter; FLOPs of Hoffmann's appendix F, embedding and softmax included",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,3 +95,91 @@ def _sparse_layer(shape: DecoderConfig) -> _FeedForward:
     total = common + experts.num_experts * expert
     active = common + experts.top_k * expert
     return _FeedForward(params=total, products=total, active_products=active)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerShape:
+    """What scaling laws need to know of a decoder: widths and numbers, no weights.
+
+    `num_dense_layers` have an MLP of `d_ff`; all others have `num_experts` of `expert_ff`, of
+    which a token uses `top_k`, and a shared expert of `shared_ff`. `seq_tokens` is the context
+    that attention is counted over.
+    """
+
+    d_model: int
+    num_layers: int
+    d_ff: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int = 0
+    seq_tokens: int = 0
+    tied: bool = True
+    gated: bool = True
+    num_dense_layers: int | None = None
+    num_experts: int = 1
+    top_k: int = 1
+    expert_ff: int = 0
+    shared_ff: int = 0
+
+    @property
+    def num_sparse_layers(self) -> int:
+        """Layers whose MLP is a mixture of experts."""
+        dense = self.num_layers if self.num_dense_layers is None else self.num_dense_layers
+        return self.num_layers - dense
+
+    @property
+    def attention_params(self) -> int:
+        """Query, key, value and output products of all layers."""
+        heads = 2 * self.num_heads + 2 * self.num_kv_heads
+        return self.num_layers * self.d_model * self.head_dim * heads
+
+    def mlp_params(self, num_experts: int) -> int:
+        """MLP products of all layers, with so many experts in each sparse one."""
+        matrices = 3 if self.gated else 2
+        dense = (self.num_layers - self.num_sparse_layers) * self.d_ff
+        sparse = self.num_sparse_layers * (num_experts * self.expert_ff + self.shared_ff)
+        return matrices * self.d_model * (dense + sparse)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConventionCount:
+    """Active and stored parameters, and training FLOPs a token, under one convention."""
+
+    n_active: int
+    n_total: int
+    flops_per_token: int
+
+
+def count_under(shape: LayerShape, convention: str) -> ConventionCount:
+    """Count a shape under one of `CONVENTIONS`; integers throughout, `deepseek` rounds down.
+
+    Raises: InputError, for another name.
+    Source: Step Law, arXiv 2503.04715 (non-embedding); Kaplan 2020; Hoffmann 2022, appendix F;
+    DeepSeek LLM, arXiv 2401.02954.
+    Oracle: tests/models/test_count.py::test_every_row_of_step_law, ::test_conventions_by_hand
+    """
+    if convention not in CONVENTIONS:
+        rule = f"must be one of {', '.join(CONVENTIONS)}"
+        raise InputError("convention", convention, rule, remedy="Name one of them")
+    active = shape.attention_params + shape.mlp_params(shape.top_k)
+    total = shape.attention_params + shape.mlp_params(shape.num_experts)
+    width = shape.num_heads * shape.head_dim
+    context = 12 * shape.num_layers * width * shape.seq_tokens
+    flops = 6 * active + context
+    head = shape.vocab_size * shape.d_model
+    router = shape.num_sparse_layers * shape.d_model * shape.num_experts
+    outside = (1 if shape.tied else 2) * head + (2 * shape.num_layers + 1) * shape.d_model
+    found = {
+        "non-embedding": (active, total, flops),
+        "kaplan": (active, total, 6 * active),
+        "deepseek": (flops // 6, flops // 6 + total - active, flops),
+        "with-head": (active + head, total + head, flops + 6 * head),
+        "with-router": (active + router, total + router, flops + 6 * router),
+        "all": (active + router + outside, total + router + outside,
+                6 * (active + router + outside)),
+        "hoffmann": (active + router + outside, total + router + outside,
+                     flops + 12 * head + 9 * shape.num_layers * shape.num_heads * shape.seq_tokens),
+    }  # fmt: skip
+    n_active, n_total, per_token = found[convention]
+    return ConventionCount(n_active=n_active, n_total=n_total, flops_per_token=per_token)

@@ -16,6 +16,10 @@ from burnish.recall import run as recall
 from burnish.recall.settings import RecallSettings
 from burnish.recipes import improve, preferring
 from burnish.recipes.settings import ImproveSettings
+from burnish.scaling import fit_job, ladder_job, plan_job
+from burnish.scaling.known import WHAT as SCALING_FIT
+from burnish.scaling.ladder import LadderSettings
+from burnish.scaling.settings import PlanSettings, ScalingFitSettings
 
 Info = Mapping[str, Any]
 
@@ -58,6 +62,18 @@ def _pretrain(info: Info) -> Job:
     return arch.pretrain_job(coerce_value("settings", info["settings"], PretrainSettings))
 
 
+def _scaling_fit(info: Info) -> Job:
+    return fit_job.fit_job(coerce_value("settings", info["settings"], ScalingFitSettings))
+
+
+def _scaling_plan(info: Info) -> Job:
+    return plan_job.plan_job(coerce_value("settings", info["settings"], PlanSettings))
+
+
+def _scaling_ladder(info: Info) -> Job:
+    return ladder_job.ladder_job(coerce_value("settings", info["settings"], LadderSettings))
+
+
 KINDS: dict[str, Callable[[Info], Job]] = {
     improve.WHAT: _improve,
     preferring.WHAT: _prefer,
@@ -65,4 +81,7 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     draft_train.WHAT: _draft_train,
     draft_bench.WHAT: _draft_bench,
     arch.WHAT: _pretrain,
+    SCALING_FIT: _scaling_fit,
+    plan_job.WHAT: _scaling_plan,
+    ladder_job.WHAT: _scaling_ladder,
 }

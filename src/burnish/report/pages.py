@@ -13,6 +13,7 @@ from burnish.contracts.page import (
     Sample,
     Samples,
     Series,
+    Slider,
     Table,
     Text,
 )
@@ -113,7 +114,7 @@ def _tile(tile: Any, where: str) -> tuple[str, ...]:
 
 
 def _block(mapping: Any, where: str) -> Block:
-    kinds = {"chart": Chart, "table": Table, "samples": Samples, "text": Text}
+    kinds = {"chart": Chart, "table": Table, "samples": Samples, "slider": Slider, "text": Text}
     tag = mapping.get("block") if isinstance(mapping, Mapping) else None
     if tag not in kinds:
         rule = f"must have `block` of {', '.join(kinds)}"
@@ -142,11 +143,14 @@ def _check_block(block: Block, where: str) -> None:
                 if block.kind == "heat" and list(series.x) != list(block.series[0].x):
                     rule = "must be the same for all rows of a heat map"
                     raise InputError(f"{where}.series[{index}].x", series.x, rule, remedy=_RERUN)
-        case Table():
+        case Table() | Slider():
             _text(block.caption, f"{where}.caption")
             _each(_text, block.columns, f"{where}.columns")
             for index, row in enumerate(block.rows):
                 _same_length(row, block.columns, f"{where}.rows[{index}]")
+            if isinstance(block, Slider) and not 0 <= block.start < len(block.rows):
+                rule = "must be the number of a row, from 0"
+                raise InputError(f"{where}.start", block.start, rule, remedy=_RERUN)
         case Samples():
             _text(block.caption, f"{where}.caption")
             for index, sample in enumerate(block.samples):

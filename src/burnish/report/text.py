@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from burnish.contracts.page import Block, Chart, Page, Samples, Table, Text
+from burnish.contracts.page import Block, Chart, Page, Samples, Slider, Table, Text
 from burnish.report.cells import column_texts, is_numeric_column, visible
 from burnish.report.pages import check_page
 from burnish.report.tables import (
@@ -77,7 +77,7 @@ def _width(text: str) -> int:
 
 def _block_as_text(block: Block) -> str:
     match block:
-        case Table():
+        case Table() | Slider():
             body = table_as_text(block.columns, block.rows)
         case Chart():
             table = chart_table(block)

@@ -250,8 +250,29 @@
     document.querySelector(".keys").hidden = false;
   }
 
+  // ---- sliders: one row of the table behind it, as tiles ----
+  function enableSlider(slider) {
+    const table = slider.querySelector("table");
+    const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent);
+    const rows = [...table.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
+    const range = make("input", { type: "range", min: 0, max: rows.length - 1, step: 1, "aria-label": names[0] });
+    const tiles = make("div", { class: "tiles", "aria-live": "polite" });
+    const show = () => {
+      const row = rows[Number(range.value)];
+      range.setAttribute("aria-valuetext", row[0]);
+      tiles.replaceChildren(...names.map((name, i) => make("dl", { class: "tile" },
+        make("dt", {}, name), make("dd", { class: "value" }, row[i]))));
+    };
+    range.value = slider.dataset.start;
+    range.addEventListener("input", show);
+    slider.querySelector("details").open = false;
+    slider.prepend(range, tiles);
+    show();
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     enableTheme();
+    document.querySelectorAll("[data-slider]").forEach(enableSlider);
     enableCopy();
     const browsers = [...document.querySelectorAll("[data-browser]")].map(enableBrowser).filter(Boolean);
     if (browsers.length) enableKeys(browsers);

@@ -1,0 +1,34 @@
+"""`compute`: loss in training FLOPs alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from burnish.scaling.laws import laws
+from burnish.scaling.terms import Term, TermsLaw
+
+EXPONENTS = (0.03, 0.06, 0.12, 0.2, 0.3, 0.5, 0.8)
+
+
+@laws.register("compute")
+@dataclass(frozen=True, kw_only=True)
+class ComputeLaw(TermsLaw):
+    """L = A / C^alpha + sigma; the baseline that a law of size and data must beat.
+
+    Source: Hestness et al. 2017, arXiv 1712.00409.
+    Oracle: tests/scaling/test_laws.py::test_planted_parameters_are_recovered
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Training FLOPs alone."""
+        return ("c",)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """One."""
+        return (Term(amplitude="A", powers={"alpha": "c"}),)
+
+    @property
+    def grid(self) -> Mapping[str, tuple[float, ...]]:
+        """Seven exponents."""
+        return {"alpha": EXPONENTS}

@@ -1,0 +1,34 @@
+"""`size`: loss in parameters alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from burnish.scaling.laws import laws
+from burnish.scaling.terms import Term, TermsLaw
+
+EXPONENTS = (0.03, 0.06, 0.12, 0.2, 0.3, 0.5, 0.8)
+
+
+@laws.register("size")
+@dataclass(frozen=True, kw_only=True)
+class SizeLaw(TermsLaw):
+    """L = A / N^alpha + sigma; for runs on one amount of data.
+
+    Source: Hestness et al. 2017, arXiv 1712.00409.
+    Oracle: tests/scaling/test_laws.py::test_planted_parameters_are_recovered
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Parameters alone."""
+        return ("n",)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """One."""
+        return (Term(amplitude="A", powers={"alpha": "n"}),)
+
+    @property
+    def grid(self) -> Mapping[str, tuple[float, ...]]:
+        """Seven exponents."""
+        return {"alpha": EXPONENTS}
