@@ -154,3 +154,14 @@ def test_tokenizers_that_are_left_to_transformers(tiny_folder: Any, tmp_path: Pa
         if "chat_template" in fields:
             (folder / "chat_template.jinja").unlink()
         assert quick_tokenizer(folder) is None, fields
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3", "qwen2-sliding"])
+def test_every_family_is_tokenised_as_transformers_does(family: str, tiny_model: Any) -> None:
+    """Qwen's class splits digits, whatever class the folder names."""
+    from transformers import AutoTokenizer
+
+    model = tiny_model(family)
+    theirs = AutoTokenizer.from_pretrained(model.folder)
+    for text in ("abc 12 in the tin<|im_end|>", " 1234.5", "the  hen's"):
+        assert model.tokenizer(text)["input_ids"] == theirs(text)["input_ids"], text

@@ -11,7 +11,6 @@ from burnish.base.errors import RemoteError, SettingError
 from burnish.contracts.task import Task, Verdict
 from burnish.data.checkers import checkers, judge, parse_checker
 from burnish.data.tasks import make_task
-from burnish.recipes import model_judge as module
 from burnish.recipes.model_judge import ModelJudge, read_verdict
 
 READINGS = [
@@ -117,7 +116,7 @@ def test_a_verdict_that_was_cut_off_does_not_count(monkeypatch: pytest.MonkeyPat
         made = {"id": "verdict", "tokens": (1,), "num_passes": 1}
         return [Completion(text="VERDICT: RIGHT", finish=next(ends), **made)]  # type: ignore
 
-    monkeypatch.setattr(module, "answer_all", answer)
+    monkeypatch.setattr("burnish.engine.answers.answer_all", answer)
     verdicts = [judge("4", task_for("smollm2-135m")).verdict for _ in range(2)]
     assert verdicts == [Verdict.UNSCORED, Verdict.RIGHT]
 

@@ -28,6 +28,8 @@ ROPES = {
     | {"original_max_position_embeddings"},
 }
 TOKENIZERS = {"PreTrainedTokenizerFast", "TokenizersBackend"}
+# for other families transformers takes a class that splits texts in its own way, whatever is named
+AS_NAMED = {"llama", "mistral", "mixtral"}
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 CHANGED = ("add_bos_token", "add_eos_token", "add_prefix_space", "split_special_tokens", "auto_map",
            "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output")  # fmt: skip
@@ -171,6 +173,8 @@ def quick_tokenizer(folder: Path) -> QuickTokenizer | None:
     """
     given, file = _read(folder / "tokenizer_config.json"), folder / "tokenizer.json"
     if given.get("tokenizer_class") not in TOKENIZERS or not file.is_file():
+        return None
+    if _read(folder / "config.json").get("model_type") not in AS_NAMED:
         return None
     if any(given.get(name) for name in CHANGED) or (folder / "special_tokens_map.json").exists():
         return None

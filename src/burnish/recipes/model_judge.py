@@ -6,15 +6,16 @@ Registered through the entry point group `burnish.plugins`, because `data` may n
 import functools
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from burnish.base.errors import RemoteError, SettingError
 from burnish.contracts.generation import Sampling
 from burnish.contracts.task import Judgement, Task, Verdict
 from burnish.data.answers import stated_answer
-from burnish.data.chat import to_messages
 from burnish.data.checkers import checkers
-from burnish.engine.answers import Answering, Prompt, answer_all
-from burnish.models.handle import ModelHandle
+
+if TYPE_CHECKING:
+    from burnish.models.handle import ModelHandle
 
 TEMPLATE = """\
 You check an answer to a task against a reference answer.
@@ -63,7 +64,7 @@ class ModelJudge:
         if not self.model:
             remedy = "Write model-judge:model=openai:URL#name"
             raise SettingError("model-judge.model", self.model, "must name a model", remedy=remedy)
-        handle = ModelHandle(self.model)
+        handle = _judge(self.model)
         if handle.is_server:
             _ = handle.remote  # a wrong address is told now
         if "{answer}" not in self.template:
@@ -76,6 +77,9 @@ class ModelJudge:
         """Judge the whole answer; an empty one is not shown to the judge."""
         if not text.strip():
             return Judgement(verdict=Verdict.UNPARSABLE, reason="the text is empty")
+        from burnish.data.chat import to_messages
+        from burnish.engine.answers import Answering, Prompt, answer_all
+
         stated = stated_answer(text) or None
         parts = {"prompt": task.prompt, "reference": task.answer, "answer": text}
         question = re.sub(r"\{(prompt|reference|answer)\}", lambda m: parts[m[1]], self.template)
@@ -107,8 +111,10 @@ def read_verdict(text: str) -> Verdict | None:
 
 
 @functools.cache
-def _judge(spec: str) -> ModelHandle:
-    """One handle a spec: a local judge is loaded once."""
+def _judge(spec: str) -> "ModelHandle":
+    """One handle a spec: a local judge is loaded once. Imported late: plug-ins are light."""
+    from burnish.models.handle import ModelHandle
+
     return ModelHandle(spec)
 
 
