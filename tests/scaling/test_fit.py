@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from fixtures.planted_laws import CHINCHILLA
+from fixtures.planted_laws import CHINCHILLA, grid_columns
 from scipy.optimize import minimize
 
 from burnish.base.stats import percentile_interval
 from burnish.scaling import fit as module
+from burnish.scaling.analyse import num_widened
 from burnish.scaling.fit import fit_law, make_objective
 from burnish.scaling.laws import laws
 from burnish.scaling.settings import FitSettings
@@ -69,29 +70,37 @@ def test_a_fixed_offset_stays(planted):
     assert np.exp(fit.draws[:, 4]) == pytest.approx(1.75, rel=1e-12)
 
 
-def covered(planted, num_replicas, **settings):
+def covered(planted, num_replicas, columns=None, **settings):
     """Share of replicas whose 90% intervals hold the truth, by quantity."""
     law, hits = laws.parse("chinchilla"), []
-    columns = None
     truth = np.array([0.34, 0.37, 1.8, 0.37 / 0.71])
     for seed in range(num_replicas):
         runs = planted(noise=0.005, seed=seed, columns=columns)
-        fit = fit_law(law, runs.columns, runs.loss, FitSettings(seed=seed, **settings))
+        given = FitSettings(seed=seed, **settings)
+        fit = fit_law(law, runs.columns, runs.loss, given)
         natural = law.natural(fit.draws)
         a = natural[:, 3] / (natural[:, 2] + natural[:, 3])
         draws = [natural[:, 2], natural[:, 3], natural[:, 4], a]
-        ends = [percentile_interval(d, num_units=len(runs.loss), num_fitted=5, confidence=0.9)
-                for d in draws]  # fmt: skip
+        fitted, num = num_widened(fit, given), len(runs.loss)
+        ends = [
+            percentile_interval(d, num_units=num, num_fitted=fitted, confidence=0.9) for d in draws
+        ]
         hits.append([low <= t <= high for (low, high), t in zip(ends, truth, strict=True)])
     return np.mean(hits, axis=0)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_intervals_cover(planted):
-    """0.5% noise, 200 replicas: the 90% interval covers in 85 to 95%."""
-    found = covered(planted, 200, resamples=200)
-    assert ((found >= 0.85) & (found <= 0.95)).all(), found
+@pytest.mark.parametrize(("delta", "most"), [(0.0, 0.95), (1e-3, 0.97)])
+def test_intervals_cover(delta, most, planted):
+    """0.5% noise, 36 runs, 200 replicas: the 90% interval covers in 85 to 95%.
+
+    Under Huber's loss of small delta, which follows a median, it is up to 97%: the bootstrap of a
+    median is too wide in small samples.
+    """
+    columns = grid_columns(np.geomspace(1e7, 1e9, 6), np.geomspace(2e8, 2e10, 6))
+    found = covered(planted, 200, columns, resamples=200, delta=delta)
+    assert ((found >= 0.85) & (found <= most)).all(), found
 
 
 def test_intervals_are_neither_blind_nor_endless(planted):

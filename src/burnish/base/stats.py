@@ -140,8 +140,9 @@ def percentile_interval(
 ) -> tuple[float, float]:
     """Ends of the interval that refits to resampled data give; not finite draws are left out.
 
-    `num_fitted` parameters were fitted to `num_units`: percentiles are taken further out, as
-    resampled residuals are too small by sqrt(1 - num_fitted / num_units).
+    `num_fitted` parameters were fitted to `num_units` by least squares: percentiles are taken
+    further out, as resampled residuals are too small by sqrt(1 - num_fitted / num_units). With 0
+    they are taken as they are, which suits fits that follow a median: their bootstrap is wide.
     Raises: SettingError, for fewer than two finite draws or no more units than parameters.
     Source: Hesterberg 2015 (arXiv 1411.5279), section 5.4, with the freedom of a fit.
     Oracle: tests/base/test_stats.py::test_percentiles_cover_a_planted_slope
@@ -153,7 +154,9 @@ def percentile_interval(
     if len(finite) < 2 or freedom < 1:
         rule = "must be at least two, from more units than parameters"
         raise SettingError("draws", len(finite), rule, remedy="Resample more, or measure more")
-    z = math.sqrt(num_units / freedom) * float(stdtrit(freedom, (1 + confidence) / 2))
+    z = _z(confidence)
+    if num_fitted:
+        z = math.sqrt(num_units / freedom) * float(stdtrit(freedom, (1 + confidence) / 2))
     low, high = np.quantile(finite, [_NORMAL.cdf(-z), _NORMAL.cdf(z)])
     return float(low), float(high)
 

@@ -142,7 +142,7 @@ def _interval(draws: np.ndarray, known: KnownFit) -> list[float] | None:
     if len(draws) < 2:
         return None
     ends = percentile_interval(
-        draws, num_units=known.told["num_runs"], num_fitted=len(known.fit.theta),
+        draws, num_units=known.told["num_runs"], num_fitted=known.told["num_widened"],
         confidence=known.told["confidence"],
     )  # fmt: skip
     return [*ends]
