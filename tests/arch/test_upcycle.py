@@ -120,7 +120,7 @@ def test_models_that_no_folder_holds(family: str, block: MoEBlock, rule: str, de
 def test_command(tiny_folder: Any, tmp_path: Path) -> None:
     import typer
 
-    from burnish.cli.arch_upcycle import upcycle as command
+    from burnish.cli.arch import upcycle as command
     from burnish.models.describe import describe
 
     app = typer.Typer()

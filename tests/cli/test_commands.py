@@ -152,7 +152,7 @@ def test_generate_reads_standard_input(
 ) -> None:
     words = ("--max-new-tokens", 5, "--set", "seed=3", "--json")
     given = burnish("generate", tiny_folder("llama"), "abc", *words).json
-    monkeypatch.setattr(sys, "stdin", io.StringIO("abc"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"abc")))
     piped = burnish("generate", tiny_folder("llama"), "-", *words).json
     assert piped["text"] == given["text"]
     other = burnish("generate", tiny_folder("llama"), "abc", *words, "--set", "seed=4").json

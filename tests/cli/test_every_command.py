@@ -148,6 +148,29 @@ EXAMPLES = {
     "arch show": Example(
         words="{model}", missing="{gone}", stop="burnish.models.describe:describe"
     ),
+    "arch upcycle": Example(
+        words="{model} --out {target} --block moe:experts=2,top_k=1",
+        missing="{gone} --out {target}", stop="burnish.models.save:save_model",
+    ),
+    "scaling fit": Example(
+        words="{table} --resamples 3 --runs {runs}", missing="{gone} --runs {runs}",
+        typo="fit.resample=3", stop="burnish.scaling.fit_job:fit_scaling",
+    ),
+    "scaling plan": Example(
+        words="--flops 1e20 --runs {runs}", stop="burnish.scaling.plan_job:plan_scaling",
+        missing="--flops 1e20 --config {gone}", typo="flop=1e20",
+    ),
+    "scaling count": Example(
+        words="{model}", missing="{gone}", stop="burnish.scaling.counting:count_all"
+    ),
+    "scaling noise": Example(
+        words="{norms}", missing="{gone}", statuses=(0, 1),
+        stop="burnish.scaling.noise:estimate_noise",
+    ),
+    "scaling ladder": Example(
+        words="--runs {runs}", missing="{gone} --runs {runs}", typo="size=[1e5]",
+        stop="burnish.scaling.ladder_job:climb_ladder",
+    ),
     "prefer audit": Example(
         words="{pairs} --model {model} --score 4", stop=SCORE,
         missing="{gone} --model {model}", typo="templat=x",
@@ -207,7 +230,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     curve = planted_curve([[1.0, 0.5, 0.2, 0.1]] * 3, [[0.1] * 4] * 3, [64, 128, 256, 512])
     problem = {"code": "import time\ntime.sleep(0.5)\n", "language": "python", "tests": [
         {"stdin": "", "stdout": ""}]}  # fmt: skip
+    table = [
+        f"{n},{d},{1.8 + 40 / n**0.3 + 90 / d**0.4:.6f}"
+        for n in (1e5, 3e5, 1e6, 3e6)
+        for d in (1e6, 1e7, 1e8)
+    ]
+    norms = [
+        f"{step},{batch},{1 + (100 + step % 7) / batch:.6f}"
+        for step in range(40)
+        for batch in (8, 64)
+    ]
     texts = {
+        "table.csv": "\n".join(["n,d,loss", *table]),
+        "norms.csv": "\n".join(["step,batch,sq_norm", *norms]),
         "prompts.jsonl": "".join(json.dumps(row) + "\n" for row in prompts),
         "pairs.jsonl": "".join(json.dumps(row) + "\n" for row in pairs),
         "curve.json": json.dumps(curve),
