@@ -57,5 +57,7 @@ def test_nothing_is_done_twice(
 def test_refusals(tiny_model: Any, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="prompts must be given, or answers"):
         TrainDraftSettings()
+    with pytest.raises(SettingError, match="must lie below the model's 3 layers"):
+        trained(tiny_model("llama"), tmp_path, entries=(1, 3))
     with pytest.raises(InputError, match="answers must be 32 or more"):
         trained(tiny_model("llama"), tmp_path, num=6)

@@ -75,9 +75,15 @@ def train_draft(
 
 def check_model(settings: TrainDraftSettings) -> None:
     """Raise ModelError or SettingError where maps cannot be trained for the model."""
-    if decoder_config(read_config(resolve_folder(settings.model))) is None:
+    shape = decoder_config(read_config(resolve_folder(settings.model)))
+    if shape is None:
         rule, remedy = "cannot be drafted for", "Use a model of the Llama family"
         raise ModelError("model", settings.model, rule, remedy=remedy)
+    entries = settings.fit.entries if settings.fit.kind == "firp" else ()
+    if any(entry >= shape.num_layers for entry in entries):
+        rule = f"must lie below the model's {shape.num_layers} layers"
+        remedy = "Two thirds of the depth suit, for example --set fit.entries=[20,20,20] of 30"
+        raise SettingError("fit.entries", entries, rule, remedy=remedy)
     if settings.precision not in WHOLE:
         rule, remedy = "must keep weights whole for training", "Train in bf16; use it in any"
         raise SettingError("precision", settings.precision, rule, remedy=remedy)
