@@ -18,7 +18,7 @@ from burnish.sandbox.program import find_chain
 from burnish.sandbox.verdict import Status
 
 QUICK = ("python", "c", "bash")  # the others are slow to start or to compile
-LIMITS = Limits(cpu_s=1.5, wall_s=2.0, memory_bytes=96 * MIB, output_bytes=MIB, num_processes=24)
+LIMITS = Limits(cpu_s=0.5, wall_s=0.8, memory_bytes=96 * MIB, output_bytes=MIB, num_processes=24)
 SLOW = Limits(cpu_s=3, wall_s=4, memory_bytes=160 * MIB, output_bytes=MIB, num_processes=24)
 SLOW_TO_START = {"java", "javascript", "typescript", "csharp", "r", "go"}
 
