@@ -1,10 +1,13 @@
 """Where namespaces are forbidden: Landlock, the filter and the limits hold, and are attested."""
 
+import contextlib
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -163,3 +166,39 @@ def test_nobody_is_confined_too(landlock, tmp_path):
     env = {"PATH": SYSTEM_PATH, "BURNISH_CACHE": str(cache)}
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     assert done.stdout.startswith("b'65534\\nx\\n'"), (done.stdout, done.stderr)
+
+
+BOMB = "f() { f | f & }; f; sleep 9"
+
+
+def bombs() -> int:
+    """Processes of the bomb that are left, whoever owns them."""
+    found = 0
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += b"f() { f | f & }; f" in path.read_bytes()
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a job a user of its own")
+def test_a_bomb_ends_even_if_its_keeper_is_killed(landlock):
+    """Whoever asked is killed in the middle: the job's own user bounds what is left."""
+    code = (
+        "from burnish.sandbox.job import Job, Limits\n"
+        "from burnish.sandbox.run import run_job\n"
+        f"run_job(Job(argv=('/bin/bash', '-c', {BOMB!r}), limits=Limits(num_processes=20)),"
+        " isolation='landlock')\n"
+    )
+    asking = subprocess.Popen([sys.executable, "-"], stdin=subprocess.PIPE, text=True)
+    asking.stdin.write(code)  # not as an argument: it would count as a bomb
+    asking.stdin.close()
+    end = time.monotonic() + 20
+    while not bombs() and asking.poll() is None and time.monotonic() < end:
+        time.sleep(0.005)
+    asking.kill()
+    asking.wait()
+    most = 0
+    while bombs() and time.monotonic() < end + 20:
+        most = max(most, bombs())
+        time.sleep(0.05)
+    assert bombs() == 0 and most <= 2 * 20 + 16

@@ -99,6 +99,8 @@ static void set_limits(void) {
     bound(RLIMIT_MEMLOCK, 64 << 10);
     if (spec.data) bound(RLIMIT_DATA, 2 * spec.memory + (256LL << 20));
     if (spec.namespaces) shared->limited_processes = !bound(RLIMIT_NPROC, spec.processes);
+    /* A user of its own: the keeper counts and ends the job; this holds if the keeper is killed. */
+    else if (shared->own_user) bound(RLIMIT_NPROC, 2 * (long long)spec.processes + 16);
 }
 
 static void place_descriptors(int out, int err, int report) {

@@ -143,7 +143,20 @@ long long folder_bytes(const char *path) {
     return total;
 }
 
+/* Everything of the job's own user at once: a process that forks meanwhile takes the signal along. */
+static void kill_user(uid_t user) {
+    pid_t killer = fork();
+    if (killer == 0) {
+        if (setresgid(user, user, user) || setresuid(user, user, user)) _exit(1);
+        for (int rounds = 0; rounds < 3; rounds++)
+            if (kill(-1, SIGKILL)) break; /* to all but itself */
+        _exit(0);
+    }
+    if (killer > 0) waitpid(killer, NULL, 0);
+}
+
 void kill_processes(void) {
+    if (shared->own_user) kill_user(FIRST_USER + (uid_t)getpid());
     if (spec.namespaces) {
         kill(-1, SIGKILL);
         while (waitpid(-1, NULL, 0) > 0) {}
