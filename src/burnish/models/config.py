@@ -66,7 +66,7 @@ def decoder_config(config: Any) -> DecoderConfig | None:
     family = config.model_type
     if family not in (*FAMILIES, *EXPERT_FAMILIES) or config.hidden_act != "silu":
         return None
-    if getattr(config, "router_jitter_noise", 0):
+    if family == "mixtral" and config.router_jitter_noise:
         return None
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type", "default") not in ("default", "linear", "llama3", "yarn"):
@@ -87,7 +87,7 @@ def decoder_config(config: Any) -> DecoderConfig | None:
         max_position=config.max_position_embeddings,
         norm_eps=config.rms_norm_eps,
         tied=bool(config.tie_word_embeddings),
-        qkv_bias=family == "qwen2" or bias or bool(getattr(config, "qkv_bias", False)),
+        qkv_bias=family == "qwen2" or bias or (family == "qwen2_moe" and config.qkv_bias),
         out_bias=bias and family in ("llama", "qwen3", "qwen3_moe"),
         mlp_bias=bool(getattr(config, "mlp_bias", False)),
         qk_norm=family in ("qwen3", "qwen3_moe"),
@@ -116,7 +116,7 @@ def _experts(config: Any) -> ExpertsConfig | None:
         d_expert=config.moe_intermediate_size,
         normalised=config.norm_topk_prob,
         layers=tuple(layer for layer in layers if layer not in apart),
-        d_shared=getattr(config, "shared_expert_intermediate_size", None) or 0,
+        d_shared=config.shared_expert_intermediate_size if config.model_type == "qwen2_moe" else 0,
     )
 
 

@@ -207,13 +207,15 @@ def _mixtral(settings: Settings) -> dict[str, Any]:
 
 def _qwen_experts(settings: Settings) -> dict[str, Any]:
     width = settings.get("expert_feed_forward_length")
-    return {
+    fields = {
         "num_experts": settings.get("expert_count"),
         "num_experts_per_tok": settings.get("expert_used_count"),
         "moe_intermediate_size": width,
-        "shared_expert_intermediate_size": settings.get("expert_shared_feed_forward_length", width),
-        "norm_topk_prob": settings.fields["general.architecture"] == "qwen3moe",
     }
+    if settings.fields["general.architecture"] == "qwen3moe":  # without shared experts
+        return fields | {"norm_topk_prob": True}
+    shared = settings.get("expert_shared_feed_forward_length", width)
+    return fields | {"norm_topk_prob": False, "shared_expert_intermediate_size": shared}
 
 
 FAMILIES: Mapping[str, Family] = {
