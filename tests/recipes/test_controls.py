@@ -10,7 +10,16 @@ from burnish.contracts.task import Task
 from burnish.data.tasks import make_task
 from burnish.recipes import controls
 from burnish.recipes.answering import greedy_asks
-from burnish.recipes.controls import demonstrations, few_shot_asks, num_votes, vote_accuracy
+from burnish.recipes.controls import (
+    FORMS,
+    Form,
+    best_form,
+    demonstrations,
+    few_shot_asks,
+    forms_for,
+    num_votes,
+    vote_accuracy,
+)
 
 Make = Callable[..., Record]
 
@@ -96,20 +105,48 @@ def test_planted_votes_that_count(
         check_votes_left_out(make_record)
 
 
+TURNS, BLOCK = Form(layout="turns"), Form(layout="block")
+
+
 def test_demonstrations_are_training_tasks_of_the_same_group() -> None:
     train = tasks_of(9, "red") + tasks_of(1, "blue")
-    shown = demonstrations(train, 3, np.random.default_rng(0))
-    assert shown == demonstrations(train, 3, np.random.default_rng(0))
+    shown = demonstrations(train, 3, np.random.default_rng(0), TURNS)
+    assert shown == demonstrations(train, 3, np.random.default_rng(0), BLOCK)
     assert {group: len(set(pairs)) for group, pairs in shown.items()} == {"red": 3, "blue": 1}
     known = {(task.prompt, task.answer): task.group for task in train}
     assert all(known[pair] == group for group, pairs in shown.items() for pair in pairs)
 
 
+def test_worked_answers_are_shown_where_the_form_says_so() -> None:
+    plain, worked = (
+        make_task("1 + 1", "2", group="g", metadata=metadata)
+        for metadata in ({"worked": 7}, {"worked": "One and one.\n#### 2"})
+    )
+    form = Form(layout="message", worked=True)
+    assert (form.answer(worked), form.answer(plain)) == ("One and one.\n#### 2", "2")
+    assert Form(layout="message").answer(worked) == "2"
+    assert [form.name for form in forms_for([plain])] == ["turns", "message", "block"]
+    assert forms_for([plain, worked]) == FORMS and len({form.name for form in FORMS}) == 6
+
+
+def test_the_form_with_most_right_answers(make_record: Make) -> None:
+    def records(*verdicts: str) -> list[Record]:
+        return [make_record(verdict) for verdict in verdicts]
+
+    some = {TURNS: records("right", "wrong", "unscored"), BLOCK: records("right", "right", "wrong")}
+    assert best_form(some) == BLOCK
+    some[TURNS] = records("right", "unscored", "right")  # a tie: the first of both
+    assert best_form(some) == TURNS
+
+
 def test_few_shot_changes_nothing_but_the_demonstrations() -> None:
     asks = greedy_asks([*tasks_of(2, "red"), *tasks_of(1, "green")], 5)
     shown = {"red": (("q", "a"),)}
-    few = few_shot_asks(asks, shown)
+    few = few_shot_asks(asks, shown, TURNS)
     assert [ask.demonstrations for ask in few] == [shown["red"], shown["red"], ()]
     assert [(a.name, a.sampling, a.task) for a in few] == [
         (a.name, a.sampling, a.task) for a in asks
     ]
+    block = few_shot_asks(asks, shown, BLOCK)
+    assert {(ask.layout, ask.sampling.stop) for ask in block} == {("block", ("\nQuestion:",))}
+    assert {ask.sampling.max_new_tokens for ask in block} == {5}

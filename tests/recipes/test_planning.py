@@ -47,6 +47,7 @@ def check_plan(plan_of: Callable[..., Plan]) -> None:
         answers += 50 * 3 + 50 * 2  # at most: every task is hard
     answers += answers  # the vote
     answers += 21 + 21 + 21  # before, after, few-shot
+    answers += 11 * 6  # few-shot in every form, at most
     answers += 11 * 3  # development: the base and each round
     assert plan.generated_tokens == answers * ANSWER_TOKENS
     double = replace(SMALL, split=SplitSettings(train=100, dev=22, heldout=42))

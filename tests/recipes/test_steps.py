@@ -107,7 +107,7 @@ def test_a_step_can_be_left_out(settings: Any, tmp_path: Path) -> None:
 
 def test_the_default_steps_are_all_registered(settings: Any) -> None:
     assert [part.name for part in parts_of(settings)] == [
-        "tasks", "measure-before", "control-few-shot", "rounds", "control-vote", "measure-after",
+        "tasks", "measure-before", "few-shot", "rounds", "control-vote", "measure-after",
         "memory",
     ]  # fmt: skip
     assert ROUND_STEPS == ("sample", "select", "teach", "prefer", "dev")

@@ -16,8 +16,8 @@ from burnish.base.team import TeamRun
 from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task
-from burnish.data.chat import to_messages
 from burnish.data.checkers import judge
+from burnish.data.demonstrations import Layout, lay_out
 from burnish.draft.choice import Choice
 from burnish.engine.answers import Answering, Generate, Prompt, answer_rows
 from burnish.engine.generate import generate
@@ -32,12 +32,16 @@ SERVER = {"choice": "server", "reason": "a server decides how it decodes", "plan
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """One answer that is wanted of a task: `name` is unique in its stage."""
+    """One answer that is wanted of a task: `name` is unique in its stage.
+
+    `demonstrations` are solved (question, answer) pairs, shown before the task in this `layout`.
+    """
 
     task: Task
     name: str
     sampling: Sampling
     demonstrations: tuple[tuple[str, str], ...] = ()
+    layout: Layout = "turns"
 
 
 def greedy_asks(tasks: Sequence[Task], max_new_tokens: int) -> list[Ask]:
@@ -99,8 +103,8 @@ def answer(
 
 
 def _to_prompt(ask: Ask) -> Prompt:
-    messages = to_messages(ask.task.prompt, examples=ask.demonstrations)
-    return Prompt(id=ask.name, content=tuple(messages), sampling=ask.sampling)
+    content = lay_out(ask.layout, ask.task.prompt, ask.demonstrations)
+    return Prompt(id=ask.name, content=content, sampling=ask.sampling)
 
 
 def _drafted(stage: Stage, actor: ModelHandle, drafting: Drafting) -> Generate:

@@ -1,20 +1,59 @@
 """What a sceptic asks for: the same base model, given examples or given votes."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from burnish.base.stats import Estimate, wilson
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task, Verdict
+from burnish.data.demonstrations import STOPS, Layout
 from burnish.recipes.answering import Ask
-from burnish.recipes.measuring import is_cut, majority, scored_records
+from burnish.recipes.measuring import is_cut, majority, num_right, scored_records
 from burnish.recipes.settings import SampleSettings
+
+WORKED = "worked"  # entry of a task's metadata: the reference answer with the work before it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """How examples are shown: their layout, and their reference answers alone or with the work."""
+
+    layout: Layout
+    worked: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the form in stages and results."""
+        return f"{self.layout}-worked" if self.worked else self.layout
+
+    def answer(self, task: Task) -> str:
+        """The answer of an example; the final one alone where no worked one is known."""
+        worked = task.metadata.get(WORKED)
+        return worked if self.worked and isinstance(worked, str) else task.answer
+
+
+FORMS = tuple(Form(layout=layout, worked=worked) for worked in (False, True) for layout in STOPS)
+
+
+def forms_for(train: Sequence[Task]) -> tuple[Form, ...]:
+    """The forms that differ on these tasks: those with the work only where tasks have it."""
+    has_work = any(isinstance(task.metadata.get(WORKED), str) for task in train)
+    return tuple(form for form in FORMS if has_work or not form.worked)
+
+
+def best_form(answers: Mapping[Form, Sequence[Record]]) -> Form:
+    """The form with the most right answers, the first of several.
+
+    Source: ours. Oracle: tests/recipes/test_controls.py::test_the_form_with_most_right_answers
+    """
+    return max(answers, key=lambda form: num_right(answers[form]))
 
 
 def demonstrations(
-    train: Sequence[Task], num: int, rng: np.random.Generator
+    train: Sequence[Task], num: int, rng: np.random.Generator, form: Form
 ) -> dict[str, tuple[tuple[str, str], ...]]:
     """For each group, `num` training tasks with their reference answers."""
     groups: dict[str, list[Task]] = defaultdict(list)
@@ -22,19 +61,21 @@ def demonstrations(
         groups[task.group].append(task)
     shown = {}
     for group, tasks in sorted(groups.items()):
-        picked = rng.permutation(len(tasks))[:num]
-        shown[group] = tuple((tasks[i].prompt, tasks[i].answer) for i in picked)
+        picked = [tasks[i] for i in rng.permutation(len(tasks))[:num]]
+        shown[group] = tuple((task.prompt, form.answer(task)) for task in picked)
     return shown
 
 
-def few_shot_asks(asks: Sequence[Ask], shown: dict[str, tuple[tuple[str, str], ...]]) -> list[Ask]:
-    """The same questions with demonstrations of their group before them."""
+def few_shot_asks(
+    asks: Sequence[Ask], shown: Mapping[str, tuple[tuple[str, str], ...]], form: Form
+) -> list[Ask]:
+    """The same questions with demonstrations of their group before them, in one form."""
     return [
-        Ask(
-            task=ask.task,
-            name=ask.name,
-            sampling=ask.sampling,
+        replace(
+            ask,
+            sampling=replace(ask.sampling, stop=STOPS[form.layout]),
             demonstrations=shown.get(ask.task.group, ()),
+            layout=form.layout,
         )
         for ask in asks
     ]

@@ -53,6 +53,11 @@ def measure_answers(records: Sequence[Record], rng: np.random.Generator) -> Meas
     )
 
 
+def num_right(records: Sequence[Record]) -> int:
+    """How many answers are right."""
+    return sum(record.verdict == Verdict.RIGHT for record in records)
+
+
 def is_cut(record: Record) -> bool:
     """Whether the answer ran into the token cap: it is at least as long as it says."""
     return record.finish == "length"

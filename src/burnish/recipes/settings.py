@@ -68,7 +68,8 @@ class MeasureSettings:
     """Greedy answers on development and held-out tasks, the margins of the gates, the controls.
 
     `margin_length_frac`: how much longer answers may get, as a fraction of their length before.
-    `num_demonstrations` are shown in the few-shot control. `max_votes` caps the majority vote.
+    `num_demonstrations` are shown in the few-shot control, in the form that scores best on the
+    development tasks. `max_votes` caps the majority vote.
     """
 
     max_new_tokens: int = 64

@@ -9,10 +9,10 @@ from burnish.base.progress import say
 from burnish.contracts.page import Block, Chart, Series, Table
 from burnish.contracts.record import Record
 from burnish.contracts.step import Told
-from burnish.contracts.task import Verdict
 from burnish.jobs.job import TRAINED
 from burnish.jobs.runner import combined
 from burnish.jobs.step import Composite, Step, Value, constant
+from burnish.recipes.measuring import num_right
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import improve_steps, round_steps
 
@@ -50,7 +50,7 @@ class Round:
     @property
     def dev_right(self) -> int:
         """Right answers on the development tasks: what rounds are chosen by."""
-        return sum(record.verdict == Verdict.RIGHT for record in self.dev)
+        return num_right(self.dev)
 
 
 @improve_steps.register("rounds")
@@ -155,11 +155,6 @@ class Rounds(Composite):
             )
             found.append((one, Roles(**vars(roles))))
         return found
-
-
-def num_right(records: Sequence[Record]) -> int:
-    """How many answers are right."""
-    return sum(record.verdict == Verdict.RIGHT for record in records)
 
 
 def round_numbers(one: Round) -> dict[str, Any]:
