@@ -24,9 +24,14 @@ def package_folder() -> Path:
 
 
 def code_hash() -> str:
-    """sha256 [hex] over the names and bytes of the package's .py files."""
+    """sha256 [hex] over the names and bytes of the package's files: Python, C, weights, templates.
+
+    What Python compiled is left out.
+    Source: ours. Oracle: tests/base/test_provenance.py::test_code_hash_sees_every_file
+    """
     root, digest = package_folder(), hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    files = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    for path in sorted(files):
         body = path.read_bytes()
         digest.update(f"{path.relative_to(root).as_posix()}\0{len(body)}\0".encode() + body)
     return digest.hexdigest()

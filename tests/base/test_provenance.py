@@ -1,0 +1,46 @@
+"""The hash of the code sees every file of the package."""
+
+from pathlib import Path
+
+import pytest
+
+from burnish.base import provenance
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package with a module, a kernel, weights, and what Python compiled."""
+    for name in ("a.py", "kernels/b.c", "weights/c.npz", "__pycache__/a.pyc"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+    monkeypatch.setattr(provenance, "package_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["a.py", "kernels/b.c", "weights/c.npz"])
+def test_code_hash_sees_every_file(name: str, package: Path) -> None:
+    before = provenance.code_hash()
+    assert before == provenance.code_hash()
+    (package / name).write_text("edited")
+    assert provenance.code_hash() != before
+
+
+def test_a_new_name_counts_and_what_python_compiled_does_not(package: Path) -> None:
+    before = provenance.code_hash()
+    (package / "__pycache__" / "a.pyc").write_text("edited")
+    assert provenance.code_hash() == before
+    (package / "a.py").rename(package / "d.py")
+    assert provenance.code_hash() != before
+
+
+def test_the_package_is_the_one_that_runs() -> None:
+    assert (provenance.package_folder() / "base" / "provenance.py").samefile(provenance.__file__)
+
+
+def test_planted_hash_of_python_alone(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda path, _: exact(path, "*.py"))
+    for name in ("kernels/b.c", "weights/c.npz"):
+        with pytest.raises(AssertionError):
+            test_code_hash_sees_every_file(name, package)
