@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recording import save
+from recording import cells_file, save
 
 from burnish.base.records import RecordLog
 from burnish.draft.distil import read_texts
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=360)
     parser.add_argument("--held", type=int, default=40)
     parser.add_argument("--only", nargs="*", default=list(VARIANTS))
-    parser.add_argument("--cells", type=Path, required=True, help="log of measured variants")
+    parser.add_argument("--cells", type=Path, default=cells_file("draft_ablation"))
     options = parser.parse_args()
     model = load_model("smollm2-135m", precision="bf16", device="cpu")
     texts = [t for t in read_texts(options.answers) if len(t.prompt) < 250 and len(t.answer) > 8]

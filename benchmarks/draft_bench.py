@@ -1,18 +1,18 @@
-"""Claim: FIRP decodes the same text faster than our plain loop, transformers and llama.cpp.
+"""Claim: FIRP decodes the same text faster than our plain loop and transformers.
 
 Spec-Bench prompts, stratified over its six tasks, greedy, batch 1, prefill included, one process.
 On each prompt all arms take their turn; every measured cell is kept in `--cells`, so a run that
 was cut off goes on. Arms that cannot run here are named as such in the result. With `--predict N`
-the planner says beforehand what it expects, from N other prompts.
+the planner says beforehand what it expects, from N other prompts. (llama.cpp, which must have a
+process of its own, stands in `int4_decode.py`.)
 
 bf16, about 25 minutes on two quiet cores; then the other formats with fewer arms (same cells):
-    draft_bench.py --prompts question.jsonl --cells cells.jsonl --predict 12
-    draft_bench.py --prompts question.jsonl --cells cells.jsonl --precisions int8 int4 \
-        --drafters ngram firp+ngram --transformers --limit 30 --name draft_bench_int
+    draft_bench.py --limit 60 --predict 12
+    draft_bench.py --precisions int8 int4 fp32 --drafters ngram firp+ngram --transformers \
+        --limit 30 --name draft_bench_int
 """
 
 import argparse
-import importlib.util
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recording import save
+from recording import cells_file, save
 from transformers import AutoModelForCausalLM
 
 from burnish.contracts.generation import Completion, Request, Sampling
@@ -39,6 +39,7 @@ from burnish.draft.plan import predicted, price, statistics_for
 from burnish.draft.ways import way_of
 from burnish.models.load import Model, load_model
 
+PROMPTS = Path(__file__).parents[2] / "shared/data/spec-bench/question.jsonl"
 CONTEXT_TOKENS = 384  # about the middle of Spec-Bench's texts
 SPECS = {"ngram": "ngram", "medusa": "medusa", "firp": "firp", "firp+ngram": "firp:ngram=4"}
 
@@ -68,28 +69,6 @@ def theirs(network: Any, model: Model, **settings: Any) -> Arm:
     return arm
 
 
-def llama_cpp(path: Path, model: Model) -> Arm:
-    """llama.cpp's greedy decoding of the same Q4_1 file."""
-    from llama_cpp import Llama
-
-    engine = Llama(str(path), n_ctx=2048, n_threads=2, n_threads_batch=2, verbose=False)
-
-    def arm(request: Request) -> Completion:
-        engine.reset()
-        tokens: list[int] = []
-        for token in engine.generate(list(request.prompt), temp=0.0, reset=True):
-            if token in model.eos_ids:
-                break
-            tokens.append(token)
-            if len(tokens) == request.sampling.max_new_tokens:
-                break
-        return Completion(
-            id=request.id, tokens=tuple(tokens), text="", finish="length", num_passes=len(tokens)
-        )
-
-    return arm
-
-
 def our_arms(model: Model, precision: str, specs: Mapping[str, str]) -> dict[str, Arm]:
     """Plain decoding and drafters at one precision, with the precision in their names."""
     return {f"{name} {precision}": arm for name, arm in make_arms(model, specs).items()}
@@ -111,7 +90,7 @@ def predictions(model: Model, specs: Mapping[str, str], prompts: Sequence[str]) 
 
 
 def their_arms(model: Model, wanted: Sequence[str]) -> dict[str, Arm]:
-    """Transformers in bf16 and fp32, with and without prompt lookup."""
+    """Transformers in bf16 and fp32; in bf16 with a static cache and with prompt lookup, too."""
     arms = {}
     for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
         if precision not in wanted:
@@ -119,25 +98,28 @@ def their_arms(model: Model, wanted: Sequence[str]) -> dict[str, Arm]:
         network = AutoModelForCausalLM.from_pretrained(model.folder, dtype=dtype).eval()
         arms[f"transformers {precision}"] = theirs(network, model)
         if precision == "bf16":
-            again = AutoModelForCausalLM.from_pretrained(model.folder, dtype=dtype).eval()
-            lookup = theirs(again, model, prompt_lookup_num_tokens=10)
-            arms["transformers lookup bf16"] = lookup
+            ways = {
+                "static": {"cache_implementation": "static"},
+                "lookup": {"prompt_lookup_num_tokens": 10},
+            }
+            for way, settings in ways.items():
+                again = AutoModelForCausalLM.from_pretrained(model.folder, dtype=dtype).eval()
+                arms[f"transformers {way} bf16"] = theirs(again, model, **settings)
     return arms
 
 
 def main() -> None:
     """Measure; compare each precision with its own plain loop, and all with transformers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prompts", type=Path, required=True)
-    parser.add_argument("--limit", type=int, default=60)
+    parser.add_argument("--prompts", type=Path, default=PROMPTS)
+    parser.add_argument("--limit", type=int, default=12, help="60 for the table of the page")
     parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--precisions", nargs="*", default=["bf16"])
     parser.add_argument("--drafters", nargs="*", default=list(SPECS), help="NAME or NAME=SPEC")
     parser.add_argument("--transformers", nargs="*", default=["bf16"], help="bf16, fp32 or nothing")
-    parser.add_argument("--gguf", type=Path)
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no prompt after these")
     parser.add_argument("--predict", type=int, default=0, help="prompts for the planner's say")
-    parser.add_argument("--cells", type=Path, required=True, help="log of measured cells (.jsonl)")
+    parser.add_argument("--cells", type=Path, help="log of measured cells (.jsonl)")
     parser.add_argument("--name", default="draft_bench")
     options = parser.parse_args()
     begun = time.monotonic()
@@ -154,23 +136,18 @@ def main() -> None:
         if asked:
             predicted_by[precision] = predictions(model, specs, asked)
     arms |= their_arms(model, options.transformers)
-    missing = {}
-    if options.gguf and importlib.util.find_spec("llama_cpp"):
-        arms["llama.cpp Q4_1"] = llama_cpp(options.gguf, model)
-    elif options.gguf:
-        missing["llama.cpp Q4_1"] = "llama-cpp-python is not installed"
     sampling = Sampling(max_new_tokens=options.new_tokens)
     requests = requests_for(model, prompts[: options.limit], sampling)
     with torch.inference_mode():
         cells = measure_cells(
             arms,
             requests,
-            options.cells,
+            options.cells or cells_file("draft_bench"),
             enough=lambda: time.monotonic() - begun > options.minutes * 60,
         )
     results = table(cells, options.precisions, predicted_by)
-    results |= {"num_prompts": len(requests), "specs": specs, "not_measured": missing}
-    save(options.name, results)
+    results |= {"num_prompts": len(requests), "specs": specs}
+    save(options.name, results, peers=["transformers", "torch"])
 
 
 def table(

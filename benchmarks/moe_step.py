@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 import torch
+from recording import save
 from transformers import AutoConfig
 
 from burnish.kv.rope import Rope
@@ -95,7 +96,7 @@ def ratio(pairs: list[tuple[float, float]]) -> float:
 
 
 def main() -> None:
-    """Print one JSON object."""
+    """Print one JSON object, and save it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
@@ -130,6 +131,7 @@ def main() -> None:
         "params": {name: one.num_params for name, one in counts.items()},
     }
     print(json.dumps(result, indent=2))
+    save("moe_step", result)
 
 
 if __name__ == "__main__":

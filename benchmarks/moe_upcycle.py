@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from recording import save
 from transformers import AutoConfig
 
 from burnish.arch.blocks.moe import MoEBlock
@@ -109,7 +110,7 @@ def apart(network: Decoder) -> float:
 
 
 def main() -> None:
-    """Print one JSON object."""
+    """Print one JSON object, and save it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--experts", type=int, default=8)
@@ -146,6 +147,7 @@ def main() -> None:
         "experts": given.experts,
     }
     print(json.dumps(result, indent=2))
+    save("moe_upcycle", result)
 
 
 if __name__ == "__main__":

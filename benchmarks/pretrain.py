@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from recording import RESULTS, median, save
+from recording import cells_file, median, save
 from torch import Tensor, nn
 
 from burnish.arch.network import new_network
@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--cell", choices=SIDES)
-    parser.add_argument("--log", type=Path, default=RESULTS / "pretrain.cells.jsonl")
+    parser.add_argument("--log", type=Path, default=cells_file("pretrain"))
     given = parser.parse_args()
     if given.cell:
         print(json.dumps({"tokens_per_s": measure(given.cell, given.seconds)}))
@@ -264,7 +264,7 @@ def main() -> None:
         pairs = zip(speeds["burnish"], speeds[peer], strict=True)
         ratios = [a / b for a, b in pairs]
         rows[f"burnish_over_{peer}"] = median(ratios) if len(ratios) > 1 else ratios
-    save("pretrain", rows)
+    save("pretrain", rows, peers=["torch", "transformers", "accelerate"])
 
 
 if __name__ == "__main__":

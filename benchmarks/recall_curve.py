@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from recording import RESULTS, save
+from recording import RESULTS, header, save
 
 from burnish.base.records import RecordLog
 from burnish.data.corpora import parse_corpus
@@ -33,10 +33,14 @@ MODEL = "smollm2-135m"
 
 
 def merge(part: str, rows: dict[str, Any]) -> None:
-    """Write one part into the benchmark's file, the others left as they are."""
+    """Write one part into the benchmark's file, the others left as they are.
+
+    Each part says for itself where it was measured.
+    """
     path = RESULTS / "recall_curve.json"
     kept = json.loads(path.read_text())["results"] if path.exists() else {}
-    save("recall_curve", kept | {part: rows})
+    rows = rows | {"measured": header(["transformers"])}
+    save("recall_curve", kept | {part: rows}, peers=["transformers"])
 
 
 def material(tokenizer: Any, length: int, trials: int) -> Material:
@@ -376,9 +380,9 @@ def main() -> None:
     """Run one part."""
     parts = {"speed": speed, "policies": policies, "robust": robust, "probe": probe, "toys": toys}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", choices=parts, required=True)
+    parser.add_argument("--part", choices=parts, default="speed")
     parser.add_argument("--work", type=Path, default=Path("runs/recall-benchmark"))
-    parser.add_argument("--lengths", default="8:4096:32", help="grid of the speed part")
+    parser.add_argument("--lengths", default="8:2048:16", help="8:4096:32 for the page's table")
     parser.add_argument("--every", type=int, default=4, help="time every n-th length of the grid")
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=8.0)

@@ -168,6 +168,13 @@ def measure(rows: list[tuple[str, str, str]], length: int | None, peers: str) ->
     return found
 
 
+def peer_versions(python: str) -> list[str]:
+    """Names and versions of the peers, as their own Python says."""
+    code = "from importlib.metadata import version as v; print(v('magika'), v('pygments'))"
+    told = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
+    return [f"{n} {v}" for n, v in zip(("magika", "pygments"), told.split(), strict=True)]
+
+
 def main() -> None:
     """Measure every length, print a table, save."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -190,7 +197,7 @@ def main() -> None:
     falsely = false_names(arguments.package)
     print("false names", falsely["num_files"], round(falsely["value"], 3), flush=True)
     found = {"num_files": len(rows), "lengths": results, "more": more, "false_names": falsely}
-    save("sandbox_detect", found)
+    save("sandbox_detect", found, peers=peer_versions(arguments.peers) if arguments.peers else ())
 
 
 def show(name: str, num_files: int, found: dict) -> None:

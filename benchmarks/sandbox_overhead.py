@@ -3,17 +3,24 @@
 Python one-liners keep at least 80 % of their bare throughput.
 Sides take turns, and each starts the same program with the same Python call: bare `posix_spawn`,
 ours (all of it: spec, supervision, attestation), `bwrap` with the same view of the machine, and
-`sandlock` through its Python package. Peers that are not installed are left out by name.
+`sandlock` through its Python package. A launcher that waits has done its work before the clock
+starts: sides that were started before (`burnish`, `bwrap_warm`) are compared with each other, and
+sides that start with the job (`burnish_cold`, `bwrap`, `sandlock`) with each other. Throughput
+counts all of it on every side. Peers that are not installed are left out by name.
 """
 
 import argparse
+import functools
 import importlib.util
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from recording import median, save
 
@@ -23,8 +30,10 @@ from burnish.sandbox.judge import judge
 from burnish.sandbox.probe import probe
 from burnish.sandbox.problem import read_problem
 from burnish.sandbox.run import run_job
+from burnish.sandbox.waiting import WAITING
 
 PYTHON = "/usr/bin/python3"
+TRUE = ("/usr/bin/true",)
 ONE_LINER = (PYTHON, "-c", "print(sum(range(10)))")
 BWRAP = (
     *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"),
@@ -33,32 +42,69 @@ BWRAP = (
     *("--tmpfs", "/tmp", "--tmpfs", "/work", "--chdir", "/work", "--"),
 )
 ADD = "#include <iostream>\nint main() { int a, b; std::cin >> a >> b; std::cout << a + b; }\n//"
-Side = Callable[[tuple[str, ...]], None]
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """How a side runs a command to its end; `prepare` comes before the clock starts."""
+
+    run: Callable[[Command], None]
+    prepare: Callable[[Command], None] = lambda command: None
 
 
 def sides() -> dict[str, Side]:
-    """How each side runs a command to its end, with its output in a pipe or nowhere."""
-    found: dict[str, Side] = {"bare": _bare, "burnish": _ours}
+    """All sides that this machine has, with output in a pipe or nowhere."""
+    found = {
+        "bare": Side(run=_bare),
+        "burnish": Side(run=_ours),
+        "burnish_cold": Side(run=_ours, prepare=lambda command: WAITING.dismiss()),
+    }
     if probe().groups:
-        found["burnish_without_group"] = lambda command: _ours(command, "namespaces:groups=false")
+        without = functools.partial(_ours, isolation="namespaces:groups=false")
+        found["burnish_without_group"] = Side(run=without)
     if bwrap := shutil.which("bwrap"):
-        found["bwrap"] = lambda command: _bare((bwrap, *BWRAP, *command))
+        found["bwrap"] = Side(run=lambda command: _bare((bwrap, *BWRAP, *command)))
+        warm = WarmBubblewrap(bwrap)
+        found["bwrap_warm"] = Side(run=warm.run, prepare=warm.prepare)
     if importlib.util.find_spec("sandlock"):
-        found["sandlock"] = _sandlock
+        found["sandlock"] = Side(run=_sandlock)
     return found
 
 
-def _bare(command: tuple[str, ...]) -> None:
+class WarmBubblewrap:
+    """Bubblewrap with its namespaces and mounts made, whose shell waits for a command."""
+
+    def __init__(self, bwrap: str) -> None:
+        self._command = (bwrap, *BWRAP, "/bin/sh", "-c", "echo; read line; eval exec $line")
+
+    def prepare(self, command: Command) -> None:
+        """Start it, and wait until it waits."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self._process = subprocess.Popen(self._command, bufsize=0, **pipes)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"\n"
+
+    def run(self, command: Command) -> None:
+        """Tell it the command, and wait for the end."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{shlex.join(command)}\n".encode())
+        assert self._process.wait() == 0
+        self._process.stdin.close()
+        self._process.stdout.close()  # type: ignore[union-attr]
+
+
+def _bare(command: Command) -> None:
     actions = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     pid = os.posix_spawn(command[0], command, {"PATH": "/usr/bin:/bin"}, file_actions=actions)
     assert os.waitpid(pid, 0)[1] == 0
 
 
-def _ours(command: tuple[str, ...], isolation: str = "namespaces") -> None:
+def _ours(command: Command, isolation: str = "namespaces") -> None:
     assert run_job(Job(argv=command), isolation=isolation).ok
 
 
-def _sandlock(command: tuple[str, ...]) -> None:
+def _sandlock(command: Command) -> None:
     from sandlock import Sandbox
 
     readable = ["/usr", "/lib", "/lib64", "/bin", "/proc", "/dev/null", "/dev/urandom"]
@@ -69,11 +115,13 @@ def _sandlock(command: tuple[str, ...]) -> None:
 
 def latency(repeats: int) -> dict[str, dict]:
     """Milliseconds of one `true`, the sides taking turns."""
-    times: dict[str, list[float]] = {name: [] for name in sides()}
+    every = sides()
+    times: dict[str, list[float]] = {name: [] for name in every}
     for i in range(repeats + 3):
-        for name, side in sides().items():
+        for name, side in every.items():
+            side.prepare(TRUE)
             start = time.perf_counter()
-            side(("/usr/bin/true",))
+            side.run(TRUE)
             if i >= 3:
                 times[name].append(1000 * (time.perf_counter() - start))
     rows = {f"{name}_ms": median(values) for name, values in times.items()}
@@ -85,12 +133,13 @@ def latency(repeats: int) -> dict[str, dict]:
 
 def throughput(workers: int, num_jobs: int, repeats: int) -> dict[str, dict]:
     """Python one-liners per second on some threads, the sides taking turns."""
-    rates: dict[str, list[float]] = {name: [] for name in sides()}
+    every = {n: side for n, side in sides().items() if n not in ("burnish_cold", "bwrap_warm")}
+    rates: dict[str, list[float]] = {name: [] for name in every}
     for _ in range(repeats):
-        for name, side in sides().items():
+        for name, side in every.items():
             with ThreadPoolExecutor(workers) as pool:
                 start = time.perf_counter()
-                list(pool.map(lambda _, side=side: side(ONE_LINER), range(num_jobs)))
+                list(pool.map(lambda _, side=side: side.run(ONE_LINER), range(num_jobs)))
                 rates[name].append(num_jobs / (time.perf_counter() - start))
     rows = {f"{name}_per_s": median(values) for name, values in rates.items()}
     for name in sorted(set(rates) - {"bare"}):
@@ -119,6 +168,14 @@ def compiling(repeats: int) -> dict[str, dict]:
     return {"once_s": median(once), "each_s": median(each), "ratio": ratio}
 
 
+def peer_versions() -> list[str]:
+    """The peers that are here, as `recording.header` takes them."""
+    if not (bwrap := shutil.which("bwrap")):
+        return ["sandlock"]
+    told = subprocess.run([bwrap, "--version"], capture_output=True, text=True, check=True).stdout
+    return ["sandlock", told.strip()]  # `bubblewrap 0.8.0`
+
+
 def main() -> None:
     """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -127,7 +184,7 @@ def main() -> None:
     options = parser.parse_args()
     if not os.path.exists(PYTHON):
         sys.exit(f"{PYTHON} is needed: it is what every side can see")
-    rows = {"isolation": run_job(Job(argv=("/usr/bin/true",))).attestation.to_dict()}
+    rows = {"isolation": run_job(Job(argv=TRUE)).attestation.to_dict()}
     rows["true"] = latency(options.repeats)
     rows["python"] = throughput(options.workers, 60, max(3, options.repeats // 20))
     programs.find_chain.cache_clear()
@@ -135,7 +192,8 @@ def main() -> None:
     for part in ("true", "python", "cpp"):
         for name, found in rows[part].items():
             print(f"{part} {name}: {found['value']:.3g} [{found['low']:.3g}, {found['high']:.3g}]")
-    save("sandbox_overhead", {"repeats": options.repeats, "workers": options.workers, **rows})
+    told = {"repeats": options.repeats, "workers": options.workers, **rows}
+    save("sandbox_overhead", told, peers=peer_versions())
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def main() -> None:
             other["times_as_long"] = other["seconds"] / float(np.median(seconds))
         found["chinchilla"] = other
     print(json.dumps(found, indent=2))
-    save("scaling_fit", found)
+    save("scaling_fit", found, peers=["scipy", *(["chinchilla 0.2.0"] if asked.peer else [])])
 
 
 if __name__ == "__main__":

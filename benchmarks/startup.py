@@ -92,7 +92,7 @@ def main() -> None:
         print(f"{name}: {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
     rows["peak_mb"] = {name: max(peak for _, peak in one) for name, one in found.items()}
     print(*(f"{name}: peak {peak:.0f} MB" for name, peak in rows["peak_mb"].items()), sep="\n")
-    save("startup", rows)
+    save("startup", rows, peers=["torch", "llama-cpp-python"])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from burnish.base.provenance import code_hash, git_state, host, versions
-from burnish.base.records import write_json
+from burnish.base.records import content_hash, write_json
 from burnish.base.rng import stream
 from burnish.base.stats import bootstrap
 
@@ -48,6 +48,14 @@ def save(name: str, rows: dict[str, Any], *, peers: Sequence[str] = ()) -> Path:
     path = RESULTS / f"{name}.json"
     write_json(path, {"benchmark": name, **header(peers), "results": rows})
     print(f"saved {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    return path
+
+
+def cells_file(name: str) -> Path:
+    """Log of finished cells, in `build/`: of this code on this machine, others are not resumed."""
+    key = content_hash([code_hash(), host()])
+    path = RESULTS.parents[1] / "build" / "benchmarks" / f"{name}-{key[:12]}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 

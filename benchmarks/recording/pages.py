@@ -68,10 +68,15 @@ class Tables:
     def _has(self, name: str) -> bool:
         return (self._results / f"{name}.json").exists()
 
-    def _load(self, name: str) -> Any:
+    def _load(self, name: str, part: str = "") -> Any:
+        """The results, or one part of them, which may have been measured apart."""
         saved = json.loads((self._results / f"{name}.json").read_text())
-        self._used[name] = saved
-        return saved["results"]
+        results = saved["results"]
+        if part:
+            saved = results[part].get("measured", saved)
+            results = results[part]
+        self._used[f"`{name}.json`{', ' if part else ''}{part}"] = saved
+        return results
 
 
 def source(name: str, saved: Mapping[str, Any]) -> str:
@@ -86,7 +91,7 @@ def source(name: str, saved: Mapping[str, Any]) -> str:
     peers = ", ".join(f"{peer} {version}" for peer, version in packages.items())
     state = "clean" if not git["dirty"] else "with uncommitted changes"
     return (
-        f"- `{name}.json`, {saved['when'][:10]}: {host['cpu']}, {host['num_cores']} cores, {loads}"
+        f"- {name}, {saved['when'][:10]}: {host['cpu']}, {host['num_cores']} cores, {loads}"
         f"load {saved['load_average'][0]:.1f} after; {peers or 'no peer'}; "
         f"commit {git['commit'][:10]}, {state}"
     )

@@ -14,6 +14,7 @@ from fixtures.pages import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
 RESULTS, TEMPLATES = BENCHMARKS / "results", BENCHMARKS / "tables"
+SOURCE = re.compile(r"^- `(\w+)\.json`, .*commit \w+, (?:clean|with)", re.MULTILINE)
 MEASURED = re.compile(r"\d[\d.,]*x( |$|\[)|\[-?\d[\d.]*, [-+]?\d[\d.]*\]|\d ?tokens/s")
 
 
@@ -72,10 +73,9 @@ def test_every_block_says_where_it_was_measured() -> None:
         for block in made.BLOCK.finditer(page.read_text()):
             if not block["body"].strip():
                 continue  # not measured yet
-            lines = re.findall(r"^- `(\w+)\.json`, .*$", block["body"], re.MULTILINE)
-            assert lines and all((RESULTS / f"{name}.json").exists() for name in lines), block[
-                "name"
-            ]
+            lines = SOURCE.findall(block["body"])
+            assert lines, block["name"]
+            assert all((RESULTS / f"{name}.json").exists() for name in lines), block["name"]
 
 
 def test_measured_numbers_stand_in_no_other_table() -> None:
@@ -114,6 +114,16 @@ def test_a_block_by_hand(tmp_path: Path) -> None:
         "- `a.json`, 2026-01-02: A CPU, 3 cores, load 0.2 before, load 1.5 after; trl 1.2; "
         "commit 0123456789, clean\n\n<!-- end of table -->\nafter"
     )
+
+
+def test_a_part_says_for_itself_where_it_was_measured(tmp_path: Path) -> None:
+    own = SAVED | {"when": "2026-03-04T00:00:00+00:00", "peers": {}}
+    parts = {"x": {"n": 7, "measured": own}, "y": {"n": 8}}
+    template = "{{ load('a', 'x').n }} and {{ load('a', 'y').n }}"
+    text = rendered(tmp_path, template, SAVED | {"results": parts})
+    assert text.splitlines()[2] == "7 and 8"
+    assert "- `a.json`, x, 2026-03-04: A CPU, 3 cores" in text and "after; no peer; commit" in text
+    assert "- `a.json`, y, 2026-01-02: A CPU, 3 cores" in text
 
 
 def test_an_older_file_and_an_edited_tree_are_named(tmp_path: Path) -> None:
