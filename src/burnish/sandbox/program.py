@@ -26,7 +26,10 @@ UNUSED_S = 600.0  # a program that was used since then is never removed
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Code that is ready to run; `folder` holds what the compiler left (None: interpreted)."""
+    """Code that is ready to run; `folder` holds what the compiler left (None: interpreted).
+
+    `loaded`: asserts stand behind the code, which must not count as the main program.
+    """
 
     language: Language
     chain: ToolChain
@@ -34,6 +37,7 @@ class Program:
     source: str
     folder: Path | None
     packages: Packages = field(default_factory=Packages)
+    loaded: bool = False
 
 
 def prepare(
@@ -96,8 +100,9 @@ def job_of(program: Program, *, stdin: bytes = b"", limits: Limits | None = None
     limits = raised(limits or Limits(), language)
     compiled, packages = program.folder is not None, program.packages
     source = {} if compiled else {program.source: encode(program.code)}
+    command = language.load_command if program.loaded else language.run_command
     return Job(
-        argv=language.run_command(chain, program.source, limits),
+        argv=command(chain, program.source, limits),
         files={**packages.files, **source},
         stdin=stdin,
         env={**chain.env, **language.env(limits), **packages.env},

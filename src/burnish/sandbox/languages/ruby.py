@@ -40,6 +40,15 @@ class Ruby(Language):
         """As it is: bundled gems (`prime`, `matrix`) are found through RubyGems."""
         return (str(chain.programs["run"]), source)
 
+    @property
+    def main_again(self) -> str:
+        """Asserts behind it may have a main guard of their own."""
+        return "$0 = __FILE__"
+
+    def load_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """Loaded by a line of its own, which is the main program."""
+        return (str(chain.programs["run"]), "-e", f"load './{source}'")
+
     def packages(self, chain: ToolChain, folders: tuple[Path, ...]) -> Packages:
         """Folders with `specifications` are homes of gems; others hold libraries."""
         mounts = {f"/packages/{i}": folder for i, folder in enumerate(folders)}

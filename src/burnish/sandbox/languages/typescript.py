@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from burnish.sandbox.job import MIB, Limits
 from burnish.sandbox.languages import languages
-from burnish.sandbox.languages.javascript import JavaScript
+from burnish.sandbox.languages.javascript import LOAD, MAIN_AGAIN, JavaScript, heap_flag
 from burnish.sandbox.languages.language import (
     Floor,
     Language,
@@ -111,11 +111,22 @@ class TypeScript(Language):
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """Run what the compiler left, or the source itself."""
-        heap = f"--max-old-space-size={max(limits.memory_bytes // 2 // MIB, 64)}"
+        heap = heap_flag(limits)
         if "compile" in chain.programs:
             return (str(chain.programs["run"]), heap, "/program/main.js")
         strip = ("--experimental-transform-types", "--disable-warning=ExperimentalWarning")
         return (str(chain.programs["run"]), heap, *strip, source)
+
+    @property
+    def main_again(self) -> str:
+        """Asserts behind it may have a main guard of their own."""
+        return MAIN_AGAIN
+
+    def load_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """Imported by another module, which is the main one, whichever kind it became."""
+        command = self.run_command(chain, source, limits)
+        place = command[-1] if command[-1].startswith("/") else f"./{source}"
+        return (*command[:-1], "-e", f"{LOAD}import('{place}')")
 
 
 def _release(version: str) -> tuple[int, ...]:
