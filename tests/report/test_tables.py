@@ -17,16 +17,19 @@ OPEN = Gate(
 PASSED = replace(OPEN, name="short", outcome="pass", sentence="Decided.", n_to_decide=None)
 
 
+BETWEEN = "0.25 [\u22120.75, 1.25]"
+
+
 def page_with(*gates: Gate) -> Page:
     return Page(title="t", verdict="v", good=None, gates=[asdict(gate) for gate in gates])
 
 
 def check_gates() -> None:
     assert gate_rows(page_with(OPEN, PASSED)) == [
-        {"name": "better", "outcome": "undetermined", "mark": "?", "value": "0.25 [\u22120.75, 1.25]",
+        {"name": "better", "outcome": "undetermined", "mark": "?", "value": BETWEEN,
          "margin": "0.5", "unit": "points", "n": "12",
          "sentence": "Not decided. About n = 345 would decide."},
-        {"name": "short", "outcome": "pass", "mark": "✓", "value": "0.25 [\u22120.75, 1.25]",
+        {"name": "short", "outcome": "pass", "mark": "✓", "value": BETWEEN,
          "margin": "0.5", "unit": "points", "n": "12", "sentence": "Decided."},
     ]  # fmt: skip
 
