@@ -22,11 +22,11 @@ from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainS
 from burnish.recall.run import measure_curve
 from burnish.recall.settings import RecallSettings
 from burnish.recipes.kinds import KINDS
+from burnish.recipes.laddering import climb_ladder
 from burnish.recipes.preferring import train_preferences
 from burnish.recipes.verify import verify_run
 from burnish.scaling.fit_job import fit_scaling
 from burnish.scaling.ladder import LadderSettings
-from burnish.recipes.laddering import climb_ladder
 from burnish.scaling.plan_job import plan_scaling
 from burnish.scaling.settings import DataSettings, PlanSettings, ScalingFitSettings
 from burnish.scaling.settings import FitSettings as LawSettings

@@ -133,7 +133,10 @@ def export_difference(network: Decoder, folder: Path) -> float:
     source = torch.Generator().manual_seed(0)
     length = min(PROBE_TOKENS, network.shape.max_position)
     tokens = torch.randint(0, network.shape.vocab_size, (length,), generator=source)
-    other = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    given: dict[str, Any] = {"dtype": torch.float32, "local_files_only": True}
+    if network.shape.experts is not None:
+        given["experts_implementation"] = "eager"  # its grouped products want aligned widths
+    other = AutoModelForCausalLM.from_pretrained(folder, **given)
     forest = Forest()
     forest.chain(tokens.tolist())
     with torch.inference_mode():

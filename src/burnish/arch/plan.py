@@ -208,6 +208,7 @@ def choose_run(
     }
     filed = {"batch_tokens": told.get("batch_tokens"), "learning_rate": told.get("lr")}
     own_budget = settings.tokens is not None or settings.minutes is not None
+    own_budget |= settings.batch_tokens is not None and "d" in told  # the file's tokens count
     filed["steps"] = None if own_budget else told.get("steps")
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -281,7 +282,7 @@ def _shape(settings: PretrainSettings, vocab: int, depth: int, width: int) -> Sh
         rule = "must divide: width by heads (evenly into pairs), heads by key heads"
         raise SettingError("shape", got, rule, remedy="Set width, num_heads and num_kv_heads")
     num_experts, top_k = _experts(settings)
-    ffn = settings.ffn_width or _whole_ffn(8 / 3 * width / top_k, STEP_FFN)
+    ffn = settings.ffn_width or _whole_ffn(8 / 3 * width / top_k, _ffn_step(top_k))
     return Shape(
         num_layers=depth,
         width=width,
@@ -334,12 +335,18 @@ def _fitted(settings: PretrainSettings, shape: Shape, wanted: float) -> Shape:
     """The shape with the feed-forward that comes nearest to the wanted parameters."""
     if settings.ffn_width is not None:
         return shape
-    wider = replace(shape, ffn_width=shape.ffn_width + STEP_FFN)
-    slope = (_size(settings, wider) - _size(settings, shape)) / STEP_FFN
+    step = _ffn_step(shape.top_k)
+    wider = replace(shape, ffn_width=shape.ffn_width + step)
+    slope = (_size(settings, wider) - _size(settings, shape)) / step
     missing = (wanted - _size(settings, shape)) / slope
-    ffn = _whole_ffn(shape.ffn_width + missing, STEP_FFN)
+    ffn = _whole_ffn(shape.ffn_width + missing, step)
     least, most = (_whole_ffn(share * shape.width / shape.top_k, 1) for share in (1, 5))
     return replace(shape, ffn_width=min(max(ffn, least), most))
+
+
+def _ffn_step(top_k: int) -> int:
+    """Widths of experts come in finer steps: each step counts `top_k` times."""
+    return max(4, STEP_FFN // top_k**2)
 
 
 def _whole_ffn(width: float, step: int) -> int:
