@@ -75,7 +75,6 @@ def plan(
         str | None, typer.Option(help="A run of `scaling fit`, or a published fit.")
     ] = None,
     experts: Annotated[int | None, typer.Option(help="Experts of each layer.")] = None,
-    tokens: Annotated[float | None, typer.Option(help="Most training tokens at hand.")] = None,
     extrapolate: Annotated[
         float | None, typer.Option(help="Largest factor beyond the largest run. [default: 10]")
     ] = None,
@@ -90,14 +89,14 @@ def plan(
 ) -> None:
     """Plan size, data, batch, learning rate and steps for a budget.
 
-    More: --set memory_bytes=8e9 (room for parameters), top_k=2, served_tokens=1e12 (tokens of use
-    that the budget also pays for), rule=own, bytes_per_param=16, expert_frac=0.67.
+    More: --set tokens=1e9 (training tokens at hand), memory_bytes=8e9 (room for parameters),
+    top_k=2, served_tokens=1e12 (tokens of use that the budget also pays for), rule=own,
+    bytes_per_param=16, expert_frac=0.67.
     """
     from burnish.scaling.plan_job import plan_scaling
     from burnish.scaling.settings import PlanSettings
 
-    flags = {"flops": flops, "fit": fit, "experts": experts, "tokens": tokens}
-    flags |= {"extrapolate": extrapolate}
+    flags = {"flops": flops, "fit": fit, "experts": experts, "extrapolate": extrapolate}
     settings = settings_from(PlanSettings, config=config, sets=sets, flags=flags)
     result = plan_scaling(settings, out=out, **job_options(runs, folder))
     following = f"burnish arch pretrain --corpus TEXTS --plan {result['plan_file']}"
@@ -167,7 +166,6 @@ def ladder(
     ratios: Annotated[str | None, typer.Option(help="Tokens a parameter: 10,20,40.")] = None,
     experts: Annotated[str | None, typer.Option(help="Experts: 1,8.")] = None,
     law: Law = None,
-    columns: Columns = None,
     config: Config = None,
     sets: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
@@ -178,7 +176,7 @@ def ladder(
 
     With --corpus every cell is trained here, cheapest first, then fitted; interrupted ladders
     resume. A fit also says which run would next cut the variance of the target's prediction most
-    per FLOP (--set target_flops=1e15).
+    per FLOP (--set target_flops=1e15). More: --set data.columns=n=Params, train=["optimizer=muon"].
     """
     from burnish.recipes.laddering import climb_ladder
     from burnish.scaling.ladder import LadderSettings
@@ -186,7 +184,7 @@ def ladder(
     lists = {"sizes": sizes, "ratios": ratios, "experts": experts}
     flags: dict[str, Any] = {name: _numbers(name, text) for name, text in lists.items() if text}
     flags |= {"corpus": corpus, "data.path": str(results) if results else None}
-    flags |= {"data.columns": columns, "fit.law": law}
+    flags |= {"fit.law": law}
     settings = settings_from(LadderSettings, config=config, sets=sets, flags=flags)
     result = climb_ladder(settings, **job_options(runs, folder))
     emitted = "burnish scaling ladder RESULTS.csv, or the same command with --corpus TEXTS"
