@@ -14,12 +14,15 @@ from burnish.arch.plan import (
     choose_run,
     choose_shape,
     choose_vocab,
+    planned_settings,
     read_plan,
 )
 from burnish.arch.settings import PretrainSettings, parse_count
 from burnish.base.errors import InputError, SettingError
-from burnish.models.config import DecoderConfig
-from burnish.models.count import count
+from burnish.base.files import write_json
+from burnish.contracts.training_plan import TrainingPlan
+from burnish.models.config import DecoderConfig, ExpertsConfig
+from burnish.models.count import CONVENTIONS, count
 
 
 def settings(**given: Any) -> PretrainSettings:
@@ -133,6 +136,80 @@ def test_plan_files(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(InputError, match=says):
             read_plan(path)
+
+
+def plan_of(**changes: Any) -> TrainingPlan:
+    given: dict[str, Any] = {
+        "name": "p", "law": "chinchilla", "counts": "non-embedding", "n": 2e5, "n_total": 2e5,
+        "d_tokens": 4e6, "batch_tokens": 4096.0, "num_steps": 976, "lr": 0.004,
+        "train_flops": 4.8e12, "loss": 3.5, "loss_low": 3.4, "loss_high": 3.6,
+    }  # fmt: skip
+    return TrainingPlan(**{**given, **changes})
+
+
+def check_convention(counts: str, experts: int = 1, top_k: int = 1) -> None:
+    """The shape of a plan has the wanted size by the convention, as the counter's own sees it."""
+    block = f"moe:experts={experts},top_k={top_k}" if experts > 1 else ""
+    given = settings(planned={"n": 3e6}, planned_counts=counts, context=256, block=block)
+    shape = choose_shape(given, choose_vocab(given))
+    assert (shape.num_experts, shape.top_k) == (experts, top_k)
+    assert shape.counted(counts, context=256).n_active == pytest.approx(3e6, rel=0.03)
+    products = shape.num_layers * shape.width * (4 * shape.width + 3 * top_k * shape.ffn_width)
+    assert shape.counted("kaplan", context=256).n_active == products
+
+
+@pytest.mark.parametrize("counts", CONVENTIONS)
+def test_the_dial_hits_every_convention(counts: str) -> None:
+    check_convention(counts)
+
+
+def test_experts_share_the_width_of_the_dense_layer() -> None:
+    check_convention("non-embedding", 8, 2)
+    shape = Shape(num_layers=3, width=28, ffn_width=37, num_heads=2, num_kv_heads=1, vocab=101,
+                  num_experts=5, top_k=2)  # fmt: skip
+    experts = ExpertsConfig(num_experts=5, top_k=2, d_expert=37, normalised=True, layers=(0, 1, 2))
+    config = DecoderConfig(
+        family="mixtral", vocab_size=101, d_model=28, d_ff=37, num_layers=3, num_heads=2,
+        num_kv_heads=1, head_dim=14, max_position=64, norm_eps=1e-5, tied=True, experts=experts,
+    )  # fmt: skip
+    assert shape.num_params == count(config).num_params
+    assert shape.counted("all", context=0).n_active == count(config).num_active_params
+    for block in ("moe:experts=4,top_k=2,shared=8", "moe:experts=1"):
+        with pytest.raises(SettingError):
+            choose_shape(settings(params="1M", block=block), 500)
+
+
+def test_planted_plan_that_counts_all_parameters(monkeypatch: Any) -> None:
+    monkeypatch.setattr(plans, "_size", lambda settings, shape: shape.num_params)
+    with pytest.raises(AssertionError):
+        check_convention("non-embedding")
+
+
+def test_files_of_scaling_plan(tmp_path: Path) -> None:
+    """Size, tokens, batch, rate, steps, experts; options and --set win over the file."""
+    write_json(tmp_path / "plan.json", plan_of(experts=8, top_k=2, n_total=6e5))
+    for path in (tmp_path, tmp_path / "plan.json"):
+        given = planned_settings(settings(vocab=512, context=128), path)
+        shape = choose_shape(given, 512)
+        assert (shape.num_experts, shape.top_k) == (8, 2)
+        counted = shape.counted("non-embedding", context=128)
+        assert counted.n_active == pytest.approx(2e5, rel=0.03)
+        tokens, source = budget_tokens(given, shape)
+        chosen = choose_run(given, shape, num_tokens=tokens or 0, context=128)
+        assert (tokens, source) == (4e6, plans.FILE)
+        assert chosen.values == {
+            "batch_tokens": 4096, "learning_rate": 0.004, "steps": 976, "tokens": 976 * 4096,
+        }  # fmt: skip
+    given = planned_settings(settings(tokens="1M", params="500k"), tmp_path)
+    shape = choose_shape(given, 512)
+    assert shape.num_params == pytest.approx(5e5, rel=0.03)
+    chosen = choose_run(given, shape, num_tokens=1e6, context=128)
+    assert chosen.values["steps"] == 1e6 // 4096 and chosen.sources["steps"] != plans.FILE
+    with pytest.raises(SettingError, match="block must be the plan's"):
+        planned_settings(settings(block="moe:experts=4,top_k=2"), tmp_path)
+    (tmp_path / "plan.json").write_text('{"schema": "burnish.training-plan/9", "n": 5}')
+    with pytest.raises((InputError, SettingError)):
+        planned_settings(settings(), tmp_path)
 
 
 def test_a_corpus_smaller_than_the_context() -> None:

@@ -22,6 +22,7 @@ from burnish.arch.plan import Shape
 from burnish.arch.pretrain import pretrain
 from burnish.base.errors import BurnishError
 from burnish.base.files import read_json
+from burnish.base.records import read_records
 from burnish.base.rng import derive_seed, stream
 
 
@@ -203,7 +204,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path)
 
     def start(name: str, environment: dict[str, str]) -> Any:
-        given = {**vars(tiny_settings(corpus)), "shard_tokens": 800}
+        given = {**vars(tiny_settings(corpus, gradient_norms=True)), "shard_tokens": 800}
         code = (
             "import json, sys; from pathlib import Path\n"
             "from burnish.arch.pretrain import pretrain\n"
@@ -222,7 +223,40 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     one, two = (tmp_path / name / "stages" / "train" for name in ("one", "two"))
     losses = [[row["loss"] for row in training.told_steps(folder)] for folder in (one, two)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    norms = [[row["sq_norm"] for row in read_records(f / training.NORMS)] for f in (one, two)]
+    assert norms[1] == pytest.approx(norms[0], rel=1e-4) and len(norms[0]) == 2 * len(losses[0])
     weights = [load_file(folder / "model" / "model.safetensors") for folder in (one, two)]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, atol=1e-5, rtol=1e-5)
     assert read_json(tmp_path / "two" / "result.json")["what"] == module.WHAT
+
+
+def check_mixture(tmp_path: Path) -> None:
+    """A run with experts: the router's losses count, and the folder is a Mixtral's."""
+    settings = tiny_settings(
+        make_corpus(tmp_path), block="moe:experts=4,top_k=2", balance_loss=0.5, steps=6,
+        sample_tokens=0,
+    )  # fmt: skip
+    result = pretrain(settings, folder=tmp_path / "run")
+    config = read_json(Path(result["model"]) / "config.json")
+    assert (config["model_type"], config["num_local_experts"]) == ("mixtral", 4)
+    steps = training.told_steps(tmp_path / "run" / "stages" / "train")
+    loads = torch.tensor([row["expert_load_frac"] for row in steps])
+    assert loads.shape == (6, 2, 4) and torch.allclose(loads.sum(-1), torch.ones(6, 2), atol=1e-4)
+    first = steps[0]
+    plain = first["loss"] - 0.5 * first["balance_loss"] - 0.001 * first["router_z_loss"]
+    assert plain == pytest.approx(math.log(281), abs=0.05)  # of a network that knows nothing
+    shape = Shape(**result["plan"]["shape"])
+    assert (shape.num_experts, shape.top_k) == (4, 2)
+    numel = sum(v.numel() for v in load_file(Path(result["model"]) / "model.safetensors").values())
+    assert result["plan"]["values"]["num_params"] == numel
+
+
+def test_a_mixture_of_experts(tmp_path: Path) -> None:
+    check_mixture(tmp_path)
+
+
+def test_planted_mixture_without_its_losses(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(training.Routing, "objective", lambda self, base: base)
+    with pytest.raises((AssertionError, ZeroDivisionError)):
+        check_mixture(tmp_path)

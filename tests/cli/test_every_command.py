@@ -169,7 +169,7 @@ EXAMPLES = {
     ),
     "scaling ladder": Example(
         words="--runs {runs}", missing="{gone} --runs {runs}", typo="size=[1e5]",
-        stop="burnish.scaling.ladder_job:climb_ladder",
+        stop="burnish.recipes.laddering:climb_ladder",
     ),
     "prefer audit": Example(
         words="{pairs} --model {model} --score 4", stop=SCORE,

@@ -18,16 +18,15 @@ from burnish.base.records import read_json, write_json, write_records
 from burnish.draft.fit import FitSettings
 from burnish.draft.measure import BenchSettings, bench_drafts
 from burnish.draft.train import DistilSettings, TrainDraftSettings, train_draft
-from burnish.jobs.job import Place
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainSettings
 from burnish.recall.run import measure_curve
 from burnish.recall.settings import RecallSettings
 from burnish.recipes.kinds import KINDS
+from burnish.recipes.laddering import climb_ladder
 from burnish.recipes.preferring import train_preferences
 from burnish.recipes.verify import verify_run
 from burnish.scaling.fit_job import fit_scaling
 from burnish.scaling.ladder import LadderSettings
-from burnish.scaling.ladder_job import climb_ladder
 from burnish.scaling.plan_job import plan_scaling
 from burnish.scaling.settings import DataSettings, PlanSettings, ScalingFitSettings
 from burnish.scaling.settings import FitSettings as LawSettings
@@ -121,17 +120,17 @@ def make_scaling_fit(model: Path, place: Path) -> Path:
     settings = ScalingFitSettings(
         data=DataSettings(path=str(place / "table.csv")), fit=LawSettings(resamples=10)
     )
-    fit_scaling(settings, Place(folder=place / "fit"))
+    fit_scaling(settings, folder=place / "fit")
     return place / "fit"
 
 
 def make_scaling_plan(model: Path, place: Path) -> Path:
-    plan_scaling(PlanSettings(flops=1e20), Place(folder=place / "plan"))
+    plan_scaling(PlanSettings(flops=1e20), folder=place / "plan")
     return place / "plan"
 
 
 def make_scaling_ladder(model: Path, place: Path) -> Path:
-    climb_ladder(LadderSettings(), Place(folder=place / "ladder"))
+    climb_ladder(LadderSettings(), folder=place / "ladder")
     return place / "ladder"
 
 

@@ -7,7 +7,6 @@ import pytest
 from fixtures.planted_laws import CHINCHILLA
 
 from burnish.base.files import read_json
-from burnish.jobs.job import Place
 from burnish.scaling.fit_job import fit_scaling, runs_as_json, runs_from_json
 from burnish.scaling.runs import read_runs
 from burnish.scaling.settings import DataSettings, FitSettings, ScalingFitSettings
@@ -19,7 +18,7 @@ def fit(path, folder, **given):
     settings = ScalingFitSettings(
         data=DataSettings(path=str(path)), fit=FitSettings(resamples=20, **given)
     )
-    return fit_scaling(settings, Place(folder=folder))
+    return fit_scaling(settings, folder=folder)
 
 
 def test_a_run_holds_what_was_fitted(table, tmp_path):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from burnish.base.errors import InputError, UnknownNameError
-from burnish.jobs.job import Place
 from burnish.scaling.fit_job import fit_scaling
 from burnish.scaling.known import open_fit
 from burnish.scaling.plan_job import plan_scaling
@@ -14,7 +13,7 @@ from burnish.scaling.settings import DataSettings, FitSettings, PlanSettings, Sc
 @pytest.fixture(scope="module")
 def run(table, tmp_path_factory):
     settings = ScalingFitSettings(data=DataSettings(path=str(table)), fit=FitSettings(resamples=30))
-    return fit_scaling(settings, Place(folder=tmp_path_factory.mktemp("run") / "fit"))
+    return fit_scaling(settings, folder=tmp_path_factory.mktemp("run") / "fit")
 
 
 def test_a_run_is_the_fit_it_holds(run):
@@ -25,7 +24,7 @@ def test_a_run_is_the_fit_it_holds(run):
 
 
 def test_what_is_no_fit_is_refused(run, tmp_path):
-    plan = plan_scaling(PlanSettings(flops=1e19), Place(folder=tmp_path / "plan"))
+    plan = plan_scaling(PlanSettings(flops=1e19), folder=tmp_path / "plan")
     with pytest.raises(InputError, match="scaling fit"):
         open_fit(plan["run"])
     with pytest.raises(UnknownNameError, match="epoch"):

@@ -6,7 +6,6 @@ import pytest
 
 from burnish.base.files import read_json
 from burnish.contracts.training_plan import read_plan
-from burnish.jobs.job import Place
 from burnish.scaling.plan_job import plan_scaling
 from burnish.scaling.settings import PlanSettings
 
@@ -14,7 +13,7 @@ KEYS = {"n", "d", "batch_tokens", "lr", "loss", "intervals", "law", "num_steps"}
 
 
 def test_the_plan_is_a_file(tmp_path):
-    result = plan_scaling(PlanSettings(flops=1e20), Place(folder=tmp_path / "a"))
+    result = plan_scaling(PlanSettings(flops=1e20), folder=tmp_path / "a")
     plan = read_plan(result["run"])
     assert (plan.n, plan.d_tokens, plan.loss) == (result["n"], result["d"], result["loss"])
     blocks = {
@@ -38,7 +37,7 @@ def test_the_commands(table, burnish, tmp_path):
     assert done.status == 2 and "--extrapolate 10000" in done.err
     done = burnish("scaling", "plan", "--flops", 1e19, "--experts", 8, "--set", "top_k=2", *runs)
     assert done.status == 0 and "MoE minus dense" in done.out
-    done = burnish("scaling", "plan", "--flops", 1e19, "--memory-bytes", 100, *runs)
+    done = burnish("scaling", "plan", "--flops", 1e19, "--set", "memory_bytes=100", *runs)
     assert done.status == 3
     assert burnish("scaling", "plan", "--flops", -1).status == 2
 

@@ -21,15 +21,21 @@ EXPORT_TOLERANCE = 1e-4
 
 
 def new_network(shape: Shape, *, context: int, marks: Marks, device: torch.device) -> Decoder:
-    """A Llama of this shape with random weights, from torch's global random stream.
+    """A Llama, or Mixtral, of this shape with random weights, from torch's global random stream.
 
     Normal weights of deviation 0.02, those that end a branch divided by sqrt(2 layers); norms 1.
     Source: GPT-2 (Radford et al. 2019, section 2.3).
     Oracle: tests/arch/test_network.py::test_new_weights
     """
-    from transformers import LlamaConfig
+    from transformers import AutoConfig
 
-    config = LlamaConfig(
+    family, experts = "llama", dict[str, Any]()
+    if shape.num_experts > 1:
+        family = "mixtral"
+        experts = {"num_local_experts": shape.num_experts, "num_experts_per_tok": shape.top_k}
+        experts |= {"sliding_window": None}
+    config = AutoConfig.for_model(
+        family,
         vocab_size=shape.vocab,
         hidden_size=shape.width,
         intermediate_size=shape.ffn_width,
@@ -43,7 +49,8 @@ def new_network(shape: Shape, *, context: int, marks: Marks, device: torch.devic
         bos_token_id=marks.first,
         eos_token_id=marks.end,
         pad_token_id=marks.end,
-        architectures=["LlamaForCausalLM"],
+        architectures=[f"{family.capitalize()}ForCausalLM"],
+        **experts,
     )
     known = decoder_config(config)
     assert known is not None
@@ -52,7 +59,7 @@ def new_network(shape: Shape, *, context: int, marks: Marks, device: torch.devic
         if name.endswith("norm.weight"):
             nn.init.ones_(parameter)
             continue
-        ends = name.endswith(("o_proj.weight", "down_proj.weight"))
+        ends = name.endswith(("o_proj.weight", "down_proj.weight", "down_proj"))
         std = INIT_STD / math.sqrt(2 * shape.num_layers) if ends else INIT_STD
         nn.init.normal_(parameter, std=std)
     return network.to(device).train()
@@ -72,11 +79,16 @@ def base_network(spec: str, *, device: torch.device) -> Decoder:
 
 def shape_of(network: Decoder) -> Shape:
     """The widths of a network, as the plan counts them."""
-    shape = network.shape
+    shape, experts = network.shape, network.shape.experts
+    if experts is not None and (experts.d_shared or len(experts.layers) < shape.num_layers):
+        rule = "has shared experts or dense layers, which pretraining does not count yet"
+        raise ModelError("model", shape.family, rule, remedy="Name a Mixtral or a dense model")
     return Shape(
         num_layers=shape.num_layers,
         width=shape.d_model,
-        ffn_width=shape.d_ff,
+        ffn_width=shape.d_ff if experts is None else experts.d_expert,
+        num_experts=1 if experts is None else experts.num_experts,
+        top_k=1 if experts is None else experts.top_k,
         num_heads=shape.num_heads,
         num_kv_heads=shape.num_kv_heads,
         vocab=shape.vocab_size,
@@ -121,7 +133,10 @@ def export_difference(network: Decoder, folder: Path) -> float:
     source = torch.Generator().manual_seed(0)
     length = min(PROBE_TOKENS, network.shape.max_position)
     tokens = torch.randint(0, network.shape.vocab_size, (length,), generator=source)
-    other = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    given: dict[str, Any] = {"dtype": torch.float32, "local_files_only": True}
+    if network.shape.experts is not None:
+        given["experts_implementation"] = "eager"  # its grouped products want aligned widths
+    other = AutoModelForCausalLM.from_pretrained(folder, **given)
     forest = Forest()
     forest.chain(tokens.tolist())
     with torch.inference_mode():

@@ -97,6 +97,45 @@ def tell_evaluation(output: Mapping[str, Any]) -> Sequence[Told]:
     return (Told(numbers=numbers, headline=tiles, verdict=(verdict, "measured")),)
 
 
+def tell_against_plan(
+    planned: Mapping[str, float], counts: str, plan: Mapping[str, Any], loss: float
+) -> Sequence[Told]:
+    """What a plan file asked for and predicted, beside what was trained and measured.
+
+    `counts` is the convention in which the file counts parameters.
+    Source: ours. Oracle: tests/arch/test_page.py::test_plan_stands_beside_actual
+    """
+    from burnish.arch.plan import Shape
+
+    values, shape = plan["values"], Shape(**plan["shape"])
+    counted = shape.counted(counts, context=values["context"])
+    actual = {
+        "n": counted.n_active,
+        "n_total": counted.n_total,
+        "d": values["tokens"],
+        "batch_tokens": values["batch_tokens"],
+        "steps": values["steps"],
+        "lr": values["learning_rate"],
+        "train_flops": 6 * counted.n_active * values["tokens"],
+        "loss": loss,
+    }
+    wanted = {name: planned[name] for name in actual if name in planned}
+    rows = [[n, x, actual[n], 100 * (actual[n] / x - 1)] for n, x in wanted.items()]
+    caption = f"Parameters are counted as {counts}."
+    inside = None
+    if {"loss_low", "loss_high"} <= planned.keys():
+        inside = planned["loss_low"] <= loss <= planned["loss_high"]
+        caption += f" The loss lies {'inside' if inside else 'outside'} the planned interval."
+    if "loss" in planned:
+        caption += " A planned loss holds for the tokenizer and texts that its law was fitted to."
+    columns = ["what", "planned", "actual", "change, %"]
+    table = Table(title="Plan file and actual", columns=columns, rows=rows, caption=caption)
+    numbers: dict[str, Any] = {"planned": wanted, "actual": {n: actual[n] for n in wanted}}
+    if inside is not None:
+        numbers["loss_inside_interval"] = inside
+    return (Told(section="notes", numbers={"against_plan": numbers}, blocks=(table,)),)
+
+
 def _plan_rows(plan: Mapping[str, Any]) -> list[list[Any]]:
     shape, sources = plan["shape"], plan["sources"]
     rows = [[name, value, sources.get("shape", "")] for name, value in shape.items()]

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from burnish.arch.blocks import blocks
+from burnish.arch.blocks.moe import MoEBlock
 from burnish.arch.settings import OWN, PretrainSettings, parse_count
 from burnish.base.errors import InputError, SettingError
 from burnish.base.files import read_json
+from burnish.contracts.training_plan import read_plan as read_training_plan
+from burnish.models.count import ConventionCount, LayerShape, count_under
 
 ASPECT, STEP_WIDTH, STEP_FFN = 64, 32, 16
 DEFAULT_PARAMS, DEFAULT_CONTEXT = 3e6, 512
@@ -17,6 +21,9 @@ LEAST_VOCAB = 320
 TOKENS_A_PARAM = 20
 MOST_RATE = 1e-2
 PLAN_KEYS = ("n", "d", "batch_tokens", "lr", "steps")
+PREDICTED = ("n_total", "experts", "top_k", "train_flops", "loss", "loss_low", "loss_high")
+
+WITHOUT_EMBEDDING = ("non-embedding", "kaplan", "deepseek", "with-router")
 
 GIVEN, FILE = "given", "plan file"
 RULES = {
@@ -32,7 +39,11 @@ RULES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Widths of a dense decoder; `vocab` counts special tokens too."""
+    """Widths of a decoder; `vocab` counts special tokens too.
+
+    With `num_experts` above 1 every feed-forward is a mixture of experts of `ffn_width` each, of
+    which a token uses `top_k`.
+    """
 
     num_layers: int
     width: int
@@ -41,6 +52,8 @@ class Shape:
     num_kv_heads: int
     vocab: int
     tied: bool = True
+    num_experts: int = 1
+    top_k: int = 1
 
     @property
     def head_dim(self) -> int:
@@ -57,10 +70,30 @@ class Shape:
 
     @property
     def num_block_params(self) -> int:
-        """Parameters of the layers."""
+        """Parameters of the layers, all experts included."""
         keys = self.num_kv_heads * self.head_dim
-        products = self.width * (2 * self.width + 2 * keys + 3 * self.ffn_width)
+        ffn = self.num_experts * (3 * self.ffn_width) + self.num_routed
+        products = self.width * (2 * self.width + 2 * keys + ffn)
         return self.num_layers * (products + 2 * self.width)
+
+    @property
+    def num_routed(self) -> int:
+        """Outputs of a layer's router: 0 where it has none."""
+        return self.num_experts if self.num_experts > 1 else 0
+
+    def counted(self, convention: str, *, context: int) -> ConventionCount:
+        """Active and stored parameters under one of the counter's conventions.
+
+        Source: ours. Oracle: tests/arch/test_plan.py::test_the_dial_hits_every_convention
+        """
+        shape = LayerShape(
+            d_model=self.width, num_layers=self.num_layers, d_ff=self.ffn_width,
+            num_heads=self.num_heads, num_kv_heads=self.num_kv_heads, head_dim=self.head_dim,
+            vocab_size=self.vocab, seq_tokens=context, tied=self.tied,
+            num_dense_layers=0 if self.num_experts > 1 else None, num_experts=self.num_experts,
+            top_k=self.top_k, expert_ff=self.ffn_width,
+        )  # fmt: skip
+        return count_under(shape, convention)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +106,29 @@ class Chosen:
     def to_dict(self) -> dict[str, Any]:
         """Both, as JSON."""
         return {"values": dict(self.values), "sources": dict(self.sources)}
+
+
+def planned_settings(settings: PretrainSettings, path: Path) -> PretrainSettings:
+    """Settings with what a plan file says; what they give themselves wins over it.
+
+    The file is `scaling plan`'s (or a run folder of it), or JSON with any of n, d, batch_tokens,
+    lr and steps. Raises as `read_plan`; SettingError for a block that the file contradicts.
+    Source: ours. Oracle: tests/arch/test_plan.py::test_files_of_scaling_plan
+    """
+    path = path / "plan.json" if path.is_dir() else path
+    told = read_json(path)
+    if not (isinstance(told, dict) and "schema" in told):
+        return replace(settings, planned=read_plan(path))
+    plan = read_training_plan(path)
+    planned = {"n": plan.n, "d": plan.d_tokens, "batch_tokens": plan.batch_tokens, "lr": plan.lr}
+    planned["steps"] = float(plan.num_steps)
+    known = {name: getattr(plan, name) for name in PREDICTED}
+    planned |= {name: float(value) for name, value in known.items() if value is not None}
+    block = f"moe:experts={plan.experts},top_k={plan.top_k}" if plan.experts > 1 else ""
+    if settings.block and settings.block != block:
+        rule = f"must be the plan's, {block or 'none'!r}"
+        raise SettingError("block", settings.block, rule, remedy="Leave it out")
+    return replace(settings, planned=planned, planned_counts=plan.counts, block=block)
 
 
 def read_plan(path: Path) -> dict[str, float]:
@@ -101,6 +157,8 @@ def choose_vocab(settings: PretrainSettings) -> int:
     if params is None:
         depth = settings.depth or 4
         params = 12 * depth * (ASPECT * depth) ** 2 / (1 - EMBEDDING_SHARE)
+    elif _counts_as_planned(settings) and settings.planned_counts in WITHOUT_EMBEDDING:
+        params /= 1 - EMBEDDING_SHARE
     depth = (params * (1 - EMBEDDING_SHARE) / (12 * ASPECT**2)) ** (1 / 3)
     width = settings.width or max(STEP_WIDTH, ASPECT * depth)
     return max(LEAST_VOCAB, round(EMBEDDING_SHARE * params / width / 64) * 64)
@@ -119,14 +177,16 @@ def choose_shape(settings: PretrainSettings, vocab: int) -> Shape:
     if wanted is None or settings.depth is not None:
         depth = settings.depth or 4
         return _shape(settings, vocab, depth, settings.width or ASPECT * depth)
-    best: Shape | None = None
+    best, least = None, math.inf
     for depth in range(1, 129):
         width = settings.width or _width_for(settings, vocab, depth, wanted)
         if settings.width is None and width < STEP_WIDTH:
             break
         shape = _fitted(settings, _shape(settings, vocab, depth, width), wanted)
-        if best is None or _badness(shape, wanted) < _badness(best, wanted):
-            best = shape
+        aspect = abs(math.log(shape.width / (ASPECT * shape.num_layers)))
+        badness = aspect + 10 * abs(math.log(_size(settings, shape) / wanted))
+        if badness < least:
+            best, least = shape, badness
     if best is None:
         rule = f"must leave room for layers beside {vocab} embeddings of {STEP_WIDTH}"
         raise SettingError("params", settings.params, rule, remedy="Raise it, or lower vocab")
@@ -147,7 +207,9 @@ def choose_run(
         "steps": settings.steps,
     }
     filed = {"batch_tokens": told.get("batch_tokens"), "learning_rate": told.get("lr")}
-    filed["steps"] = told.get("steps")
+    own_budget = settings.tokens is not None or settings.minutes is not None
+    own_budget |= settings.batch_tokens is not None and "d" in told  # the file's tokens count
+    filed["steps"] = None if own_budget else told.get("steps")
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
 
@@ -199,7 +261,8 @@ def budget_tokens(settings: PretrainSettings, shape: Shape) -> tuple[float | Non
         return None, GIVEN
     if "d" in told:
         return told["d"], FILE
-    return float(TOKENS_A_PARAM * shape.num_params), RULES["tokens"]
+    active = shape.counted("all", context=0).n_active
+    return float(TOKENS_A_PARAM * active), RULES["tokens"]
 
 
 def _wanted_params(settings: PretrainSettings) -> float | None:
@@ -218,7 +281,8 @@ def _shape(settings: PretrainSettings, vocab: int, depth: int, width: int) -> Sh
         got = f"width {width}, {heads} heads, {kv_heads} key heads"
         rule = "must divide: width by heads (evenly into pairs), heads by key heads"
         raise SettingError("shape", got, rule, remedy="Set width, num_heads and num_kv_heads")
-    ffn = settings.ffn_width or max(STEP_FFN, round(8 / 3 * width / STEP_FFN) * STEP_FFN)
+    num_experts, top_k = _experts(settings)
+    ffn = settings.ffn_width or _whole_ffn(8 / 3 * width / top_k, _ffn_step(top_k))
     return Shape(
         num_layers=depth,
         width=width,
@@ -227,12 +291,41 @@ def _shape(settings: PretrainSettings, vocab: int, depth: int, width: int) -> Sh
         num_kv_heads=kv_heads,
         vocab=vocab,
         tied=settings.tied,
+        num_experts=num_experts,
+        top_k=top_k,
     )
 
 
+def _experts(settings: PretrainSettings) -> tuple[int, int]:
+    """Experts of each layer, and how many of them a token uses; 1 and 1 for a dense model."""
+    if not settings.block:
+        return 1, 1
+    block = blocks.parse(settings.block)
+    if not isinstance(block, MoEBlock) or block.shared:
+        rule = "must be a moe block without a shared expert"
+        raise SettingError("block", settings.block, rule, remedy="Write moe:experts=8,top_k=2")
+    return block.experts, block.top_k
+
+
+def _size(settings: PretrainSettings, shape: Shape) -> int:
+    """What the dial counts: all parameters, or a plan file's active ones by its convention."""
+    if not _counts_as_planned(settings):
+        return shape.num_params
+    context = settings.context or DEFAULT_CONTEXT
+    return shape.counted(settings.planned_counts, context=context).n_active
+
+
+def _counts_as_planned(settings: PretrainSettings) -> bool:
+    return settings.params is None and "n" in (settings.planned or {})
+
+
 def _width_for(settings: PretrainSettings, vocab: int, depth: int, wanted: float) -> int:
-    """Width at which about 12 d^2 a layer and the embedding make the wanted number."""
-    linear, square = vocab * (2 - settings.tied), 12 * depth
+    """Width at which about 12 d^2 a layer and what else is counted make the wanted number."""
+    probe = _shape(settings, vocab, depth, STEP_WIDTH)
+    beside = _size(settings, probe) - _size(settings, replace(probe, vocab=0))
+    linear = beside / STEP_WIDTH
+    stored = 1 if _counts_as_planned(settings) else probe.num_experts / probe.top_k
+    square = (4 + 8 * stored) * depth
     width = (-linear + math.sqrt(linear**2 + 4 * square * wanted)) / (2 * square)
     step = STEP_WIDTH if width < 256 else 64
     return round(width / step) * step
@@ -242,15 +335,22 @@ def _fitted(settings: PretrainSettings, shape: Shape, wanted: float) -> Shape:
     """The shape with the feed-forward that comes nearest to the wanted parameters."""
     if settings.ffn_width is not None:
         return shape
-    missing = (wanted - shape.num_params) / (3 * shape.width * shape.num_layers)
-    ffn = round((shape.ffn_width + missing) / STEP_FFN) * STEP_FFN
-    return replace(shape, ffn_width=min(max(ffn, shape.width), 5 * shape.width))
+    step = _ffn_step(shape.top_k)
+    wider = replace(shape, ffn_width=shape.ffn_width + step)
+    slope = (_size(settings, wider) - _size(settings, shape)) / step
+    missing = (wanted - _size(settings, shape)) / slope
+    ffn = _whole_ffn(shape.ffn_width + missing, step)
+    least, most = (_whole_ffn(share * shape.width / shape.top_k, 1) for share in (1, 5))
+    return replace(shape, ffn_width=min(max(ffn, least), most))
 
 
-def _badness(shape: Shape, wanted: float) -> float:
-    """How far the aspect is from 64 a layer, and the parameters from the wanted ones."""
-    aspect = abs(math.log(shape.width / (ASPECT * shape.num_layers)))
-    return aspect + 10 * abs(math.log(shape.num_params / wanted))
+def _ffn_step(top_k: int) -> int:
+    """Widths of experts come in finer steps: each step counts `top_k` times."""
+    return max(4, STEP_FFN // top_k**2)
+
+
+def _whole_ffn(width: float, step: int) -> int:
+    return max(step, round(width / step) * step)
 
 
 def is_own(settings: PretrainSettings) -> bool:

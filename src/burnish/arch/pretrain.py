@@ -16,7 +16,7 @@ from burnish.arch.plan import (
     choose_run,
     choose_shape,
     is_own,
-    read_plan,
+    planned_settings,
 )
 from burnish.arch.settings import PretrainSettings
 from burnish.base.canonical import content_hash
@@ -51,11 +51,11 @@ def pretrain(
     """Train a model on texts; the result is what `result.json` holds, with the model's folder.
 
     Killed at any time, the same call goes on and ends with the same model, bit for bit. `plan`
-    is a file that `read_plan` reads. Raises what reading, planning and training do.
+    is a file that `planned_settings` reads. Raises what reading, planning and training do.
     Source: ours. Oracle: tests/arch/test_resume.py::test_killed_and_resumed_equals_straight
     """
     if plan is not None:
-        settings = replace(settings, planned=read_plan(plan))
+        settings = planned_settings(settings, plan)
     place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
     job = pretrain_job(settings)
     for value in job.given.values():
@@ -291,8 +291,12 @@ class EvaluateStep(Step):
         return page.differently_scored(done, seed=self.settings.seed)
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """The verdict, and the numbers."""
-        return page.tell_evaluation(done.output)
+        """The verdict, the numbers, and a plan file beside them."""
+        told, settings = page.tell_evaluation(done.output), self.settings
+        if settings.planned is None:
+            return told
+        loss, counts = done.output["validation"]["value"], settings.planned_counts
+        return (*told, *page.tell_against_plan(settings.planned, counts, given["plan"], loss))
 
 
 def _check_heldout(num_tokens: int, context: int, *, given: bool) -> None:

@@ -17,8 +17,11 @@ class PretrainSettings:
     `corpus`: sources with or without weights, `a.txt:0.7,b.jsonl:0.3`. One dial, `params` (3M) or
     `depth`; `base` continues a model instead. One budget, `minutes` of training or `tokens`.
     `tokenizer`: `own`, or the model whose tokenizer is taken; `vocab` the size of an own one.
-    `attention`: rows see their own document only (`within`) or the whole window (`across`).
-    `planned`: what a plan file said (any of n, d (tokens), batch_tokens, lr, steps).
+    `block`: `moe:experts=8,top_k=2` for a mixture of experts, with its router's `balance_loss` and
+    `router_z_loss`. `attention`: rows see their own document only (`within`) or the whole window
+    (`across`).
+    `planned`: what a plan file said, and `planned_counts` the convention in which it counts n.
+    `gradient_norms`: note the norms that `scaling noise` reads; takes two passes a step.
     """
 
     corpus: str
@@ -28,9 +31,11 @@ class PretrainSettings:
     minutes: float | None = None
     tokens: str | None = None
     planned: dict[str, float] | None = None
+    planned_counts: str = "all"
 
     tokenizer: str = OWN
     vocab: int | None = None
+    block: str = ""
     units: Units = "auto"
     column: str = "text"
     skip_bad_files: bool = False
@@ -58,7 +63,10 @@ class PretrainSettings:
     pass_tokens: int = 8192
     compile: bool = False
     gradient_checkpointing: bool = False
+    balance_loss: float = 0.05
+    router_z_loss: float = 0.001
     sharding: Literal["none", "fsdp2"] = "none"
+    gradient_norms: bool = False
     save_every_steps: int = 200
     num_evaluations: int = 10
     evaluation_tokens: int = 16384

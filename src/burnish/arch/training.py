@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,16 @@ from burnish.models.load import choose_device, read_tokenizer
 from burnish.models.precision import choose_precision
 from burnish.train.checkpoint import seed_everything
 from burnish.train.evaluation import Evaluation
-from burnish.train.hooks import Count, Hook, Progress, StepLog, last_of_each
+from burnish.train.hooks import Count, GradientNorms, Hook, Progress, StepLog, last_of_each
 from burnish.train.loop import run_training
 from burnish.train.optim import AdamW, Muon, Optimizer
+from burnish.train.routing import Routing, RoutingSettings
 from burnish.train.schedule import WSD, Constant, Cosine, Linear, Schedule
 from burnish.train.steps import Batch, StreamedSteps
 from burnish.train.trainer import Trainer, Training
 
 CHECKPOINT = "training-state.pt"
-STEPS, EVALUATIONS = "steps.jsonl", "evaluations.jsonl"
+STEPS, EVALUATIONS, NORMS = "steps.jsonl", "evaluations.jsonl", "norms.jsonl"
 PROBE_S = 3.0
 FOR_TRAINING = 0.95  # of the minutes: the rest is for evaluations and saving
 MOST_POINTS = 400
@@ -118,7 +119,8 @@ def make_training(
     dtype, _ = choose_precision(settings.precision, device)
     items = values["batch_tokens"] // context
     per_pass = max(1, settings.pass_tokens // context)
-    per_pass = min(per_pass, -(-items // world_size()))  # each process has a pass
+    least = max(world_size(), 2 if settings.gradient_norms else 1)  # each process has a pass
+    per_pass = min(per_pass, -(-items // least))
     source = StreamedSteps(
         corpus.cursor(context, derive_seed(settings.seed, "order")),
         num_steps=values["steps"],
@@ -233,7 +235,14 @@ def train(
         every_steps=-(-values["steps"] // max(1, settings.num_evaluations)),
     )
     log = StepLog(RecordLog(stage.path / STEPS))
-    hooks = [Count(meter), speed, log, evaluation]
+    hooks: list[Hook] = [Count(meter), speed, log, evaluation]
+    if network.shape.experts is not None:
+        losses = {"balance_loss": settings.balance_loss, "z_loss": settings.router_z_loss}
+        routing = Routing(network, RoutingSettings(**losses))
+        training = replace(training, objective=routing.objective(training.objective))
+        hooks.append(routing)
+    if settings.gradient_norms:
+        hooks.append(GradientNorms(RecordLog(stage.path / NORMS)))
     done = run_training(training, checkpoint=stage.path / CHECKPOINT, hooks=hooks)
     difference = save_network(network, corpus.tokenizer, stage.path / "model")
     return {

@@ -1,12 +1,21 @@
 """`burnish scaling`: fit scaling laws, plan compute with them, count, measure noise."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from burnish.cli.options import AsJson, Config, Runs, Sets, print_json
+from burnish.cli.options import (
+    AsJson,
+    Config,
+    RunFolder,
+    Runs,
+    Sets,
+    job_options,
+    settings_from,
+    show_result,
+    table,
+)
 
 app = typer.Typer(
     help="Plan compute: scaling laws of dense and MoE models.",
@@ -22,13 +31,13 @@ ModelsArgument = Annotated[
     list[str], typer.Argument(help="Model names, folders or configuration files (.json).")
 ]
 NormsArgument = Annotated[
-    Path, typer.Argument(help="Rows of step, batch, sq_norm (.csv or .jsonl).")
+    Path,
+    typer.Argument(help="Run of `arch pretrain --set gradient_norms=true`, or a .csv or .jsonl."),
 ]
 Law = Annotated[str | None, typer.Option(help="A law's spec, or all. [default: chinchilla]")]
 Columns = Annotated[
     str | None, typer.Option(help="The table's names: n=Params,d=Tokens,loss='Final Loss'.")
 ]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run even if one exists.")]
 
 
 @app.command()
@@ -40,7 +49,7 @@ def fit(
     config: Config = None,
     sets: Sets = [],  # noqa: B006 - typer copies it
     runs: Runs = Path("runs"),
-    fresh: Fresh = False,
+    folder: RunFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a law to the runs of DATA: columns n, loss, and d or c; optionally e, k, batch, lr.
@@ -48,52 +57,50 @@ def fit(
     --law all fits every law that the runs identify, ranked by the error on the largest runs,
     which each is fitted without.
     """
-    from burnish.base.settings import load_settings
     from burnish.scaling.fit_job import fit_scaling
     from burnish.scaling.settings import ScalingFitSettings
 
-    settings = load_settings(ScalingFitSettings, config=config, overrides=sets)
-    given = {"path": str(data), "columns": columns}
-    settings = _replaced(settings, "data", given)
-    settings = _replaced(settings, "fit", {"law": law, "resamples": resamples})
-    result = fit_scaling(settings, _place(runs, fresh))
-    _print_result(result, as_json, f"burnish scaling plan --fit {result['run']} --flops FLOPS")
+    flags = {"data.path": str(data), "data.columns": columns}
+    flags |= {"fit.law": law, "fit.resamples": resamples}
+    settings = settings_from(ScalingFitSettings, config=config, sets=sets, flags=flags)
+    result = fit_scaling(settings, **job_options(runs, folder))
+    following = f"burnish scaling plan --fit {result['run']} --flops FLOPS"
+    show_result(result, as_json=as_json, next_command=following)
 
 
 @app.command()
 def plan(
-    flops: Annotated[float, typer.Option(help="Training budget, FLOPs.")],
+    flops: Annotated[float | None, typer.Option(help="Training budget, FLOPs.")] = None,
     fit: Annotated[
         str | None, typer.Option(help="A run of `scaling fit`, or a published fit.")
     ] = None,
     experts: Annotated[int | None, typer.Option(help="Experts of each layer.")] = None,
-    tokens: Annotated[float | None, typer.Option(help="Most training tokens at hand.")] = None,
-    memory_bytes: Annotated[float | None, typer.Option(help="Room for parameters.")] = None,
     extrapolate: Annotated[
         float | None, typer.Option(help="Largest factor beyond the largest run. [default: 10]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Plan file. [default: plan.json in the run folder]")
     ] = None,
     config: Config = None,
     sets: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
+    folder: RunFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Plan size, data, batch, learning rate and steps for a budget.
 
-    More: --set top_k=2, served_tokens=1e12 (tokens of use that the budget also pays for),
-    rule=own, bytes_per_param=16, expert_frac=0.67. RUN/plan.json is for `arch pretrain --plan`.
+    More: --set tokens=1e9 (training tokens at hand), memory_bytes=8e9 (room for parameters),
+    top_k=2, served_tokens=1e12 (tokens of use that the budget also pays for), rule=own,
+    bytes_per_param=16, expert_frac=0.67.
     """
-    from burnish.base.settings import load_settings
     from burnish.scaling.plan_job import plan_scaling
     from burnish.scaling.settings import PlanSettings
 
-    given = {
-        "flops": flops, "fit": fit, "experts": experts, "tokens": tokens,
-        "memory_bytes": memory_bytes, "extrapolate": extrapolate,
-    }  # fmt: skip
-    named = [f"{name}={value}" for name, value in given.items() if value is not None]
-    settings = load_settings(PlanSettings, config=config, overrides=[*named, *sets])
-    result = plan_scaling(settings, _place(runs, False))
-    _print_result(result, as_json, f"burnish report show {result['run']}")
+    flags = {"flops": flops, "fit": fit, "experts": experts, "extrapolate": extrapolate}
+    settings = settings_from(PlanSettings, config=config, sets=sets, flags=flags)
+    result = plan_scaling(settings, out=out, **job_options(runs, folder))
+    following = f"burnish arch pretrain --corpus TEXTS --plan {result['plan_file']}"
+    show_result(result, as_json=as_json, next_command=following)
 
 
 @app.command()
@@ -112,7 +119,6 @@ def count(
 
     With several MODELS of one family and --allocation the exponent is shown in each convention.
     """
-    from burnish.report.text import table_as_text
     from burnish.scaling.counting import conversions, count_all, read_shape
 
     shapes = {name: read_shape(name, seq_tokens=seq) for name in models}
@@ -120,17 +126,9 @@ def count(
     found: dict[str, Any] = {"models": counted}
     if allocation is not None:
         found["allocation"] = conversions(allocation, list(shapes.values()), source=counts)
-    if as_json:
-        print_json(found)
-        return
-    names = ("n_active", "n_total", "flops_per_token", "meaning")
-    for model, conventions in counted.items():
-        print(model)
-        rows = [[name, *(row[n] for n in names)] for name, row in conventions.items()]
-        print(table_as_text(["convention", *names], rows))
-    if "allocation" in found:
-        print(table_as_text(["convention", "exponent"], list(found["allocation"].items())))
-    print("next: burnish scaling plan --flops FLOPS")
+    following = "burnish scaling plan --flops FLOPS"
+    text = lambda: _counts_text(found)  # noqa: E731
+    show_result(found, as_json=as_json, text=text, next_command=following)
 
 
 @app.command()
@@ -147,74 +145,81 @@ def noise(
 
     Exit status 1: not resolved.
     """
-    from burnish.report.text import table_as_text
-    from burnish.scaling.noise import estimate_noise, pairs_from_rows, read_norms
+    from burnish.scaling.noise import estimate_noise, noise_by_part, pairs_from_rows, read_norms
 
-    pairs = pairs_from_rows(read_norms(norms, columns or ""))
-    found = estimate_noise(pairs, block=block, confidence=confidence)
-    if as_json:
-        print_json(found)
-    else:
-        print(table_as_text(["what", "value"], [[name, value] for name, value in found.items()]))
-        print("next: train at a batch near the noise scale, in the units of the batch column")
+    rows = read_norms(norms, columns or "")
+    found = estimate_noise(pairs_from_rows(rows), block=block, confidence=confidence)
+    found["parts"] = noise_by_part(rows, block=block, confidence=confidence)
+    following = "train at a batch near the noise scale, in the units of the batch column"
+    text = lambda: _noise_text(found)  # noqa: E731
+    show_result(found, as_json=as_json, text=text, next_command=following)
     raise typer.Exit(0 if found["state"] == "resolved" else 1)
 
 
 @app.command()
 def ladder(
     results: ResultsArgument = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Texts: train the cells on them, as `arch pretrain` does.")
+    ] = None,
     sizes: Annotated[str | None, typer.Option(help="Active parameters: 5e4,1e5,2e5.")] = None,
     ratios: Annotated[str | None, typer.Option(help="Tokens a parameter: 10,20,40.")] = None,
     experts: Annotated[str | None, typer.Option(help="Experts: 1,8.")] = None,
     law: Law = None,
-    columns: Columns = None,
     config: Config = None,
     sets: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
+    folder: RunFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Emit a ladder of small runs as plan files; or fit RESULTS and predict the largest.
+    """Emit a ladder of small runs as plan files; train it; or fit RESULTS, predict the largest.
 
-    With RESULTS also: which run would next cut the variance of the target's prediction most per
-    FLOP (--set target_flops=1e15).
+    With --corpus every cell is trained here, cheapest first, then fitted; interrupted ladders
+    resume. A fit also says which run would next cut the variance of the target's prediction most
+    per FLOP (--set target_flops=1e15). More: --set data.columns=n=Params, train=["optimizer=muon"].
     """
-    from burnish.base.settings import load_settings
+    from burnish.recipes.laddering import climb_ladder
     from burnish.scaling.ladder import LadderSettings
-    from burnish.scaling.ladder_job import climb_ladder
 
     lists = {"sizes": sizes, "ratios": ratios, "experts": experts}
-    named = [f"{name}=[{text}]" for name, text in lists.items() if text is not None]
-    settings = load_settings(LadderSettings, config=config, overrides=[*named, *sets])
-    data = {"path": str(results) if results else None, "columns": columns}
-    settings = _replaced(_replaced(settings, "data", data), "fit", {"law": law})
-    result = climb_ladder(settings, _place(runs, False))
-    following = "burnish scaling ladder RESULTS.csv" if results is None else "run the first of them"
-    _print_result(result, as_json, following)
+    flags: dict[str, Any] = {name: _numbers(name, text) for name, text in lists.items() if text}
+    flags |= {"corpus": corpus, "data.path": str(results) if results else None}
+    flags |= {"fit.law": law}
+    settings = settings_from(LadderSettings, config=config, sets=sets, flags=flags)
+    result = climb_ladder(settings, **job_options(runs, folder))
+    emitted = "burnish scaling ladder RESULTS.csv, or the same command with --corpus TEXTS"
+    fitted = f"burnish report show {result['run']}"
+    show_result(result, as_json=as_json, next_command=emitted if "cells" in result else fitted)
 
 
-def _replaced(settings: Any, name: str, given: dict[str, Any]) -> Any:
-    import dataclasses
+def _numbers(name: str, text: str) -> list[float]:
+    """The numbers of a list with commas. Raises SettingError."""
+    from burnish.base.errors import SettingError
 
-    named = {key: value for key, value in given.items() if value is not None}
-    inner = dataclasses.replace(getattr(settings, name), **named)
-    return dataclasses.replace(settings, **{name: inner})
-
-
-def _place(runs: Path, fresh: bool) -> Any:
-    from burnish.jobs.job import Place
-
-    return Place(runs=runs, fresh=fresh, command=["burnish", *sys.argv[1:]])
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        rule, remedy = "must be numbers with commas between", f"Write --{name} 1,8"
+        raise SettingError(f"--{name}", text, rule, remedy=remedy) from None
+    return [int(value) if value.is_integer() else value for value in found]
 
 
-def _print_result(result: dict[str, Any], as_json: bool, following: str) -> None:
-    from burnish.report.pages import page_from_json
-    from burnish.report.text import page_as_text
+def _counts_text(found: dict[str, Any]) -> str:
+    names = ("n_active", "n_total", "flops_per_token", "meaning")
+    parts = []
+    for model, conventions in found["models"].items():
+        rows = [[name, *(row[n] for n in names)] for name, row in conventions.items()]
+        parts += [model, table(["convention", *names], rows)]
+    if "allocation" in found:
+        parts.append(table(["convention", "exponent"], list(found["allocation"].items())))
+    return "\n".join(parts)
 
-    if as_json:
-        print_json({name: value for name, value in result.items() if name != "page"})
-        return
-    page = {**result["page"], "provenance": {}, "command": ""}
-    print(page_as_text(page_from_json(page)))
-    print(f"run:    {result['run']}")
-    print(f"report: {result['run']}/report/index.html")
-    print(f"next:   {following}")
+
+def _noise_text(found: dict[str, Any]) -> str:
+    whole = [[name, value] for name, value in found.items() if name != "parts"]
+    parts = [table(["what", "value"], whole)]
+    if found["parts"]:
+        names = list(found["parts"][0])
+        rows = [[row[name] for name in names] for row in found["parts"]]
+        parts.append(table(names, rows))
+    return "\n".join(parts)

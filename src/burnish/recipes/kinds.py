@@ -1,7 +1,7 @@
 """Every kind of run, and the job that made it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from burnish.arch import pretrain as arch
 from burnish.arch.settings import PretrainSettings
@@ -14,7 +14,7 @@ from burnish.jobs.job import Job
 from burnish.prefer.settings import PreferSettings
 from burnish.recall import run as recall
 from burnish.recall.settings import RecallSettings
-from burnish.recipes import improve, preferring
+from burnish.recipes import improve, laddering, preferring
 from burnish.recipes.settings import ImproveSettings
 from burnish.scaling import fit_job, ladder_job, plan_job
 from burnish.scaling.known import WHAT as SCALING_FIT
@@ -22,6 +22,7 @@ from burnish.scaling.ladder import LadderSettings
 from burnish.scaling.settings import PlanSettings, ScalingFitSettings
 
 Info = Mapping[str, Any]
+Settings = TypeVar("Settings")
 
 
 def job_of(info: Info) -> Job:
@@ -44,44 +45,24 @@ def _prefer(info: Info) -> Job:
     return preferring.prefer_job(info["settings"], settings)
 
 
-def _recall(info: Info) -> Job:
-    return recall.curve_job(coerce_value("settings", info["settings"], RecallSettings))
-
-
 def _draft_train(info: Info) -> Job:
     settings = coerce_value("settings", info["settings"], draft_train.TrainDraftSettings)
     return draft_train.train_job(settings, info.get("command", ()))
 
 
-def _draft_bench(info: Info) -> Job:
-    settings = coerce_value("settings", info["settings"], draft_bench.BenchSettings)
-    return draft_bench.bench_job(settings)
-
-
-def _pretrain(info: Info) -> Job:
-    return arch.pretrain_job(coerce_value("settings", info["settings"], PretrainSettings))
-
-
-def _scaling_fit(info: Info) -> Job:
-    return fit_job.fit_job(coerce_value("settings", info["settings"], ScalingFitSettings))
-
-
-def _scaling_plan(info: Info) -> Job:
-    return plan_job.plan_job(coerce_value("settings", info["settings"], PlanSettings))
-
-
-def _scaling_ladder(info: Info) -> Job:
-    return ladder_job.ladder_job(coerce_value("settings", info["settings"], LadderSettings))
+def _of(cls: type[Settings], make: Callable[[Settings], Job]) -> Callable[[Info], Job]:
+    """The job that `make` makes of a run's settings."""
+    return lambda info: make(coerce_value("settings", info["settings"], cls))
 
 
 KINDS: dict[str, Callable[[Info], Job]] = {
     improve.WHAT: _improve,
     preferring.WHAT: _prefer,
-    recall.WHAT: _recall,
+    recall.WHAT: _of(RecallSettings, recall.curve_job),
     draft_train.WHAT: _draft_train,
-    draft_bench.WHAT: _draft_bench,
-    arch.WHAT: _pretrain,
-    SCALING_FIT: _scaling_fit,
-    plan_job.WHAT: _scaling_plan,
-    ladder_job.WHAT: _scaling_ladder,
+    draft_bench.WHAT: _of(draft_bench.BenchSettings, draft_bench.bench_job),
+    arch.WHAT: _of(PretrainSettings, arch.pretrain_job),
+    SCALING_FIT: _of(ScalingFitSettings, fit_job.fit_job),
+    plan_job.WHAT: _of(PlanSettings, plan_job.plan_job),
+    ladder_job.WHAT: _of(LadderSettings, laddering.climbing_job),
 }

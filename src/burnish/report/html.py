@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,12 @@ def render(page: Page) -> str:
     )
 
 
+@cache
 def build_environment() -> Environment:
-    """Jinja with escaping on, undefined names an error, and control characters made visible."""
+    """Jinja with escaping on, undefined names an error, and control characters made visible.
+
+    One for all pages: its templates are compiled once.
+    """
     environment = Environment(
         loader=PackageLoader("burnish.report", "templates"),
         autoescape=True,

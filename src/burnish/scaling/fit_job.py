@@ -31,14 +31,22 @@ POINT_COLUMNS = ("n", "d", "c", "e", "k")
 ALL = "all"
 
 
-def fit_scaling(settings: ScalingFitSettings, place: Place | None = None) -> dict[str, Any]:
+def fit_scaling(
+    settings: ScalingFitSettings,
+    *,
+    runs: Path = Path("runs"),
+    folder: Path | None = None,
+    fresh: bool = False,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
     """Fit a law (or `all`) to a table of runs; the result is what `result.json` holds.
 
     Raises: InputError, where the table cannot be read or identifies no law.
     Source: ours. Oracle: tests/scaling/test_fit_job.py::test_a_run_holds_what_was_fitted
     """
     check_table(settings.data, settings.fit)
-    return run_job(fit_job(settings), place or Place())
+    place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
+    return run_job(fit_job(settings), place)
 
 
 def fit_job(settings: ScalingFitSettings) -> Job:

@@ -16,12 +16,13 @@ from burnish.scaling.design import next_run
 from burnish.scaling.fit import fit_law
 from burnish.scaling.holdout import split_by_compute
 from burnish.scaling.laws import laws
-from burnish.scaling.rules import rules_named
+from burnish.scaling.rules import MOST_LR, rules_named
 from burnish.scaling.runs import Runs
 from burnish.scaling.settings import DataSettings, FitSettings
 
 Train = Callable[[TrainingPlan, Path], Mapping[str, Any]]
 NEXT_SHOWN = 5
+CELLS = "cells.jsonl"
 FACTORS = (0.25, 0.5, 1.0, 2.0)
 
 
@@ -31,7 +32,9 @@ class LadderSettings:
 
     Every size of `sizes` [active parameters] is trained on every ratio of `ratios` [tokens a
     parameter] with every number of `experts`, `seeds` times; `factor` times the largest cell's
-    compute is held out. `data.path`: results, to fit instead of to emit.
+    compute is held out. `data.path`: results, to fit instead of to emit; `corpus`: texts, to train
+    the cells on, with one tokenizer of `vocab` entries and windows of `context` tokens. `train`
+    holds further settings of the trainer, as `arch pretrain --set` takes them.
     """
 
     sizes: tuple[float, ...] = (5e4, 1e5, 2e5, 4e5)
@@ -43,6 +46,10 @@ class LadderSettings:
     factor: float = 4.0
     rule: str = "step-law"
     target_flops: float | None = None
+    corpus: str = ""
+    vocab: int = 512
+    context: int = 128
+    train: tuple[str, ...] = ()
     data: DataSettings = field(default_factory=DataSettings)
     fit: FitSettings = field(default_factory=FitSettings)
     seed: int = 0
@@ -55,6 +62,10 @@ class LadderSettings:
         if self.factor <= 1:
             rule, remedy = "must be above 1", "4 is usual"
             raise SettingError("factor", self.factor, rule, remedy=remedy)
+        if self.corpus and self.data.path:
+            rule = "must be one of both: results are there, or the cells are trained"
+            got = f"{self.data.path}, {self.corpus}"
+            raise SettingError("results and corpus", got, rule, remedy="Leave one out")
         if self.seeds < 1:
             raise SettingError("seeds", self.seeds, "must be at least 1", remedy="1 is usual")
 
@@ -89,7 +100,7 @@ def _cell(
     columns = {"n": np.array([n]), "d": np.array([d]), "c": np.array([6 * n * d]),
                "e": np.array([float(experts)])}  # fmt: skip
     batch, lr = (float(rules.get(t, step[t])(columns)[0]) for t in ("batch", "lr"))
-    batch = min(batch, d)
+    batch, lr = min(batch, d), min(lr, MOST_LR)
     return TrainingPlan(
         name=f"{name}-n{n:.3g}-d{d:.3g}-e{experts}-s{seed}", law="none: a cell of a ladder",
         counts=settings.data.counts, n=n,
@@ -109,7 +120,7 @@ def train_cells(
     interrupted ladder resumes at the first that is missing.
     Source: ours. Oracle: tests/scaling/test_ladder.py::test_an_interrupted_ladder_resumes
     """
-    with RecordLog(folder / "cells.jsonl") as log:
+    with RecordLog(folder / CELLS) as log:
         done = {row["name"]: row for row in log.read()}
         for cell in cells:
             if cell.name not in done:

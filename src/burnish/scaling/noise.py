@@ -74,11 +74,25 @@ NORM_COLUMNS: Mapping[str, Sequence[str]] = {
     "step": ("iteration", "iter"),
     "batch": ("batchsize", "batchtokens", "examples"),
     "sq_norm": ("sqnorm", "squarednorm", "gradsqnorm", "normsq", "meansqgradnorm"),
+    "loss": ("trainloss", "trainingloss"),
 }
+IN_RUN = "stages/train/norms.jsonl"
+NUM_PARTS = 4
+LEAST_PAIRS = 8  # in a part
 
 
 def read_norms(path: Path, columns: str) -> list[dict[str, float]]:
-    """Rows of squared gradient norms from a table. Raises: InputError, for a bad cell."""
+    """Rows of squared gradient norms from a table, or from a run that noted them.
+
+    Where a resumed run noted a step twice, the last stands.
+    Raises: InputError, for a bad cell, or a run without norms; MissingFileError.
+    Source: ours. Oracle: tests/scaling/test_noise.py::test_noise_of_a_real_run
+    """
+    if path.is_dir():
+        if not (path / IN_RUN).is_file():
+            remedy = "Train with `arch pretrain --set gradient_norms=true`"
+            raise InputError("run", str(path), "holds no gradient norms", remedy=remedy)
+        return _last_of_each(read_norms(path / IN_RUN, columns))
     table = read_table(path)
     names = match_columns(table, columns, NORM_COLUMNS, ("batch", "sq_norm"))
     rows = []
@@ -93,6 +107,37 @@ def read_norms(path: Path, columns: str) -> list[dict[str, float]]:
             values[ours] = value
         rows.append(values)
     return rows
+
+
+def _last_of_each(rows: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+    """One row for each step and batch, in the order of steps."""
+    last = {(row["step"], row["batch"]): row for row in rows}
+    return [last[key] for key in sorted(last)]
+
+
+def noise_by_part(
+    rows: Sequence[Mapping[str, float]], *, block: int = 1, confidence: float = 0.95
+) -> list[dict[str, Any]]:
+    """The noise scale in each quarter of the steps, with its mean loss where rows have one.
+
+    The noise scale grows as the loss falls, so that the whole run's is a mean over a trend. Empty
+    where a quarter would hold fewer than eight steps.
+    Source: as `noise_scale`. Oracle: tests/scaling/test_noise.py::test_parts_follow_a_trend
+    """
+    steps = sorted({row.get("step", 0.0) for row in rows})
+    if len(steps) < NUM_PARTS * LEAST_PAIRS:
+        return []
+    ends = np.linspace(0, len(steps), NUM_PARTS + 1).round().astype(int)
+    found = []
+    for first, last in itertools.pairwise(ends):
+        within = [row for row in rows if steps[first] <= row.get("step", 0.0) <= steps[last - 1]]
+        losses = [row["loss"] for row in within if "loss" in row]
+        told = estimate_noise(pairs_from_rows(within), block=block, confidence=confidence)
+        span = {"first_step": steps[first], "last_step": steps[last - 1]}
+        span["loss"] = float(np.mean(losses)) if losses else None
+        names = ("noise_scale", "low", "high", "state")
+        found.append(span | {name: told[name] for name in names})
+    return found
 
 
 def pairs_from_rows(rows: Sequence[Mapping[str, float]]) -> list[TwoBatch]:

@@ -276,28 +276,6 @@ def dense_table(told: Result) -> Table:
     )
 
 
-def plan_against_actual(plan: Mapping[str, Any], actual: Mapping[str, Any]) -> Table:
-    """A plan beside what was trained; `actual` has the plan's entries, as far as they are known.
-
-    Source: ours. Oracle: tests/scaling/test_page.py::test_plan_stands_beside_actual
-    """
-    names = ("n", "n_total", "d_tokens", "batch_tokens", "num_steps", "lr", "train_flops", "loss")
-    rows = []
-    for name in names:
-        planned, found = plan.get(name), actual.get(name)
-        change = None if planned in (None, 0) or found is None else 100 * (found / planned - 1)
-        rows.append([name, planned, found, change])
-    low, high = plan.get("loss_low"), plan.get("loss_high")
-    caption = ""
-    if None not in (low, high) and actual.get("loss") is not None:
-        inside = low <= actual["loss"] <= high
-        caption = f"The loss lies {'inside' if inside else 'outside'} the planned interval."
-    return Table(
-        title="Plan and actual", columns=["what", "planned", "actual", "change, %"], rows=rows,
-        caption=caption,
-    )  # fmt: skip
-
-
 def ladder_page(told: Result, points: Sequence[Mapping[str, float]]) -> Page:
     """The fit's page with the prediction of the largest run and what to run next."""
     page, said = fit_page(told, points), told["prediction"]

@@ -26,16 +26,26 @@ WHAT = "scaling-plan"
 PLAN_FILE = "plan.json"
 
 
-def plan_scaling(settings: PlanSettings, place: Place | None = None) -> dict[str, Any]:
-    """Plan a run; `plan.json` in the run's folder is what `arch pretrain --plan` takes.
+def plan_scaling(
+    settings: PlanSettings,
+    *,
+    out: Path | None = None,
+    runs: Path = Path("runs"),
+    folder: Path | None = None,
+    fresh: bool = False,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Plan a run; `plan.json` in its folder, also as `out`, is what `arch pretrain --plan` takes.
 
     Raises: as `make_plan` and `open_fit`.
     Source: ours. Oracle: tests/scaling/test_plan_job.py::test_the_plan_is_a_file
     """
-    result = run_job(plan_job(settings), place or Place())
-    plan = TrainingPlan(**result["plan"])
-    write_json(Path(result["run"]) / PLAN_FILE, plan)
-    return result
+    place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
+    result = run_job(plan_job(settings), place)
+    plan, files = TrainingPlan(**result["plan"]), [Path(result["run"]) / PLAN_FILE]
+    for file in [*files, out] if out is not None else files:
+        write_json(file, plan)
+    return result | {"plan_file": str(out or files[0])}
 
 
 def plan_job(settings: PlanSettings) -> Job:

@@ -11,7 +11,7 @@ from burnish.base.stats import percentile_interval
 from burnish.contracts.training_plan import TrainingPlan
 from burnish.scaling.known import KnownFit
 from burnish.scaling.optimum import Limits, Optimum, optimum
-from burnish.scaling.rules import Rule, rules_named
+from burnish.scaling.rules import MOST_LR, Rule, rules_named
 from burnish.scaling.settings import PlanSettings
 
 STOPS = 25  # of the slider
@@ -118,7 +118,11 @@ def batch_and_lr(
                "e": np.full_like(best.n, settings.experts)}  # fmt: skip
     batch = np.minimum(chosen["batch"](columns), best.d)
     names = [f"{name}: {chosen[name].source}" for name in ("batch", "lr")]
-    return batch, chosen["lr"](columns), "; ".join(names)
+    lr = chosen["lr"](columns)
+    if chosen["lr"].name != OWN and lr[0] > MOST_LR:
+        lr = np.minimum(lr, MOST_LR)
+        names[1] += f", at most {MOST_LR:g}"
+    return batch, lr, "; ".join(names)
 
 
 def own_rules(known: KnownFit) -> dict[str, Rule]:

@@ -11,6 +11,7 @@ from burnish.base.naming import suggest
 from burnish.contracts.law import Column, Columns
 from burnish.scaling.runs import Runs
 
+MOST_LR = 1e-2  # of published rules, which were fitted to models of 60M parameters and more
 LEAST_CELL = 3  # runs of one (n, d, e, k) whose minimum counts as tuned
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from burnish.base.errors import SettingError
 from burnish.base.log import RecordLog
 from burnish.base.meter import Meter
 from burnish.distrib.rank import is_main
@@ -117,6 +118,41 @@ class StepLog(Hook):
         """Append a step, from one process."""
         if is_main():
             self._log.append({name: value for name, value in told.items() if name != "seconds"})
+
+
+class GradientNorms(Hook):
+    """Appends two squared norms a step to a file: of single passes' gradients, and of the whole.
+
+    Rows are `step`, `batch` [terms], `sq_norm` and `loss`, as `scaling noise` reads them. The mean
+    of the passes' own squared norms, weighted by their terms, is in expectation that of one batch
+    of the mean number of terms, however unequal the passes are; those of all processes count.
+    Source: McCandlish et al. 2018, arXiv 1812.06162, appendix A.1; unequal passes: ours.
+    Oracle: tests/train/test_hooks.py::test_planted_noise_is_found
+    """
+
+    wants_gradients = True
+
+    def __init__(self, log: RecordLog) -> None:
+        self._log, self._rows = log, list[dict[str, float]]()
+
+    def gradients(self, found: Gradients) -> None:
+        """Note both norms. Raises SettingError for a step of one pass."""
+        terms, passes = found.num_terms, [one for one in found.passes if one.num_terms]
+        if len(passes) < 2:
+            rule = "needs at least two passes a step"
+            remedy = "Raise batch_tokens, or lower pass_tokens"
+            raise SettingError("gradient_norms", len(passes), rule, remedy=remedy)
+        small = sum(one.square_norm / one.num_terms for one in passes) * terms
+        self._rows = [
+            {"batch": terms / len(passes), "sq_norm": small},
+            {"batch": terms, "sq_norm": found.square_norm},
+        ]
+
+    def step(self, told: Mapping[str, Any], batch: Batch) -> None:
+        """Append the step's rows, from one process."""
+        if is_main():
+            for row in self._rows:
+                self._log.append({"step": told["step"], **row, "loss": told["loss"]})
 
 
 def last_of_each(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

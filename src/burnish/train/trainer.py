@@ -88,9 +88,10 @@ class Trainer:
             self._backward(loss / num_terms, one)
             total += loss.detach()
         self._sum_over_processes(total)
+        whole = 0.0 if self._noted is None else float(_square_norm(self._gradients_there()))
         clip = self.accelerator.clip_grad_norm_ if self._shards is None else clip_gradients
         norm = float(clip(self.parameters, self.training.max_grad_norm))
-        gradients = self._gradients(num_terms, norm)
+        gradients = self._measured(num_terms, whole)
         return Accumulated(loss=float(total) / num_terms, grad_norm=norm, gradients=gradients)
 
     def update(self, step: int, num_steps: int) -> float:
@@ -138,14 +139,15 @@ class Trainer:
         for parameter in self.parameters:
             parameter.grad = None
         self.accelerator.backward(loss)
-        own = [p.grad for p in self.parameters if p.grad is not None]
-        square = torch.stack([gradient.float().square().sum() for gradient in own]).sum()
-        self._noted.append((one.num_terms, square))
+        self._noted.append((one.num_terms, _square_norm(self._gradients_there())))
         for parameter, earlier in zip(self.parameters, before, strict=True):
             if earlier is not None:  # added as autograd adds: the sum has the same bits
                 parameter.grad = earlier if parameter.grad is None else earlier.add_(parameter.grad)
 
-    def _gradients(self, num_terms: int, norm: float) -> Gradients | None:
+    def _gradients_there(self) -> list[Tensor]:
+        return [p.grad for p in self.parameters if p.grad is not None]
+
+    def _measured(self, num_terms: int, square_norm: float) -> Gradients | None:
         if self._noted is None:
             return None
         noted = [(terms, float(square)) for terms, square in self._noted]
@@ -155,7 +157,7 @@ class Trainer:
             torch.distributed.all_gather_object(every, noted)
             noted = [one for own in every for one in own]
         passes = [PassGradient(num_terms=terms, square_norm=square) for terms, square in noted]
-        return Gradients(passes=passes, num_terms=num_terms, square_norm=norm**2)
+        return Gradients(passes=passes, num_terms=num_terms, square_norm=square_norm)
 
     def _sum_over_processes(self, total: Tensor) -> None:
         if self.accelerator.num_processes == 1:
@@ -172,3 +174,9 @@ class Trainer:
         if self.training.autocast is not None:
             return torch.autocast(self._device.type, dtype=self.training.autocast)
         return nullcontext()
+
+
+def _square_norm(gradients: list[Tensor]) -> Tensor:
+    """Sum of squares in double precision: single precision loses gradients below 1e-22."""
+    norms = [torch.linalg.vector_norm(one, dtype=torch.float64) for one in gradients]
+    return torch.stack(norms).square().sum()
