@@ -48,8 +48,9 @@ def serve(
     Other settings: --set listen.max_waiting=64 --set listen.deadline_s=120 --set name=mine
     --set sandbox.num_workers=0 (no sandbox) --set sandbox.isolation=strict
     """
-    from burnish.base.errors import MissingExtraError
-    from burnish.cli.extras import check_extra
+    from burnish.serve.extra import check_extra
+
+    check_extra()
     from burnish.serve.start import ModelSettings, serve_model
 
     flags = {

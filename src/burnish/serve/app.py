@@ -18,7 +18,7 @@ from burnish.serve.metrics import Metrics
 from burnish.serve.page import page_routes
 from burnish.serve.sandbox import sandbox_routes
 from burnish.serve.served import ServedModel
-from burnish.serve.settings import MAX_BODY_BYTES
+from burnish.serve.settings import MAX_BODY_BYTES, is_loopback
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -40,7 +40,13 @@ class Parts:
 
 def make_app(parts: Parts) -> FastAPI:
     """The ASGI application. Its worker must have been started."""
-    app = FastAPI(title="burnish", version=burnish.__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="burnish",
+        version=burnish.__version__,
+        docs_url=None,
+        redoc_url=None,
+        strict_content_type=False,
+    )
     metrics = parts.metrics or Metrics(parts.gates)
     install_errors(app)
     app.include_router(_state_routes(parts, metrics))
@@ -99,6 +105,10 @@ class Border:
             await send(message)
 
         headers = {name.lower(): value for name, value in scope["headers"]}
+        if message := self._foreign(headers):
+            foreign = JSONResponse(error_body(path, 403, message), 403)
+            await foreign(scope, receive, count)
+            return
         if not _is_open(path) and not self._is_allowed(headers.get(b"authorization", b"")):
             refused = JSONResponse(error_body(path, 401, "a bearer token is needed"), 401)
             await refused(scope, receive, count)
@@ -109,7 +119,19 @@ class Border:
             too_large = JSONResponse(error_body(path, 413, message), 413)
             await too_large(scope, receive, count)
             return
-        await self._app(scope, _Bounded(receive), count)
+        await self._app(_as_json(scope), _Bounded(receive), count)
+
+    def _foreign(self, headers: dict[bytes, bytes]) -> str:
+        """Why a request comes from a page of another site; empty where it does not.
+
+        Browsers send one to this machine for any page that is open in them.
+        """
+        host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin")
+        if not self._token and not is_loopback(_host_name(host)):
+            return "without a token, only addresses of this machine are answered"
+        if origin is not None and origin.decode("latin-1").partition("://")[2] != host:
+            return "pages of other sites are not answered"
+        return ""
 
     def _is_allowed(self, shown: bytes) -> bool:
         if not self._token:
@@ -130,5 +152,18 @@ class _Bounded:
         return {"type": "http.disconnect"} if self._num_bytes > MAX_BODY_BYTES else message
 
 
+def _as_json(scope: Message) -> Message:
+    """Every body is read as JSON, whatever a client such as `curl -d` calls it."""
+    others = [header for header in scope["headers"] if header[0].lower() != b"content-type"]
+    return {**scope, "headers": [*others, (b"content-type", b"application/json")]}
+
+
 def _is_open(path: str) -> bool:
     return path in OPEN or path.startswith("/assets/")
+
+
+def _host_name(host: str) -> str:
+    """The name or address without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

@@ -57,7 +57,8 @@ class Gate:
         turn = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
         try:
-            await asyncio.wait_for(asyncio.shield(turn), self._deadline_s)
+            async with asyncio.timeout(self._deadline_s):
+                await asyncio.shield(turn)
         except TimeoutError:
             if not self._give_up(turn):
                 raise Refused(503, "no slot was free before the deadline") from None
