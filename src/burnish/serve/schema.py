@@ -1,8 +1,9 @@
 """Bodies of requests, as OpenAI's API names their fields, with vLLM's names for extensions."""
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 TokenId = Annotated[int, Field(ge=0, strict=True, le=1 << 31)]
 Stop = Annotated[str, StringConstraints(min_length=1)]
@@ -10,8 +11,22 @@ Text = str
 MOST_STOPS, MOST_CHOICES, MOST_LOGPROBS = 16, 128, 20
 
 
-class Body(BaseModel):
-    """A body; names that are not listed are refused, as OpenAI does."""
+class Checked(BaseModel):
+    """A body whose texts are all valid Unicode: JSON can hold half a surrogate pair."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def check_texts(cls, value: Any) -> Any:
+        """Raise ValueError for text that cannot be written."""
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except (UnicodeEncodeError, TypeError) as error:
+            raise ValueError("texts must be valid Unicode") from error
+        return value
+
+
+class Body(Checked):
+    """A body of OpenAI's API; names that are not listed are refused, as OpenAI does."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -133,7 +148,7 @@ class EmbeddingBody(Body):
     user: str | None = None
 
 
-class RunCode(BaseModel):
+class RunCode(Checked):
     """SandboxFusion's `/run_code`."""
 
     code: str
@@ -146,7 +161,7 @@ class RunCode(BaseModel):
     fetch_files: list[str] | None = None
 
 
-class Judge(BaseModel):
+class Judge(Checked):
     """`/judge`: a problem as `burnish sandbox judge` reads it."""
 
     model_config = ConfigDict(extra="allow")
@@ -155,7 +170,7 @@ class Judge(BaseModel):
     tests: list[dict[str, Any]] | None = None
 
 
-class Analyze(BaseModel):
+class Analyze(Checked):
     """`/analyze`."""
 
     code: str
@@ -166,7 +181,7 @@ class Analyze(BaseModel):
     sarif: bool | None = None
 
 
-class Detect(BaseModel):
+class Detect(Checked):
     """`/detect`."""
 
     code: str

@@ -29,8 +29,9 @@ class SandboxSettings:
 class ModelSettings:
     """What is served and how it decodes.
 
-    `name` is what clients call it; empty: the embedded name, or the folder's. `context_tokens`: most tokens of a prompt and its answer; 0 takes the model's window, at most
-    8192. `draft` and `kv` are those of `burnish generate`.
+    `name` is what clients call it; empty: the embedded name, or the folder's. `context_tokens`:
+    most tokens of a prompt and its answer; 0 takes the model's window, at most 8192. `draft` and
+    `kv` are those of `burnish generate`.
     """
 
     model: str = "smollm2-135m"
