@@ -112,7 +112,11 @@ EXAMPLES = {
     ),
     "sandbox serve": Example(
         words="--port 0", missing="--token-file {gone} --port 0", has_json=False,
-        stop="burnish.sandbox.service:say", interrupted=0,  # it finishes its jobs
+        stop="burnish.serve.run:say", interrupted=0,  # it finishes its jobs
+    ),
+    "serve": Example(
+        words="{model} --port 0 --precision fp32", missing="{gone} --port 0", has_json=False,
+        typo="listen.deadline=3", stop="burnish.serve.run:say", interrupted=0,
     ),
     "draft train": Example(
         words="{model} --runs {runs} " + TRAIN, missing="{model} --prompts {gone} --run {target}",

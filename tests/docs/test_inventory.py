@@ -2,7 +2,7 @@
 
 from fixtures.inventory import IN_CI, documented_commands, render
 
-LEAST = 54  # raise it when commands are added; it never falls
+LEAST = 56  # raise it when commands are added; it never falls
 
 
 def runs_for_real(command: str) -> bool:

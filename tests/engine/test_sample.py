@@ -13,7 +13,13 @@ from torch import Tensor
 from burnish.base.errors import SettingError
 from burnish.contracts.generation import Sampling
 from burnish.engine import sample as sample_module
-from burnish.engine.sample import filtered, keyed_noise, next_tokens
+from burnish.engine.sample import (
+    discouraged,
+    filtered,
+    keyed_noise,
+    next_tokens,
+    top_logprobs,
+)
 
 Next = Callable[..., list[int]]
 NUM_DRAWS = 20_000
@@ -219,3 +225,42 @@ def test_dropping_negligible_tokens_changes_no_choice(monkeypatch: pytest.Monkey
 def test_settings_outside_their_range(setting: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=next(iter(setting))):
         Sampling(**setting)
+
+
+def check_discouraged(discourage: Any) -> None:
+    """Two rows by hand: -0.5 a time and -1 once; nothing."""
+    logits = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
+    settings = [Sampling(frequency_penalty=0.5, presence_penalty=1.0), Sampling()]
+    counts = torch.tensor([[0.0, 1.0, 4.0], [0.0, 1.0, 4.0]])
+    found = discourage(logits, settings, counts)
+    assert found.tolist() == [[1.0, 0.5, 0.0], [1.0, 2.0, 3.0]]
+
+
+def test_frequency_and_presence_penalties_by_hand() -> None:
+    check_discouraged(discouraged)
+
+
+def test_planted_presence_counted_each_time() -> None:
+    def wrong(logits: Any, settings: Any, counts: Any) -> Any:
+        both = [s.frequency_penalty + s.presence_penalty for s in settings]
+        return logits - torch.tensor(both)[:, None] * counts
+
+    with pytest.raises(AssertionError):
+        check_discouraged(wrong)
+
+
+def test_penalties_must_be_finite() -> None:
+    with pytest.raises(SettingError, match="presence_penalty"):
+        Sampling(presence_penalty=float("inf"))
+
+
+def test_logprobs_equal_log_softmax() -> None:
+    logits = torch.randn(269, generator=torch.Generator().manual_seed(1)).bfloat16()
+    exact = logits.double().exp() / logits.double().exp().sum()
+    found = top_logprobs(logits, 17, 3)
+    assert found.logprob == pytest.approx(float(exact[17].log()), abs=1e-5)
+    likeliest = exact.topk(3)
+    assert [token for token, _ in found.top] == likeliest.indices.tolist()
+    values = [value for _, value in found.top]
+    assert values == pytest.approx(likeliest.values.log().tolist(), abs=1e-5)
+    assert top_logprobs(logits, 17, 0).top == ()

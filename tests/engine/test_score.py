@@ -176,3 +176,36 @@ def test_smollm2_scores_equal_transformers(smollm2: Any, smollm2_reference: Any)
         torch.testing.assert_close(
             logprobs, wanted(smollm2_reference, request), atol=1e-4, rtol=1e-4
         )
+
+
+def check_prompt_logprobs(model: Model, reference: Any) -> None:
+    (tokens,) = texts([23])
+    found = score_module.prompt_logprobs(model, tokens, 2)
+    exact = reference_logits(reference, tokens).log_softmax(-1)
+    by_hand = [float(exact[i, token]) for i, token in enumerate(tokens[1:])]
+    assert [one.logprob for one in found] == pytest.approx(by_hand, abs=1e-4)
+    for one, row in zip(found, exact, strict=False):
+        top = [value for _, value in one.top]
+        assert top == pytest.approx(row.topk(2).values.tolist(), abs=1e-4)
+    assert score_module.prompt_logprobs(model, tokens[:1], 2) == []
+    with pytest.raises(SettingError, match="must fit"):
+        score_module.prompt_logprobs(dataclasses.replace(model, max_position=22), tokens, 2)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_prompt_logprobs_equal_full_logits(
+    family: str, tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_module, "HEAD_ROWS", 5)  # several pieces
+    check_prompt_logprobs(tiny_model(family), tiny_reference(family))
+
+
+def test_planted_logprobs_of_another_token(
+    tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = score_module.top_logprobs
+    monkeypatch.setattr(
+        score_module, "top_logprobs", lambda row, token, num: exact(row, token ^ 1, num)
+    )
+    with pytest.raises(AssertionError):
+        check_prompt_logprobs(tiny_model("llama"), tiny_reference("llama"))

@@ -20,6 +20,7 @@ from burnish.cli import (
     report,
     sandbox,
     scaling,
+    serve,
     text,
     verify,
 )
@@ -39,7 +40,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (improve, text, doctor, verify):
+    for module in (improve, text, serve, doctor, verify):
         app.add_typer(module.app)
     app.add_typer(models.app, name="models")
     app.add_typer(report.app, name="report")

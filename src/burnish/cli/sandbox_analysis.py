@@ -85,16 +85,17 @@ def serve(
     ] = None,
     isolation: Isolation = "auto",
 ) -> None:
-    """Answer /run_code (SandboxFusion's), /judge and /analyze until interrupted."""
-    from burnish.sandbox.service import ServiceSettings, serve_forever
+    """Answer /run_code (SandboxFusion's), /judge, /analyze and /detect until interrupted."""
+    from burnish.serve.extra import check_extra
 
-    settings = ServiceSettings(
+    check_extra()
+    from burnish.serve.start import SandboxSettings, ServeSettings, serve_sandbox
+
+    settings = ServeSettings(
         host=host,
         port=port,
-        num_workers=workers,
         max_waiting=queue,
         deadline_s=deadline_s,
         token_file=str(token_file) if token_file else "",
-        isolation=isolation,
     )
-    serve_forever(settings)
+    serve_sandbox(settings, SandboxSettings(num_workers=workers, isolation=isolation))

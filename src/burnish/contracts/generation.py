@@ -13,9 +13,10 @@ Finish = Literal["eos", "stop", "length"]
 class Sampling:
     """How the next token is chosen. `temperature=0` is greedy.
 
-    Filters apply in the order repetition penalty, temperature, top-k, top-p, min-p, as in
-    transformers. `stop` strings end the text and are not part of it. The noise of a request
-    depends on `seed` and the position only, never on the batch.
+    Filters apply in the order penalties, temperature, top-k, top-p, min-p, as in transformers.
+    `stop` strings end the text and are not part of it. The noise of a request depends on `seed`
+    and the position only, never on the batch. The frequency penalty is subtracted once for each
+    time that the new text holds a token, the presence penalty once if it holds it [nats].
     """
 
     max_new_tokens: int = 128
@@ -24,6 +25,8 @@ class Sampling:
     top_p: float = 1.0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     stop: tuple[str, ...] = ()
     seed: int = 0
 
@@ -34,6 +37,10 @@ class Sampling:
             ("top_k", self.top_k >= 0, "must not be negative", "0 turns it off"),
             ("top_p", 0 < self.top_p <= 1, "must lie in (0, 1]", "1 turns it off"),
             ("min_p", 0 <= self.min_p < 1, "must lie in [0, 1)", "0 turns it off"),
+            *(
+                (name, abs(getattr(self, name)) < float("inf"), "must be finite", "0 turns it off")
+                for name in ("frequency_penalty", "presence_penalty")
+            ),
             ("repetition_penalty", self.repetition_penalty > 0, "must be positive", "1 is off"),
             ("stop", all(self.stop), "must not hold an empty string", "It would end every text"),
         ]
@@ -44,11 +51,27 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One text to continue. Requests with equal `prompt` tokens share its prefill."""
+    """One text to continue. Requests with equal `prompt` tokens share its prefill.
+
+    `num_logprobs`: with each token its log-probability is kept, and so many of the likeliest
+    alternatives; None keeps nothing.
+    """
 
     id: str
     prompt: tuple[int, ...]
     sampling: Sampling
+    num_logprobs: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenLogprobs:
+    """Log-probability [nats] of a token, and of the likeliest ones, most likely first.
+
+    They are the model's own: before penalties, temperature and filters.
+    """
+
+    logprob: float
+    top: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, kw_only=True)

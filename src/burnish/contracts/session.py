@@ -15,6 +15,13 @@ class Session(Protocol):
         """Make a slot empty."""
         ...
 
+    def cuts(self, num_tokens: int) -> list[int]:
+        """Where the pieces end in which a prompt of so many tokens is read.
+
+        A piece may be read by a call of `prefill` of its own; the numbers are the same.
+        """
+        ...
+
     def prefill(
         self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
     ) -> Float[Tensor, "B V"]:

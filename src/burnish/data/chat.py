@@ -1,7 +1,7 @@
 """The one path from messages to token ids, so that training and generation see the same prompt."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from burnish.base.errors import ModelError
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Template = Literal["auto", "chat", "plain"]
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
 
 
 class RefusedError(ModelError):
@@ -21,15 +21,17 @@ def render_chat(
     messages: Sequence[Message],
     *,
     add_generation_prompt: bool = True,
+    tools: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[int]:
     """Return the token ids of `messages` in the tokenizer's own chat template.
 
+    `tools` are functions as OpenAI's API describes them; templates may leave them out.
     Raises: ModelError, where there is no template or it refuses the messages.
     Source: transformers, `apply_chat_template`.
     Oracle: tests/data/test_chat.py::test_rendering_is_that_of_transformers
     """
-    text = _chat_text(tokenizer, messages, add_generation_prompt=add_generation_prompt)
-    return _encode(tokenizer, text)
+    given = {"add_generation_prompt": add_generation_prompt, "tools": tools}
+    return _encode(tokenizer, _chat_text(tokenizer, messages, **given))
 
 
 def render_prompt(
@@ -154,6 +156,7 @@ def _chat_text(
     messages: Sequence[Message],
     *,
     add_generation_prompt: bool,
+    tools: Sequence[Mapping[str, Any]] | None = None,
 ) -> str:
     if not tokenizer.chat_template:
         remedy = "Use an instruct model, or --template plain for a base model"
@@ -165,6 +168,7 @@ def _chat_text(
     try:
         text = tokenizer.apply_chat_template(
             [dict(message) for message in messages],
+            tools=None if tools is None else [dict(tool) for tool in tools],
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
         )

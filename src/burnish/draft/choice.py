@@ -10,10 +10,10 @@ from burnish.base.progress import say
 from burnish.contracts.generation import Completion, Request
 from burnish.draft import drafters
 from burnish.draft.cost import PLAIN
-from burnish.draft.loop import Ready, generate_drafted, make_ready
+from burnish.draft.loop import Ready, generate_drafted, make_ready, open_drafted
 from burnish.draft.plan import DraftPlan, plan_drafts
-from burnish.engine.generate import generate
-from burnish.engine.loop import OnDone
+from burnish.engine.generate import generate, open_loop
+from burnish.engine.loop import Loop, OnDone
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 
@@ -57,6 +57,21 @@ class Choice:
         if self.ready is None:
             return generate(model, requests, **given)
         return generate_drafted(model, requests, drafter=self.ready, **given)
+
+    def open_loop(
+        self,
+        model: Model,
+        *,
+        num_slots: int,
+        capacity_tokens: int,
+        meter: Meter | None = None,
+        on_done: OnDone | None = None,
+    ) -> Loop:
+        """A loop without requests that decodes in this way, for a server."""
+        opened = {"num_slots": num_slots, "capacity_tokens": capacity_tokens, "meter": meter}
+        if self.ready is None:
+            return open_loop(model, on_done=on_done, **opened)
+        return open_drafted(model, self.ready.proposer, on_done=on_done, **opened)
 
 
 def choose(

@@ -10,7 +10,8 @@ from burnish.contracts.generation import Completion, Finish, Request
 from burnish.draft import drafters
 from burnish.draft.passes import Passed, Passes
 from burnish.engine.generate import check_requests
-from burnish.engine.loop import Loop, OnDone, Row
+from burnish.engine.loop import Loop, OnDone
+from burnish.engine.row import Row
 from burnish.engine.session import DecoderSession, open_session
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
@@ -41,16 +42,30 @@ def generate_drafted(
     method = drafters.parse(drafter) if isinstance(drafter, str) else drafter
     if not requests:
         return []
-    proposer = method.begin(model)
-    num_slots = min(batch_size, len(requests))
+    opened = {"num_slots": min(batch_size, len(requests)), "capacity_tokens": longest}
+    loop = open_drafted(model, method.begin(model), meter=meter, on_done=on_done, **opened)
+    return loop.run(requests)
+
+
+def open_drafted(
+    model: Model,
+    proposer: Proposer,
+    *,
+    num_slots: int,
+    capacity_tokens: int,
+    meter: Meter | None = None,
+    on_done: OnDone | None = None,
+) -> "DraftedLoop":
+    """A loop without requests, as `engine.generate.open_loop`, that decodes with drafts."""
     num_offsets = proposer.riders.num_offsets if proposer.riders else 0
     room = proposer.num_nodes * (1 + num_offsets) + num_offsets
-    session = open_session(model, num_slots=num_slots, capacity_tokens=longest + room)
+    session = open_session(model, num_slots=num_slots, capacity_tokens=capacity_tokens + room)
     assert isinstance(session, DecoderSession)
-    loop = DraftedLoop(model, session, num_slots, requests, meter=meter, on_done=on_done)
+    loop = DraftedLoop(model, session, num_slots, meter=meter, on_done=on_done)
     loop.proposer = proposer
     loop.passes = Passes(model.network, session.cache, proposer.riders)
-    return loop.run()
+    loop.drafts = {}
+    return loop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,19 +90,20 @@ class DraftedLoop(Loop):
 
     proposer: Proposer
     passes: Passes
+    drafts: dict[int, Draft]  # by the index of a row
 
-    def run(self) -> list[Completion]:
-        """Until every request has ended, in their order."""
-        self._drafts: dict[int, Draft] = {}
-        return super().run()
+    def cancel(self, row: Row) -> None:
+        """Forget a row and its draft."""
+        super().cancel(row)
+        self.drafts.pop(row.index, None)
 
     def step(self) -> None:
         """One verifying pass: one token for every row, and one more for each right draft."""
-        missing = [row for row in self.rows if row.index not in self._drafts]
+        missing = [row for row in self.rows if row.index not in self.drafts]
         if missing:
             anchors = [Anchor(tokens=row.whole) for row in missing]
             self._keep(missing, self.proposer.propose(anchors))
-        drafts = [self._drafts.pop(row.index) for row in self.rows]
+        drafts = [self.drafts.pop(row.index) for row in self.rows]
         passed = self.passes.verify(drafts)
         self.meter.add("passes", 1)
         paths, ended = self._follow(drafts, passed)
@@ -121,6 +137,7 @@ class DraftedLoop(Loop):
                     continue
                 child = drafts[slot].children[paths[slot][-1]].get(row.tokens[-1])
                 if child is not None:
+                    row.guessed.append(len(row.tokens) - 1)
                     paths[slot].append(child)
                     still.append(slot)
             going = still
@@ -149,4 +166,4 @@ class DraftedLoop(Loop):
 
     def _keep(self, rows: Sequence[Row], drafts: Sequence[Draft]) -> None:
         for row, draft in zip(rows, drafts, strict=True):
-            self._drafts[row.index] = draft
+            self.drafts[row.index] = draft

@@ -16,7 +16,7 @@ from burnish.models.load import Model
 
 def embed(
     model: Model,
-    texts: Sequence[str],
+    texts: Sequence[str | Sequence[int]],
     *,
     pooling: str = "mean",
     layer: int | None = None,
@@ -24,7 +24,7 @@ def embed(
     batch_rows: int = 2048,
     meter: Meter | None = None,
 ) -> Float[Tensor, "B d"]:
-    """One vector a text, in fp32 on the CPU; the same alone and among others.
+    """One vector a text (or its token ids), in fp32 on the CPU; the same alone and among others.
 
     `mean` is over tokens that are not special (all, where a text has only special ones), `last` the
     last token's state. `layer` counts as transformers' `hidden_states`: 0 are the token
@@ -73,8 +73,8 @@ def _check_settings(model: Model, pooling: str, layer: int | None, batch_rows: i
             raise SettingError(name, value, rule, remedy=remedy)
 
 
-def _tokens(model: Model, index: int, text: str) -> list[int]:
-    tokens = model.tokenizer(text)["input_ids"]
+def _tokens(model: Model, index: int, text: str | Sequence[int]) -> list[int]:
+    tokens = model.tokenizer(text)["input_ids"] if isinstance(text, str) else list(text)
     if not tokens:
         raise SettingError(f"text {index}", text, "must have a token", remedy="Leave it out")
     if len(tokens) > model.max_position:

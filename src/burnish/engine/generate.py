@@ -6,6 +6,7 @@ from burnish.base.errors import SettingError
 from burnish.base.meter import Meter
 from burnish.contracts.generation import Completion, Request
 from burnish.contracts.kv_policy import KVPolicy
+from burnish.contracts.session import Session
 from burnish.engine.loop import Loop, OnDone
 from burnish.engine.policies import PolicySession, bounded_policy
 from burnish.engine.session import open_session
@@ -32,18 +33,35 @@ def generate(
     Source: ours. Oracle: tests/engine/test_generate.py::test_greedy_equals_naive_loop
     """
     policy = bounded_policy(model, kv)
-    longest = check_requests(model, requests, batch_size, budget_tokens=_budget(policy))
+    longest = check_requests(model, requests, batch_size, budget_tokens=budget_of(policy))
     if not requests:
         return []
     num_slots = min(batch_size, len(requests))
-    if policy is None:
-        session = open_session(model, num_slots=num_slots, capacity_tokens=longest)
+    opened = {"num_slots": num_slots, "capacity_tokens": longest, "meter": meter}
+    return open_loop(model, kv=policy, on_done=on_done, **opened).run(requests)
+
+
+def open_loop(
+    model: Model,
+    *,
+    num_slots: int,
+    capacity_tokens: int,
+    kv: KVPolicy | None = None,
+    meter: Meter | None = None,
+    on_done: OnDone | None = None,
+) -> Loop:
+    """A loop of `num_slots` slots without requests; a text has up to `capacity_tokens` tokens.
+
+    Under a policy that bounds what is kept, a text may be longer.
+    """
+    if kv is not None:
+        session: Session = PolicySession(model, kv, num_slots)
     else:
-        session = PolicySession(model, policy, num_slots)
-    return Loop(model, session, num_slots, requests, meter=meter, on_done=on_done).run()
+        session = open_session(model, num_slots=num_slots, capacity_tokens=capacity_tokens)
+    return Loop(model, session, num_slots, meter=meter, on_done=on_done)
 
 
-def _budget(policy: KVPolicy | None) -> int | None:
+def budget_of(policy: KVPolicy | None) -> int | None:
     """Most positions that the model meets under a policy [tokens]; None: those of the text."""
     packed = policy is not None and policy.view is not None and policy.view.positions == "packed"
     return policy.budget_tokens if policy is not None and packed else None

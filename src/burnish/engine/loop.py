@@ -1,8 +1,9 @@
-"""The one decode loop: ragged requests, slots refilled as texts end."""
+"""The one decode loop: ragged requests, slots refilled as texts end, requests added as it runs."""
 
 import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,73 +13,31 @@ from burnish.base.meter import Meter
 from burnish.contracts.generation import Completion, Finish, Request
 from burnish.contracts.session import Session
 from burnish.engine.policies import PolicySession
-from burnish.engine.sample import next_tokens
-from burnish.engine.session import LEAST_ROWS
+from burnish.engine.row import Row
+from burnish.engine.sample import discouraged, next_tokens, top_logprobs
+from burnish.engine.session import CHUNK_ROWS, LEAST_ROWS
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 
 OnDone = Callable[[Completion], None]
-TextOf = Callable[..., str]  # of tokens; with `special=True` special tokens stand in it
 
 
-class Row:
-    """One text in the making: its request, and the tokens that were written so far."""
+@dataclass(kw_only=True)
+class Reading:
+    """A long prompt that is read piece by piece in the last slot, while other rows decode."""
 
-    def __init__(self, index: int, request: Request, text_of: TextOf) -> None:
-        self.index, self.request, self._text_of = index, request, text_of
-        self.tokens: list[int] = []
-        self.num_passes = 1  # the prefill gives the first token
-
-    @property
-    def whole(self) -> list[int]:
-        """Prompt and answer."""
-        return [*self.request.prompt, *self.tokens]
-
-    def add(self, token: int, eos_ids: frozenset[int]) -> Finish | None:
-        """Append a token; why the text ends here, or None."""
-        if token in eos_ids:
-            return "eos"
-        self.tokens.append(token)
-        if self._stopped():
-            return "stop"
-        return "length" if len(self.tokens) == self.request.sampling.max_new_tokens else None
-
-    def _stopped(self) -> bool:
-        stop = self.request.sampling.stop
-        if not stop:
-            return False
-        tail = max(len(word.encode()) for word in stop) + 8  # a token may hold a single byte
-        last = self.tokens[-tail:]
-        texts = {self._text_of(last), self._text_of(last, special=True)}
-        return any(word in text for word in stop for text in texts)
-
-    def completion(self, finish: Finish) -> Completion:
-        """What was written, once it has ended."""
-        return Completion(
-            id=self.request.id,
-            tokens=tuple(self.tokens),
-            text=self._text(finish),
-            finish=finish,
-            num_passes=self.num_passes,
-        )
-
-    def _text(self, finish: Finish) -> str:
-        """The text before the first stop string, which may be or hold a special token."""
-        text, stop = self._text_of(self.tokens), self.request.sampling.stop
-        ends = [text.find(word) for word in stop if word in text]
-        if ends:
-            return text[: min(ends)]
-        if finish != "stop":
-            return text
-        word = next(w for w in stop if w in self._text_of(self.tokens, special=True))
-        for token in set(self.tokens):  # what of the stop string is text stands at the end
-            if not self._text_of([token]) and (name := self._text_of([token], special=True)):
-                word = word.replace(name, "")
-        return text[: text.rfind(word)] if word else text
+    row: Row
+    ends: list[int]
+    num_read: int = 0
 
 
 class Loop:
     """Rows 0..n-1 are alive and occupy slots 0..n-1; a row that ends gives its slot away.
+
+    `run` decodes the given requests to their ends. A server calls `add`, `cancel` and `round`
+    instead, in one thread: `round` prefills at most `CHUNK_ROWS` rows, then decodes a token or
+    more for every row, so that a long prompt never holds the others up. Texts are the same in
+    either case, and whatever else is decoded beside them.
 
     A loop that decodes otherwise overrides `step`: it gives every row of `rows` one token or more
     through `draw`, counts the pass in each row's `num_passes`, and retires rows that ended, the
@@ -90,36 +49,85 @@ class Loop:
         model: Model,
         session: Session,
         num_slots: int,
-        requests: Sequence[Request],
         *,
         meter: Meter | None = None,
         on_done: OnDone | None = None,
     ) -> None:
         self.model, self.session, self.rows = model, session, list[Row]()
-        self._num_slots, self._num_requests = num_slots, len(requests)
-        self._queue = deque(enumerate(requests))
-        self._waiting = Counter(request.prompt for request in requests)
+        self._num_slots, self._indices = num_slots, itertools.count()
+        self._queue, self._waiting = deque[Row](), Counter[tuple[int, ...]]()
         self._shared: dict[tuple[int, ...], tuple[Any, Tensor]] = {}
         self.meter, self._on_done = meter or Meter(), on_done
-        self._done: dict[int, Completion] = {}
-        self._penalise = any(r.sampling.repetition_penalty != 1 for r in requests)
-        # an adapter would read the rest of each prompt token by token, see `AdapterSession`; under
-        # a policy the bits of a prompt depend on where it is cut
-        splits = isinstance(model.network, Decoder) and not isinstance(session, PolicySession)
-        self._prefix = _shared_prefix([r.prompt for r in requests]) if splits else ()
+        self._prefix: tuple[int, ...] = ()
         self._prefix_state: Any = None
+        self._reading: Reading | None = None
+        self._long_turn = True
 
-    def run(self) -> list[Completion]:
-        """Until every request has ended, in their order.
+    @property
+    def num_queued(self) -> int:
+        """Requests that wait for a slot."""
+        return len(self._queue)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.rows or self._queue or self._reading)
+
+    def add(self, request: Request) -> Row:
+        """Take in a checked request; it begins as soon as a slot is free, in turn."""
+        row = Row(next(self._indices), request, self._text)
+        self._queue.append(row)
+        self._waiting[request.prompt] += 1
+        return row
+
+    def cancel(self, row: Row) -> None:
+        """Forget a row, whether it waits, is read or decodes; nothing is reported for it."""
+        if row in self._queue:
+            self._queue.remove(row)
+            self._one_less(row.request.prompt)
+        elif self._reading is not None and self._reading.row is row:
+            self._reading = None
+            self._one_less(row.request.prompt)
+        elif row in self.rows:
+            self._release(self.rows.index(row))
+
+    def run(self, requests: Sequence[Request]) -> list[Completion]:
+        """Decode requests until every one has ended; completions in their order.
 
         A few free slots wait for each other, so that prefills are large.
         """
+        done, told = dict[int, Completion](), self._on_done
+
+        def keep(row: Row, completion: Completion) -> None:
+            done[row.index] = completion
+            if told:
+                told(completion)
+
+        # an adapter would read the rest of each prompt token by token, see `AdapterSession`; under
+        # a policy the bits of a prompt depend on where it is cut
+        splits = isinstance(self.model.network, Decoder)
+        splits &= not isinstance(self.session, PolicySession)
+        self._prefix = _shared_prefix([r.prompt for r in requests]) if splits else ()
+        self._report, rows = keep, [self.add(request) for request in requests]
         while self._queue or self.rows:
             if self._queue and len(self.rows) <= self._num_slots * 3 // 4:
                 self._admit()
             if self.rows:
                 self.step()
-        return [self._done[index] for index in range(self._num_requests)]
+        return [done[row.index] for row in rows]
+
+    def round(self) -> None:
+        """Read some of what waits, then decode one pass."""
+        can_admit = bool(self._queue) and self._num_free > 0
+        if self._reading is not None and (self._long_turn or not can_admit):
+            self._read_on(self._reading)
+            self._long_turn = False
+        elif can_admit:
+            before = self._reading
+            self._admit(most_rows=CHUNK_ROWS)
+            self._long_turn = self._reading is before  # not twice in turn
+        if self.rows:
+            self.step()
 
     def step(self) -> None:
         """One pass: a token for every row."""
@@ -133,51 +141,119 @@ class Loop:
         """Append a token to each row, drawn from its logits; why its text ends there, or None."""
         settings = [row.request.sampling for row in rows]
         positions = [len(row.tokens) for row in rows]
-        tokens = next_tokens(logits, settings, positions, self._seen(rows, logits))
+        seen = self._seen(rows, logits)
+        tokens = next_tokens(self._discouraged(rows, logits), settings, positions, seen)
         self.meter.add("generated", len(rows))
-        eos_ids = self.model.eos_ids
-        return [row.add(token, eos_ids) for row, token in zip(rows, tokens, strict=True)]
+        ended = [row.add(t, self.model.eos_ids) for row, t in zip(rows, tokens, strict=True)]
+        for index, row in enumerate(rows):
+            num = row.request.num_logprobs
+            if num is not None and ended[index] != "eos":
+                row.logprobs.append(top_logprobs(logits[index], tokens[index], num))
+        return ended
 
     def retire(self, slot: int, finish: Finish) -> None:
         """A row has ended; the last row takes its slot."""
         row = self.rows[slot]
-        self._done[row.index] = row.completion(finish)
+        self._report(row, row.completion(finish))
+        self._release(slot)
+
+    def _report(self, row: Row, completion: Completion) -> None:
         if self._on_done:
-            self._on_done(self._done[row.index])
+            self._on_done(completion)
+
+    def _release(self, slot: int) -> None:
         last = self.rows.pop()
         if slot < len(self.rows):
             self.session.move(len(self.rows), slot)
             self.rows[slot] = last
 
-    def _admit(self) -> None:
-        """Fill the free slots. A prompt that several requests share is prefilled once."""
-        first = len(self.rows)
+    @property
+    def _num_free(self) -> int:
+        return self._num_slots - len(self.rows) - (self._reading is not None)
+
+    def _admit(self, most_rows: int | None = None) -> None:
+        """Fill the free slots. A prompt that several requests share is prefilled once.
+
+        With `most_rows`, no more rows are read, and a prompt of several pieces is only begun.
+        """
+        first, num_rows = len(self.rows), 0
         fresh: list[int] = []
-        while self._queue and len(self.rows) < self._num_slots:
-            index, request = self._queue.popleft()
-            prompt, slot = request.prompt, len(self.rows)
-            self.rows.append(Row(index, request, self._text))
-            if prompt not in self._shared and all(
-                self.rows[other].request.prompt != prompt for other in fresh
-            ):
-                fresh.append(slot)
+        while self._queue and self._num_free > 0:
+            row = self._queue[0]
+            prompt = row.request.prompt
+            known = prompt in self._shared or any(
+                self.rows[other].request.prompt == prompt for other in fresh
+            )
+            if not known and most_rows is not None:
+                if self._reading is not None and self._reading.row.request.prompt == prompt:
+                    break  # it is being read
+                num_rows += len(prompt)
+                if fresh and num_rows > most_rows:
+                    break
+                if len(ends := self.session.cuts(len(prompt))) > 1:
+                    if not fresh and self._reading is None:
+                        self._begin(self._queue.popleft(), ends)
+                    break
+            self._queue.popleft()
+            if not known:
+                fresh.append(len(self.rows))
+            self.rows.append(row)
         if fresh:
             prompts = [self.rows[slot].request.prompt for slot in fresh]
             logits = self._prefill(fresh, prompts)
             for slot, prompt, row in zip(fresh, prompts, logits, strict=True):
-                many = self._waiting[prompt] > 1
-                self._shared[prompt] = (self.session.snapshot(slot) if many else None, row)
-        rows = []
+                self._share(slot, prompt, row)
+        if len(self.rows) > first:
+            self._start(first, fresh)
+
+    def _share(self, slot: int, prompt: tuple[int, ...], logits: Tensor) -> None:
+        """Keep what was read for the others that wait with the same prompt."""
+        many = self._waiting[prompt] > 1
+        self._shared[prompt] = (self.session.snapshot(slot) if many else None, logits)
+
+    def _start(self, first: int, read: Sequence[int]) -> None:
+        """Rows from `first` on get their first token; those not `read` a copy of their prompt."""
+        logits = []
         for slot in range(first, len(self.rows)):
             prompt = self.rows[slot].request.prompt
             snapshot, row = self._shared[prompt]
-            if slot not in fresh:
+            if slot not in read:
                 self.session.restore(slot, snapshot)
-            rows.append(row)
-            self._waiting[prompt] -= 1
-            if not self._waiting[prompt]:
-                del self._shared[prompt]
-        self._advance(first, torch.stack(rows))
+            logits.append(row)
+            self._one_less(prompt)
+        self._advance(first, torch.stack(logits))
+
+    def _one_less(self, prompt: tuple[int, ...]) -> None:
+        """One request fewer waits with this prompt."""
+        self._waiting[prompt] -= 1
+        if not self._waiting[prompt]:
+            del self._waiting[prompt]
+            self._shared.pop(prompt, None)
+
+    def _begin(self, row: Row, ends: list[int]) -> None:
+        self.session.clear(self._num_slots - 1)
+        self._reading = Reading(row=row, ends=ends)
+        self._read_on(self._reading)
+
+    def _read_on(self, reading: Reading) -> None:
+        """Read the next piece of a long prompt; after the last one its row decodes.
+
+        Source: Sarathi-Serve, arXiv 2403.02310, section 4.2 (chunked prefill).
+        Oracle: tests/engine/test_loop.py::test_served_texts_are_those_of_generate
+        """
+        source, prompt = self._num_slots - 1, reading.row.request.prompt
+        begin, end = reading.num_read, reading.ends.pop(0)
+        logits = self.session.prefill([source], [prompt[begin:end]])
+        self._count_prefill(end - begin)
+        reading.num_read = end
+        if reading.ends:
+            return
+        self._reading, slot = None, len(self.rows)
+        if slot != source:
+            self.session.move(source, slot)
+        self.rows.append(reading.row)
+        self._share(slot, prompt, logits[0])
+        self._start(slot, [slot])
 
     def _prefill(self, slots: list[int], prompts: list[tuple[int, ...]]) -> Tensor:
         """Read prompts into slots; what all requests begin with is read once."""
@@ -208,12 +284,23 @@ class Loop:
                 self.retire(slot, finish)
 
     def _seen(self, rows: Sequence[Row], logits: Tensor) -> Tensor | None:
-        if not self._penalise:
+        if all(row.request.sampling.repetition_penalty == 1 for row in rows):
             return None
         seen = torch.zeros(logits.shape, dtype=torch.bool, device=logits.device)
         for mask, row in zip(seen, rows, strict=True):
             mask[list({*row.request.prompt, *row.tokens})] = True
         return seen
+
+    def _discouraged(self, rows: Sequence[Row], logits: Tensor) -> Tensor:
+        """Logits less the frequency and presence penalties of what each row has written."""
+        asked = [row.request.sampling for row in rows]
+        if not any(s.frequency_penalty or s.presence_penalty for s in asked):
+            return logits
+        counts = torch.zeros(logits.shape, dtype=torch.float32, device=logits.device)
+        for line, row in zip(counts, rows, strict=True):
+            for token, num in Counter(row.tokens).items():
+                line[token] = num
+        return discouraged(logits, asked, counts)
 
     def _text(self, tokens: list[int], *, special: bool = False) -> str:
         return self.model.tokenizer.decode(tokens, skip_special_tokens=not special)

@@ -1,5 +1,6 @@
 """Decoding under a KV policy: which one a model may take, and the slots that it fills."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -64,6 +65,10 @@ class PolicySession:
         """Make a slot empty."""
         self._memories[slot] = open_memory(self._policy, self._shape)
 
+    def cuts(self, num_tokens: int) -> list[int]:
+        """Where the chunks end in which a prompt is read."""
+        return [*range(CHUNK_ROWS, num_tokens, CHUNK_ROWS), num_tokens]
+
     @torch.inference_mode()
     def prefill(
         self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
@@ -71,9 +76,8 @@ class PolicySession:
         """Append prompts to the sequences in slots; logits of each prompt's last token."""
         last = []
         for slot, prompt in zip(slots, prompts, strict=True):
-            for begin in range(0, len(prompt), CHUNK_ROWS):
-                chunk = prompt[begin : begin + CHUNK_ROWS]
-                hidden = self._pass([self._memories[slot]], [chunk])
+            for begin, end in itertools.pairwise([0, *self.cuts(len(prompt))]):
+                hidden = self._pass([self._memories[slot]], [prompt[begin:end]])
             last.append(hidden[-1])
         return self._decoder.head(torch.stack(last))
 

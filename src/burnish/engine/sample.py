@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from burnish.contracts.generation import Sampling
+from burnish.contracts.generation import Sampling, TokenLogprobs
 from burnish.kernels import ops
 
 NEGLIGIBLE_NATS = 30.0  # exp(-30) of 49,152 tokens together: under 5e-9, below float32's rounding
@@ -124,3 +124,28 @@ def _penalised(
     penalty = logits.new_tensor([s.repetition_penalty for s in settings])[:, None]
     changed = torch.where(logits > 0, logits / penalty, logits * penalty)
     return torch.where(seen, changed, logits)
+
+
+def discouraged(
+    logits: Float[Tensor, "B V"], settings: Sequence[Sampling], counts: Float[Tensor, "B V"]
+) -> Float[Tensor, "B V"]:
+    """Subtract the frequency penalty times `counts`, and the presence penalty where one is there.
+
+    Source: OpenAI's API reference, frequency and presence penalties.
+    Oracle: tests/engine/test_sample.py::test_frequency_and_presence_penalties_by_hand
+    """
+    logits = logits.float()
+    frequency = logits.new_tensor([s.frequency_penalty for s in settings])[:, None]
+    presence = logits.new_tensor([s.presence_penalty for s in settings])[:, None]
+    return logits - frequency * counts - presence * (counts > 0)
+
+
+def top_logprobs(logits: Float[Tensor, " V"], token: int, num: int) -> TokenLogprobs:
+    """Log-probabilities [nats] of `token` and of the `num` likeliest tokens.
+
+    Source: ours. Oracle: tests/engine/test_sample.py::test_logprobs_equal_log_softmax
+    """
+    every = logits.float().log_softmax(-1)
+    values, tokens = every.topk(min(num, len(every)))
+    top = tuple(zip(tokens.tolist(), values.tolist(), strict=True))
+    return TokenLogprobs(logprob=float(every[token]), top=top)

@@ -7,13 +7,16 @@ import torch
 
 from burnish.base.errors import SettingError
 from burnish.base.meter import Meter
-from burnish.contracts.generation import Scored, ScoreRequest
+from burnish.contracts.generation import Scored, ScoreRequest, TokenLogprobs
 from burnish.data.packing import fill_passes
+from burnish.engine.sample import top_logprobs
 from burnish.kv.shared import Forest
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
 from burnish.models.head import logprobs_at, logprobs_of
 from burnish.models.load import Model
+
+HEAD_ROWS = 64  # logits of so many rows are held at once
 
 
 def score(
@@ -45,6 +48,32 @@ def score(
         for index, values in found:
             logprobs[index] = values
     return [Scored(id=r.id, logprobs=v) for r, v in zip(requests, logprobs, strict=True)]
+
+
+def prompt_logprobs(model: Model, tokens: Sequence[int], num_top: int) -> list[TokenLogprobs]:
+    """Log-probabilities [nats] of all tokens of a text but the first, with the likeliest ones.
+
+    Raises SettingError for a text beyond the model's window.
+    Source: ours. Oracle: tests/engine/test_score.py::test_prompt_logprobs_equal_full_logits
+    """
+    if len(tokens) > model.max_position:
+        rule = f"must fit the model's window of {model.max_position} tokens"
+        raise SettingError("prompt", len(tokens), rule, remedy="Shorten it")
+    network, given = model.network, list(tokens[:-1])
+    found: list[TokenLogprobs] = []
+    if not given:
+        return found
+    with torch.inference_mode():
+        if isinstance(network, Adapter):
+            pieces = [network.logits_at([given], [slice(0, None)])]
+        else:
+            forest = Forest()
+            forest.chain(given)
+            pieces = (network.head(rows) for rows in forest.run(network).split(HEAD_ROWS))
+        for logits in pieces:
+            for row in logits:
+                found.append(top_logprobs(row, tokens[len(found) + 1], num_top))
+    return found
 
 
 def _check_room(request: ScoreRequest, max_position: int) -> None:

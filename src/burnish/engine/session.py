@@ -62,6 +62,10 @@ class DecoderSession:
         """Make a slot empty."""
         self.cache.rollback(slot, 0)
 
+    def cuts(self, num_tokens: int) -> list[int]:
+        """Where the pieces end in which a prompt is read."""
+        return _cuts(num_tokens, self._chunk_rows)
+
     @torch.inference_mode()
     def prefill(
         self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
@@ -136,13 +140,18 @@ def _passes(lengths: Sequence[int], chunk_rows: int) -> list[list[tuple[int, int
     passes: list[list[tuple[int, int, int]]] = [[]]
     room = chunk_rows
     for index, length in enumerate(lengths):
-        ends = [0, *range(chunk_rows, length, chunk_rows), length]
-        if len(ends) > 2 and length - ends[-2] < LEAST_ROWS <= chunk_rows // 2:
-            ends[-2] = length - LEAST_ROWS
-        for begin, end in itertools.pairwise(ends):
+        for begin, end in itertools.pairwise([0, *_cuts(length, chunk_rows)]):
             if end - begin > room:
                 passes.append([])
                 room = chunk_rows
             passes[-1].append((index, begin, end))
             room -= end - begin
     return passes
+
+
+def _cuts(length: int, chunk_rows: int) -> list[int]:
+    """Ends of a sequence's pieces; the last one has enough rows for the bits of the whole."""
+    ends = [*range(chunk_rows, length, chunk_rows), length]
+    if len(ends) > 1 and length - ends[-2] < LEAST_ROWS <= chunk_rows // 2:
+        ends[-2] = length - LEAST_ROWS
+    return ends

@@ -74,6 +74,10 @@ class AdapterSession:
         """Make a slot empty."""
         self._caches[slot], self._lengths[slot] = None, 0
 
+    def cuts(self, num_tokens: int) -> list[int]:
+        """A prompt is read whole: see `prefill`."""
+        return [num_tokens]
+
     def prefill(
         self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
     ) -> Float[Tensor, "B V"]:

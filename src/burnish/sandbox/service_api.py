@@ -43,7 +43,7 @@ def run_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> d
     Source: bytedance/SandboxFusion's published schema (also what verl sends).
     Departure: `memory_limit_MB` counts the whole process tree, and output is not cut at the size
     of a pipe. As there, empty code runs, and PHP gets the opening tag that it lacks.
-    Oracle: tests/sandbox/test_service.py::test_run_code_has_the_published_schema
+    Oracle: tests/serve/test_sandbox.py::test_run_code_has_the_published_schema
     """
     code, language = _text(body, "code", empty=True), find_language(_text(body, "language"))
     limits, files = _limits(body), _files(body)

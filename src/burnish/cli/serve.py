@@ -1,0 +1,61 @@
+"""`burnish serve`: a model behind the interface of OpenAI's servers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from burnish.cli.options import Device, OptionalModelArgument, Precision, Sets, settings_from
+from burnish.cli.text import Kv
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    model: OptionalModelArgument = None,
+    host: Annotated[str | None, typer.Option(help="Address. [default: 127.0.0.1]")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port; 0 takes a free one. [default: 8080]")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the bearer token; required for other addresses than loopback."
+        ),
+    ] = None,
+    parallel: Annotated[
+        int | None, typer.Option(help="Texts that are decoded together. [default: 8]")
+    ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            help="Most tokens of a prompt and its answer. [default: the window, at most 8192]"
+        ),
+    ] = None,
+    draft: Annotated[
+        str | None, typer.Option(help="plain (the default), auto, firp, ngram or a full spec.")
+    ] = None,
+    kv: Kv = "full",
+    sets: Sets = [],  # noqa: B006 - typer copies it
+    device: Device = None,
+    precision: Precision = None,
+) -> None:
+    """Serve MODEL to every OpenAI client, with a chat page at /, until interrupted.
+
+    /v1/models, /v1/completions, /v1/chat/completions, /v1/embeddings, /metrics, /health, and the
+    sandbox's /run_code, /judge, /analyze and /detect. Schema: /openapi.json.
+    Other settings: --set listen.max_waiting=64 --set listen.deadline_s=120 --set name=mine
+    --set sandbox.num_workers=0 (no sandbox) --set sandbox.isolation=strict
+    """
+    from burnish.serve.extra import check_extra
+
+    check_extra()
+    from burnish.serve.start import ModelSettings, serve_model
+
+    flags = {
+        "model": model, "precision": precision, "device": device, "draft": draft, "kv": kv,
+        "context_tokens": context, "listen.host": host, "listen.port": port,
+        "listen.num_workers": parallel, "listen.token_file": token_file and str(token_file),
+    }  # fmt: skip
+    serve_model(settings_from(ModelSettings, sets=sets, flags=flags))
