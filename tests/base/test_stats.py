@@ -17,6 +17,7 @@ from burnish.base.stats import (
     decide,
     paired_difference,
     pass_at_k,
+    share_difference,
     wilson,
 )
 
@@ -36,6 +37,21 @@ def check_wilson(fn):
             assert got.value == successes / n
             assert got.n == n
             assert (got.low, got.high) == pytest.approx((want.low, want.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [
+        ((56, 70, 48, 80), 0.0524, 0.3339),
+        ((9, 10, 3, 10), 0.1705, 0.8090),
+        ((10, 10, 0, 10), 0.6075, 1.0),
+        ((0, 10, 0, 20), -0.1611, 0.2775),
+    ],
+)
+def test_share_difference_equals_newcombes_examples(counts, low, high):
+    found = share_difference(*counts)
+    assert (found.low, found.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert found.value == counts[0] / counts[1] - counts[2] / counts[3] and found.n == counts[1]
 
 
 def test_wilson_equals_scipy():

@@ -63,6 +63,10 @@ EXAMPLES = {
         words="--config {config} --runs {runs}", missing="--config {gone}", typo="round=1",
         stop=LOG, count=60, makes_run=True, statuses=(0, 1),
     ),
+    "ablate": Example(
+        words="--config {config} --runs {runs} --only draft", missing="--config {gone}",
+        typo="round=1", stop=LOG, count=60, makes_run=True,
+    ),
     "generate": Example(
         words="{model} abc --max-new-tokens 5 --greedy --precision fp32", stop=PASS, count=3,
         missing="{gone} abc", typo="top_pp=1",
@@ -191,6 +195,7 @@ EXAMPLES = {
     ),
 }  # fmt: skip
 JOBS = {
+    "ablate": "burnish.recipes.ablating:ablate",
     "improve": "burnish.recipes.improve:improve",
     "draft train": "burnish.draft.train:train_draft",
     "draft bench": "burnish.draft.measure:bench_drafts",

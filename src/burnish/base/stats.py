@@ -53,6 +53,23 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Estimate:
     return Estimate(value=p, low=low, high=high, n=n)
 
 
+def share_difference(
+    successes: int, n: int, other_successes: int, other_n: int, *, confidence: float = 0.95
+) -> Estimate:
+    """Share of one sample less the share of an independent other; `n` is the first one's.
+
+    Raises: SettingError, as `wilson` does.
+    Source: Newcombe 1998, Statistics in Medicine 17:873-890, method 10.
+    Oracle: tests/base/test_stats.py::test_share_difference_equals_newcombes_examples
+    """
+    one = wilson(successes, n, confidence=confidence)
+    other = wilson(other_successes, other_n, confidence=confidence)
+    value = one.value - other.value
+    low = value - math.hypot(one.value - one.low, other.high - other.value)
+    high = value + math.hypot(one.high - one.value, other.value - other.low)
+    return Estimate(value=value, low=low, high=high, n=n)
+
+
 def bootstrap(
     values: Sequence[float] | np.ndarray,
     *,

@@ -22,7 +22,7 @@ from burnish.cli.options import (
 
 app = typer.Typer()
 
-Preset = Annotated[str, typer.Option(help="laptop, workstation or cluster.")]
+Preset = Annotated[str, typer.Option(help="quick, laptop, workstation or cluster.")]
 Tasks = Annotated[
     list[str],
     typer.Option(
@@ -71,6 +71,37 @@ def improve(
     outcomes = {gate["name"]: gate["outcome"] for gate in result["gates"]}
     good = outcomes["better"] == "pass" and "fail" not in outcomes.values()
     raise typer.Exit(0 if good else 1)
+
+
+@app.command()
+def ablate(
+    model: OptionalModelArgument = None,
+    preset: Preset = "quick",
+    tasks: Tasks = [],  # noqa: B006 - typer copies it
+    only: Annotated[
+        list[str], typer.Option("--only", help="Part to switch off; repeatable. [default: each]")
+    ] = [],  # noqa: B006
+    config: Config = None,
+    sets: Sets = [],  # noqa: B006
+    runs: Runs = Path("runs"),
+    folder: RunFolder = None,
+    precision: Precision = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the job of `improve`, and again without each of its parts: what does each add?
+
+    Stages that a part does not change are reused. A part is compared on the same held-out tasks,
+    with a paired interval. More held-out tasks: --set split.heldout=1000.
+    """
+    from burnish.recipes.ablating import ablate as run_ablate
+    from burnish.recipes.settings import ImproveSettings
+    from burnish.recipes.settings import preset as preset_settings
+
+    flags = {"model": model, "tasks": tasks, "precision": precision}
+    base = preset_settings(preset)
+    settings = settings_from(ImproveSettings, base=base, config=config, sets=sets, flags=flags)
+    result = run_ablate(settings, only=only, **job_options(runs, folder))
+    show_result(result, as_json=as_json)
 
 
 def _print_plan(settings: object, runs: Path, as_json: bool) -> None:

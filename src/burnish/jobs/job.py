@@ -8,6 +8,7 @@ from typing import Any
 
 from burnish.base.canonical import jsonable
 from burnish.base.progress import say
+from burnish.base.stages import link_stages
 from burnish.base.team import Alone, Team, open_team_run
 from burnish.jobs.publish import publish
 from burnish.jobs.result import Header, make_result
@@ -21,12 +22,16 @@ TRAINED = "trained"  # a value of this name, a folder or None, is published as t
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a job's run lies, and the command that asked for it."""
+    """Where a job's run lies, and the command that asked for it.
+
+    `reuse`: the folder of another run, whose finished stages a new run begins with.
+    """
 
     runs: Path = Path("runs")
     folder: Path | None = None
     fresh: bool = False
     command: Sequence[str] = ()
+    reuse: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +73,8 @@ def run_job(job: Job, place: Place, *, team: Team | None = None) -> dict[str, An
         command=place.command,
     ) as run:
         say(f"run: {run.path}" + (" (resuming)" if run.resumed else ""))
+        if place.reuse is not None and run.leads and not run.resumed:
+            link_stages(place.reuse, run.path)
         values = dict(job.given)
         done = list(run_parts(job.parts, values, performing(run)))
         if not run.leads:

@@ -34,11 +34,13 @@ def improve(
     folder: Path | None = None,
     fresh: bool = False,
     command: Sequence[str] = (),
+    reuse: Path | None = None,
 ) -> dict[str, Any]:
     """Improve a model on checkable tasks; the result is what `result.json` holds.
 
     Held-out tasks are answered twice by what is claimed: by the base model and by the model that
     the development tasks chose. The controls answer them with the base model, and decide nothing.
+    `reuse` is the folder of another run, whose finished stages are taken where they are the same.
     Raises IncompleteError where no sample was right; what was finished is kept.
     Source: ours; the loop is STaR's, arXiv 2203.14465, with the model's own samples.
     Oracle: tests/recipes/test_improve.py::test_killed_and_resumed_equals_straight
@@ -46,7 +48,7 @@ def improve(
     check_settings(settings)
     plan = plan_improve(settings, runs)
     say(plan.sentence())
-    place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
+    place = Place(runs=runs, folder=folder, fresh=fresh, command=command, reuse=reuse)
     return run_job(improve_job(settings, plan), place, team=join_team(settings.device))
 
 

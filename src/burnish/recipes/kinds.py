@@ -14,7 +14,7 @@ from burnish.jobs.job import Job
 from burnish.prefer.settings import PreferSettings
 from burnish.recall import run as recall
 from burnish.recall.settings import RecallSettings
-from burnish.recipes import improve, laddering, preferring
+from burnish.recipes import ablating, improve, laddering, preferring
 from burnish.recipes.settings import ImproveSettings
 from burnish.scaling import fit_job, ladder_job, plan_job
 from burnish.scaling.known import WHAT as SCALING_FIT
@@ -40,6 +40,11 @@ def _improve(info: Info) -> Job:
     return improve.improve_job(coerce_value("settings", info["settings"], ImproveSettings), None)
 
 
+def _ablate(info: Info) -> Job:
+    settings = coerce_value("settings", info["settings"]["improve"], ImproveSettings)
+    return ablating.ablate_job(settings, info["settings"]["only"])
+
+
 def _prefer(info: Info) -> Job:
     settings = coerce_value("settings", info["settings"]["prefer"], PreferSettings)
     return preferring.prefer_job(info["settings"], settings)
@@ -57,6 +62,7 @@ def _of(cls: type[Settings], make: Callable[[Settings], Job]) -> Callable[[Info]
 
 KINDS: dict[str, Callable[[Info], Job]] = {
     improve.WHAT: _improve,
+    ablating.WHAT: _ablate,
     preferring.WHAT: _prefer,
     recall.WHAT: _of(RecallSettings, recall.curve_job),
     draft_train.WHAT: _draft_train,

@@ -1,6 +1,6 @@
 """What `burnish improve` can be told, and the presets: functions that return full settings."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from burnish.base.errors import SettingError, UnknownNameError
@@ -68,6 +68,7 @@ class MeasureSettings:
     """Greedy answers on development and held-out tasks, the margins of the gates, the controls.
 
     `margin_length_frac`: how much longer answers may get, as a fraction of their length before.
+    `margin_leaked_frac`: the share of held-out tasks that may overlap with what was trained on.
     `num_demonstrations` are shown in the few-shot control, in the form that scores best on the
     development tasks. `max_votes` caps the majority vote.
     """
@@ -75,6 +76,7 @@ class MeasureSettings:
     max_new_tokens: int = 64
     margin_accuracy: float = 0.0
     margin_length_frac: float = 0.1
+    margin_leaked_frac: float = 0.02
     num_demonstrations: int = 4
     max_votes: int = 32
 
@@ -82,7 +84,50 @@ class MeasureSettings:
         _check_least(1, max_new_tokens=self.max_new_tokens, max_votes=self.max_votes)
         margins = {"margin_accuracy": self.margin_accuracy}
         margins["margin_length_frac"] = self.margin_length_frac
+        margins["margin_leaked_frac"] = self.margin_leaked_frac
         _check_least(0, num_demonstrations=self.num_demonstrations, **margins)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedSettings:
+    """Decoding speed before and after: `repeats` turns a side; 0 leaves it unmeasured.
+
+    A turn continues `num_prompts` prompts by `new_tokens` tokens each, in one batch.
+    `margin_frac`: how much slower, as a fraction, still counts as not slower.
+    """
+
+    repeats: int = 5
+    num_prompts: int = 16
+    new_tokens: int = 24
+    margin_frac: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.repeats == 1:
+            rule = "must be 0, or at least 2"
+            raise SettingError("repeats", 1, rule, remedy="One turn has no interval")
+        _check_least(0, repeats=self.repeats, margin_frac=self.margin_frac)
+        _check_least(1, num_prompts=self.num_prompts, new_tokens=self.new_tokens)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneralSettings:
+    """Other texts and questions: `num_texts` of each corpus; 0 leaves general ability unmeasured.
+
+    `num_questions` of each of three families. `margin_nats`: how much the loss a token may rise;
+    `margin_accuracy`: how much accuracy may fall, and still count as kept.
+    """
+
+    corpora: tuple[str, ...] = ("stdlib",)
+    num_texts: int = 24
+    text_tokens: int = 192
+    num_questions: int = 80
+    margin_nats: float = 0.1
+    margin_accuracy: float = 0.05
+
+    def __post_init__(self) -> None:
+        _check_least(0, num_texts=self.num_texts, margin_nats=self.margin_nats)
+        _check_least(0, margin_accuracy=self.margin_accuracy)
+        _check_least(2, text_tokens=self.text_tokens, num_questions=self.num_questions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +146,18 @@ class PreferStageSettings:
     examples_per_step: int = 16
 
 
-STEPS = ("tasks", "before", "few-shot", "rounds", "vote", "after", "memory")
+STEPS = (
+    "tasks",
+    "before",
+    "few-shot",
+    "rounds",
+    "vote",
+    "after",
+    "leaks",
+    "speed",
+    "memory",
+    "general",
+)
 ROUND_STEPS = ("sample", "select", "teach", "prefer", "dev")
 
 
@@ -125,6 +181,8 @@ class ImproveSettings:
     train: TrainSettings = field(default_factory=TrainSettings)
     measure: MeasureSettings = field(default_factory=MeasureSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
+    speed: SpeedSettings = field(default_factory=SpeedSettings)
+    general: GeneralSettings = field(default_factory=GeneralSettings)
     prefer: PreferStageSettings = field(default_factory=PreferStageSettings)
     batch_size: int = 48
     precision: str = "auto"
@@ -161,6 +219,22 @@ def laptop() -> ImproveSettings:
     )
 
 
+def quick() -> ImproveSettings:
+    """About two minutes on two CPU cores, for trying and for ablations: few tasks, one round."""
+    base = laptop()
+    return replace(
+        base,
+        rounds=1,
+        split=SplitSettings(train=240, dev=40, heldout=120),
+        sample=replace(base.sample, num_extra=0),
+        train=replace(base.train, epochs=2),
+        measure=replace(base.measure, max_new_tokens=24, max_votes=4),
+        memory=MemorySettings(lengths="64:256:x2", trials=2),
+        speed=SpeedSettings(repeats=3, num_prompts=8, new_tokens=16),
+        general=GeneralSettings(num_texts=8, text_tokens=96, num_questions=24),
+    )
+
+
 def workstation() -> ImproveSettings:
     """One GPU, or an hour of CPU: more tasks, more samples, two rounds."""
     tasks = tuple(spec.replace("size=860", "size=4000") for spec in LAPTOP_TASKS)
@@ -188,7 +262,7 @@ def cluster() -> ImproveSettings:
     )
 
 
-PRESETS = {"laptop": laptop, "workstation": workstation, "cluster": cluster}
+PRESETS = {"quick": quick, "laptop": laptop, "workstation": workstation, "cluster": cluster}
 
 
 def preset(name: str) -> ImproveSettings:
@@ -201,6 +275,7 @@ def preset(name: str) -> ImproveSettings:
 
 __all__ = [
     "PRESETS",
+    "GeneralSettings",
     "ImproveSettings",
     "LoraSettings",
     "MeasureSettings",
@@ -208,6 +283,7 @@ __all__ = [
     "PreferStageSettings",
     "SampleSettings",
     "SelectSettings",
+    "SpeedSettings",
     "SplitSettings",
     "TrainSettings",
     "preset",

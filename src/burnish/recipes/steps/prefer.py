@@ -43,7 +43,7 @@ class PreferStep(TrainedStep):
             prefer=stage_settings(settings.prefer, seed=settings.seed),
             precision=settings.precision,
         )
-        roles.trained = step.name
+        roles.trained, roles.learned = step.name, (*roles.learned, *roles.pool)
         return (step,)
 
     @property

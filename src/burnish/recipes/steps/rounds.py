@@ -17,6 +17,7 @@ from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import improve_steps, round_steps
 
 Look = Callable[[str], Any]
+LEARNED = "learned"  # the value that holds the records which the chosen model was trained on
 
 
 @dataclass(kw_only=True)
@@ -24,7 +25,8 @@ class Roles:
     """Which values play which part in a round; each round step reads them and sets its own.
 
     `actor` samples; `sampled` are the answers of this round, `pool` those of all rounds;
-    `selected` is learned from; `trained` is the newest model; `dev` the development answers.
+    `selected` is learned from; `learned` names all that the newest model, `trained`, was trained
+    on; `dev` are the development answers.
     """
 
     number: int = 0
@@ -32,6 +34,7 @@ class Roles:
     sampled: tuple[str, ...] = ()
     pool: tuple[str, ...] = ()
     selected: str = ""
+    learned: tuple[str, ...] = ()
     trained: str = "base"
     dev: str = ""
     losses: str = ""
@@ -59,7 +62,8 @@ class Rounds(Composite):
     """Each round teaches the base model on the answers of all rounds so far.
 
     Writes `sampled` (all answers), `chosen` (the model of the best round, the earliest of
-    several) and `trained` (its folder; None if it is the base model).
+    several), `learned` (what it was trained on) and `trained` (its folder; None if it is the base
+    model).
     Source: STaR, arXiv 2203.14465. Departure: a round is kept only if the development tasks say so.
     Oracle: tests/recipes/test_improve.py::test_rounds_end_on_development_tasks
     """
@@ -80,7 +84,7 @@ class Rounds(Composite):
     @property
     def writes(self) -> tuple[str, ...]:
         """What later steps use of the rounds."""
-        return ("sampled", "rounds", "chosen", TRAINED)
+        return ("sampled", "rounds", "chosen", LEARNED, TRAINED)
 
     def planned(self) -> Sequence[Step]:
         """Every round, as if none stopped early."""
@@ -109,12 +113,16 @@ class Rounds(Composite):
         rounds = [one for one, _ in found]
         best = max(rounds, key=lambda one: (one.dev_right, -one.number))
         chosen = values[found[best.number][1].trained]
+        learned = [values[name] for name in found[best.number][1].learned]
         pool = [values[name] for _, roles in found for name in roles.sampled]
         path = Path(chosen.content.spec) if best.number else None
         return {
             "sampled": combined(pool, lambda: [record for one in pool for record in one.content]),
             "rounds": constant((rounds, best.number)),
             "chosen": chosen,
+            LEARNED: combined(
+                learned, lambda: [record for one in learned for record in one.content]
+            ),
             TRAINED: constant(path),
         }
 

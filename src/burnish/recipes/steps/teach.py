@@ -60,6 +60,7 @@ class TeachStep(TrainedStep):
     def in_round(cls, settings: ImproveSettings, roles: Roles) -> Sequence[Step]:
         """The step of a round."""
         roles.trained = f"teach-{roles.number}"
+        roles.learned = (roles.selected,)
         roles.losses = f"{roles.trained}-losses"
         return (
             cls(

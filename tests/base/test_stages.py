@@ -1,0 +1,36 @@
+"""Finished stages that a run takes over from another."""
+
+from pathlib import Path
+from typing import Any
+
+from burnish.base.stages import Stage, StageResult, link_stages, run_stage
+
+
+def make_stage(run: Path, name: str, text: str, **inputs: Any) -> StageResult:
+    def make(stage: Stage) -> dict[str, Any]:
+        (stage.path / "text.txt").write_text(text)
+        return {"text": text}
+
+    told: dict[str, Any] = {"inputs": inputs, "version": "1", "event": lambda *_, **__: None}
+    return run_stage(run / "stages", name, make=make, **told)
+
+
+def test_linked_stages_stay_as_they_are(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    make_stage(old, "same", "a", x=1)
+    make_stage(old, "other", "b", x=1)
+    (old / "stages" / "unfinished").mkdir()
+    link_stages(old, new)
+    assert {one.name for one in (new / "stages").iterdir()} == {"same", "other"}
+    assert make_stage(new, "same", "c", x=1).reused
+    assert make_stage(new, "other", "d", x=2).output == {"text": "d"}
+    assert (old / "stages/other/text.txt").read_text() == "b"
+    assert make_stage(old, "other", "e", x=1).reused
+
+
+def test_a_stage_that_is_there_is_kept(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    make_stage(old, "one", "a", x=1)
+    make_stage(new, "one", "b", x=1)
+    link_stages(old, new)
+    assert (new / "stages/one/text.txt").read_text() == "b"
