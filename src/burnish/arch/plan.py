@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from burnish.arch.configs import DENSE, shape_config
 from burnish.arch.settings import OWN, PretrainSettings, parse_count
 from burnish.base.errors import InputError, SettingError
 from burnish.base.files import read_json
+from burnish.models.count import count
 
 ASPECT, STEP_WIDTH, STEP_FFN = 64, 32, 16
 DEFAULT_PARAMS, DEFAULT_CONTEXT = 3e6, 512
@@ -32,7 +34,10 @@ RULES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Widths of a dense decoder; `vocab` counts special tokens too."""
+    """Widths of a decoder; `vocab` counts special tokens too.
+
+    `ffn_width` is that of all experts of a layer together, where `block` has experts.
+    """
 
     num_layers: int
     width: int
@@ -41,6 +46,7 @@ class Shape:
     num_kv_heads: int
     vocab: int
     tied: bool = True
+    block: str = DENSE
 
     @property
     def head_dim(self) -> int:
@@ -53,11 +59,13 @@ class Shape:
 
         Source: ours. Oracle: tests/arch/test_plan.py::test_params_are_those_of_the_counter
         """
+        if self.block != DENSE:
+            return count(shape_config(self)).num_params
         return self.num_block_params + self.width + self.vocab * self.width * (2 - self.tied)
 
     @property
     def num_block_params(self) -> int:
-        """Parameters of the layers."""
+        """Parameters of the layers, as if their block were dense."""
         keys = self.num_kv_heads * self.head_dim
         products = self.width * (2 * self.width + 2 * keys + 3 * self.ffn_width)
         return self.num_layers * (products + 2 * self.width)
@@ -107,7 +115,7 @@ def choose_vocab(settings: PretrainSettings) -> int:
 
 
 def choose_shape(settings: PretrainSettings, vocab: int) -> Shape:
-    """Widths of the model for the dial and a vocabulary.
+    """Widths of the model for the dial and a vocabulary: those of a dense one, for every block.
 
     `depth`: 64 wide a layer, heads of 64 (32 below a width of 256). `params`: the depth whose width
     is nearest to 64 a layer, then the feed-forward that comes nearest to the number.
@@ -115,6 +123,10 @@ def choose_shape(settings: PretrainSettings, vocab: int) -> Shape:
     Source: ours; the aspect is that of nanochat (github.com/karpathy/nanochat).
     Oracle: tests/arch/test_plan.py::test_the_dial_hits_the_parameters
     """
+    return replace(_choose_dense(settings, vocab), block=settings.block)
+
+
+def _choose_dense(settings: PretrainSettings, vocab: int) -> Shape:
     wanted = _wanted_params(settings)
     if wanted is None or settings.depth is not None:
         depth = settings.depth or 4

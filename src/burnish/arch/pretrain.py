@@ -192,7 +192,9 @@ class PlanStep(_OnShards):
                 replace(settings, steps=1), shape, num_tokens=tokens, context=context
             ).values
             network = training.make_network(settings, shape, corpus, context=context, base=base)
-            made = training.make_training(settings, network, corpus, {**values, "context": context})
+            routing = training.make_routing(settings, network)
+            numbers = {**values, "context": context}
+            made = training.make_training(settings, network, corpus, numbers, routing)
             tokens, speed = training.tokens_in(made, minutes)
         return tokens, speed
 
