@@ -139,3 +139,38 @@ def show(model: ModelArgument, as_json: AsJson = False) -> None:
         text=lambda: table(["what", "value"], [[k, str(v)] for k, v in facts.items()]),
         next_command=f"burnish generate {model} 'Once'",
     )
+
+
+@app.command()
+def audit(
+    model: ModelArgument,
+    tokens: Annotated[int, typer.Option(help="Tokens to write greedily.")] = 64,
+    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "Once upon a time",
+    precision: Precision = "fp32",
+    as_json: AsJson = False,
+) -> None:
+    """Check that MODEL decodes with a cache exactly as without one.
+
+    Writes tokens with a cache, then reads the text in one pass and in chunks of 1, 3 and 7 tokens.
+    For a model with a solver the cache of the released code is measured beside it.
+    Exit status 1: they differ.
+    """
+    from burnish.arch.audit import audit as check
+    from burnish.base.errors import SettingError
+    from burnish.models.load import load_model
+
+    if tokens < 1:
+        raise SettingError("--tokens", tokens, "must be positive", remedy="Take 64")
+    loaded = load_model(model, **place_options(precision, "cpu"))
+    ids = loaded.tokenizer(prompt)["input_ids"]
+    if not ids:
+        raise SettingError("--prompt", prompt, "must hold a token", remedy="Write a word")
+    found = check(loaded, ids, num_tokens=tokens)
+    show_result(
+        {"model": model, **found.numbers},
+        as_json=as_json,
+        text=lambda: table(["what", "value"], [[k, str(v)] for k, v in found.numbers.items()]),
+        next_command=f"burnish generate {model} 'Once'",
+    )
+    if not found.equal:
+        raise typer.Exit(1)

@@ -231,7 +231,7 @@ class Stack(nn.Module):
             return None, ()
         if first and needs_history(self.config):
             rule = "reads what all layers before left, so no pass can begin behind them"
-            remedy = "Draft with ngram or first-order"
+            remedy = "Draft with ngram or first_order"
             raise ModelError("corrector", self.config.corrector, rule, remedy=remedy)
         return self.solver, first_history(self.config, rows)
 
