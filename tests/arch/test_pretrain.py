@@ -226,3 +226,44 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, atol=1e-5, rtol=1e-5)
     assert read_json(tmp_path / "two" / "result.json")["what"] == module.WHAT
+
+
+def test_experts_are_told(tmp_path: Path) -> None:
+    """A mixture's losses move its loads; its page and its folder are those of a Mixtral."""
+    settings = tiny_settings(make_corpus(tmp_path), block="moe:experts=3,top_k=2", ffn_width=72)
+    result = pretrain(settings, folder=tmp_path / "run")
+    experts = result["experts"]
+    assert [sum(layer) for layer in experts["load_frac"]] == pytest.approx([1, 1], abs=1e-5)
+    assert len(experts["load_variation"]) == 12 and experts["dropped_frac"] == 0
+    assert all(value > 0.9 for _, value in experts["balance_loss"])
+    config = read_json(Path(result["model"]) / "config.json")
+    assert config["model_type"] == "mixtral" and config["intermediate_size"] == 24
+    page = json.dumps(result["page"])
+    assert "Expert load" in page and "expert 2" in page
+
+
+def test_a_solver_is_pretrained(tmp_path: Path) -> None:
+    """Its folder is read by transformers; the first evaluations learn too where that is asked."""
+    corpus = make_corpus(tmp_path)
+    settings = tiny_settings(corpus, block="pcformer:order=2,beta=0.5", first_order_loss=0.3)
+    result = pretrain(settings, folder=tmp_path / "run")
+    assert result["export_difference"] < 1e-4
+    config = read_json(Path(result["model"]) / "config.json")
+    assert config["auto_map"]["AutoModelForCausalLM"].endswith("PCformerLlamaForCausalLM")
+    plain = pretrain(tiny_settings(corpus), folder=tmp_path / "plain")
+    pairs = [r["plan"]["values"]["num_params"] for r in (result, plain)]
+    assert pairs[0] == pairs[1] + 1 + 2  # gamma, and a beta a layer
+    weights = load_file(Path(result["model"]) / "model.safetensors")
+    assert float((weights["model.layers.0.solver.beta"] - 0.5).abs()) > 1e-5  # it learns
+    more = tiny_settings(corpus, depth=None, vocab=None, base=str(tmp_path / "run"), steps=2)
+    further = pretrain(more, folder=tmp_path / "further")
+    assert further["plan"]["shape"]["block"] == "pcformer:beta=0.5"
+
+
+def test_few_tokens_for_many_experts(tmp_path: Path) -> None:
+    """The case `8 experts, 4 tokens in a step`, and its message for a block with a base."""
+    given = {"block": "moe:experts=8,top_k=2", "ffn_width": 72, "context": 4, "batch_tokens": 4}
+    result = pretrain(tiny_settings(make_corpus(tmp_path), **given), folder=tmp_path / "run")
+    assert math.isfinite(result["validation"]["value"])
+    with pytest.raises(BurnishError, match="arch upcycle"):
+        tiny_settings("x", depth=None, vocab=None, base="y", block="moe")

@@ -121,7 +121,7 @@ def tell_evaluation(output: Mapping[str, Any]) -> Sequence[Told]:
 def _plan_rows(plan: Mapping[str, Any]) -> list[list[Any]]:
     shape, sources = plan["shape"], plan["sources"]
     rows = [[name, value, sources.get("shape", "")] for name, value in shape.items()]
-    rows = [[n, v, sources["vocab"] if n == "vocab" else s] for n, v, s in rows]
+    rows = [[n, v, sources.get(n, s)] for n, v, s in rows]
     for name, value in plan["values"].items():
         rows.append([name, value, sources.get(name, "follows")])
     return rows

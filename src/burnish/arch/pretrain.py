@@ -171,6 +171,7 @@ class PlanStep(_OnShards):
             "tokens": f"{settings.minutes:g} minutes at {speed:.0f} tokens/s" if speed else source,
             "shape": f"that of {base}" if base else RULES["shape"],
             "vocab": GIVEN if settings.vocab else RULES["vocab"],
+            "block": f"that of {base}" if base else GIVEN,
         }
         if not is_own(settings):
             sources["vocab"] = f"that of {settings.base or settings.tokenizer}"

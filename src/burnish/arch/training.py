@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from burnish.arch.measure import chunks_of, measure_chunks
+from burnish.arch.measure import Chunk, chunks_of, measure_chunks
 from burnish.arch.network import base_network, new_network, save_network, shape_of
 from burnish.arch.objective import NextToken
 from burnish.arch.plan import Chosen, Shape
@@ -300,23 +300,16 @@ def _measure(
     settings: PretrainSettings, network: Decoder, corpus: Corpus, training: Training, context: int
 ) -> Any:
     """What is measured between steps: the first held-out chunks, and a sample."""
-    marks, documents = corpus.marks, read_heldout(corpus.folder, corpus.manifest)
-    chunks, rows = [], 0
-    for one in chunks_of(documents, marks, context=context):
-        chunks.append(one)
-        rows += len(one)
-        if rows >= settings.evaluation_tokens:
-            break
-    passes = list(fill_passes(chunks, max(4096, context), rows_of=len))
-    num_targets = sum(len(one) - one.scored for one in chunks)
+    marks = corpus.marks
+    passes = heldout_passes(corpus, context=context, num_tokens=settings.evaluation_tokens)
+    num_targets = sum(len(one) - one.scored for some in passes for one in some)
 
     def measure(step: int) -> dict[str, Any]:
         device = next(network.parameters()).device
         with torch.autocast(device.type, training.autocast, enabled=training.autocast is not None):
-            network.eval()  # neither a bias of routers nor a capacity is in what is saved
-            nats = sum(sum(measure_chunks(network, some)) for some in passes)
-            network.train()
-        row: dict[str, Any] = {"nats_per_token": nats / num_targets, "num_targets": num_targets}
+            nats = [one for some in passes for one in measure_chunks(network, some)]
+        row: dict[str, Any] = {"nats_per_token": sum(nats) / num_targets}
+        row |= {"num_targets": num_targets}
         if settings.sample_tokens:
             row["sample"] = sample_text(
                 network,
@@ -329,3 +322,15 @@ def _measure(
         return row
 
     return measure
+
+
+def heldout_passes(corpus: Corpus, *, context: int, num_tokens: int) -> list[Sequence[Chunk]]:
+    """The first held-out chunks, at least so many tokens, in passes."""
+    marks, documents = corpus.marks, read_heldout(corpus.folder, corpus.manifest)
+    chunks, rows = [], 0
+    for one in chunks_of(documents, marks, context=context):
+        chunks.append(one)
+        rows += len(one)
+        if rows >= num_tokens:
+            break
+    return list(fill_passes(chunks, max(4096, context), rows_of=len))

@@ -81,6 +81,36 @@ def pretrain(
 
 
 @app.command()
+def compare(
+    blocks: Annotated[
+        str | None, typer.Option(help="Two blocks or more: dense,pcformer:order=2.")
+    ] = None,
+    corpus: Corpus = None,
+    params: Annotated[str | None, typer.Option(help="Size of each model. [default: 1M]")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Budget of each run: minutes.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Budget of each run: 1M tokens.")] = None,
+    sets: Sets = [],  # noqa: B006 - typer copies it
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train several blocks on the same text, and compare them where they are equal.
+
+    Every block tries the same learning rates with one seed, and its best with two more. One table
+    has the losses at equal parameters, equal FLOPs and equal seconds.
+    Interrupted runs resume when you repeat the command.
+    """
+    from burnish.arch.compare import compare as run
+    from burnish.arch.compare_settings import CompareSettings
+    from burnish.jobs.job import Place
+
+    flags = {"blocks": blocks, "corpus": corpus, "params": params}
+    flags |= {"minutes": minutes, "tokens": tokens}
+    settings = settings_from(CompareSettings, sets=sets, flags=flags)
+    result = run(settings, Place(**job_options(Path("runs"), out)))
+    show_result(result, as_json=as_json, next_command=f"burnish report show {result['run']}")
+
+
+@app.command()
 def upcycle(
     model: ModelArgument,
     out: Annotated[Path, typer.Option(help="Where the new model folder goes.")],

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from burnish.arch import compare as arch_compare
 from burnish.arch import pretrain as arch
+from burnish.arch.compare_settings import CompareSettings
 from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
@@ -62,6 +64,11 @@ def _pretrain(info: Info) -> Job:
     return arch.pretrain_job(coerce_value("settings", info["settings"], PretrainSettings))
 
 
+def _arch_compare(info: Info) -> Job:
+    settings = coerce_value("settings", info["settings"], CompareSettings)
+    return arch_compare.compare_job(settings)
+
+
 def _scaling_fit(info: Info) -> Job:
     return fit_job.fit_job(coerce_value("settings", info["settings"], ScalingFitSettings))
 
@@ -81,6 +88,7 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     draft_train.WHAT: _draft_train,
     draft_bench.WHAT: _draft_bench,
     arch.WHAT: _pretrain,
+    arch_compare.WHAT: _arch_compare,
     SCALING_FIT: _scaling_fit,
     plan_job.WHAT: _scaling_plan,
     ladder_job.WHAT: _scaling_ladder,
