@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from burnish.arch import plan as plans
+from burnish.arch.configs import shape_config
 from burnish.arch.plan import (
     Shape,
     budget_tokens,
@@ -21,7 +22,7 @@ from burnish.arch.settings import PretrainSettings, parse_count
 from burnish.base.errors import InputError, SettingError
 from burnish.base.files import write_json
 from burnish.contracts.training_plan import TrainingPlan
-from burnish.models.config import DecoderConfig, ExpertsConfig
+from burnish.models.config import DecoderConfig
 from burnish.models.count import CONVENTIONS, count
 
 
@@ -149,12 +150,13 @@ def plan_of(**changes: Any) -> TrainingPlan:
 
 def check_convention(counts: str, experts: int = 1, top_k: int = 1) -> None:
     """The shape of a plan has the wanted size by the convention, as the counter's own sees it."""
-    block = f"moe:experts={experts},top_k={top_k}" if experts > 1 else ""
+    block = f"moe:experts={experts},top_k={top_k}" if experts > 1 else "dense"
     given = settings(planned={"n": 3e6}, planned_counts=counts, context=256, block=block)
     shape = choose_shape(given, choose_vocab(given))
-    assert (shape.num_experts, shape.top_k) == (experts, top_k)
+    assert shape.block == block
     assert shape.counted(counts, context=256).n_active == pytest.approx(3e6, rel=0.03)
-    products = shape.num_layers * shape.width * (4 * shape.width + 3 * top_k * shape.ffn_width)
+    used = shape.ffn_width * top_k // experts
+    products = shape.num_layers * shape.width * (4 * shape.width + 3 * used)
     assert shape.counted("kaplan", context=256).n_active == products
 
 
@@ -165,18 +167,13 @@ def test_the_dial_hits_every_convention(counts: str) -> None:
 
 def test_experts_share_the_width_of_the_dense_layer() -> None:
     check_convention("non-embedding", 8, 2)
-    shape = Shape(num_layers=3, width=28, ffn_width=37, num_heads=2, num_kv_heads=1, vocab=101,
-                  num_experts=5, top_k=2)  # fmt: skip
-    experts = ExpertsConfig(num_experts=5, top_k=2, d_expert=37, normalised=True, layers=(0, 1, 2))
-    config = DecoderConfig(
-        family="mixtral", vocab_size=101, d_model=28, d_ff=37, num_layers=3, num_heads=2,
-        num_kv_heads=1, head_dim=14, max_position=64, norm_eps=1e-5, tied=True, experts=experts,
+    shape = Shape(
+        num_layers=3, width=28, ffn_width=120, num_heads=2, num_kv_heads=1, vocab=101,
+        block="moe:experts=5,top_k=2",
     )  # fmt: skip
-    assert shape.num_params == count(config).num_params
-    assert shape.counted("all", context=0).n_active == count(config).num_active_params
-    for block in ("moe:experts=4,top_k=2,shared=8", "moe:experts=1"):
-        with pytest.raises(SettingError):
-            choose_shape(settings(params="1M", block=block), 500)
+    counted = count(shape_config(shape))
+    assert shape.counted("all", context=0).n_active == counted.num_active_params
+    assert shape.counted("all", context=0).n_total == counted.num_params == shape.num_params
 
 
 def test_planted_plan_that_counts_all_parameters(monkeypatch: Any) -> None:
@@ -191,7 +188,7 @@ def test_files_of_scaling_plan(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "plan.json"):
         given = planned_settings(settings(vocab=512, context=128), path)
         shape = choose_shape(given, 512)
-        assert (shape.num_experts, shape.top_k) == (8, 2)
+        assert shape.block == "moe:experts=8,top_k=2"
         counted = shape.counted("non-embedding", context=128)
         assert counted.n_active == pytest.approx(2e5, rel=0.03)
         tokens, source = budget_tokens(given, shape)

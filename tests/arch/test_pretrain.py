@@ -231,32 +231,42 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     assert read_json(tmp_path / "two" / "result.json")["what"] == module.WHAT
 
 
-def check_mixture(tmp_path: Path) -> None:
-    """A run with experts: the router's losses count, and the folder is a Mixtral's."""
-    settings = tiny_settings(
-        make_corpus(tmp_path), block="moe:experts=4,top_k=2", balance_loss=0.5, steps=6,
-        sample_tokens=0,
-    )  # fmt: skip
+def test_experts_are_told(tmp_path: Path) -> None:
+    """A mixture's losses move its loads; its page and its folder are those of a Mixtral."""
+    settings = tiny_settings(make_corpus(tmp_path), block="moe:experts=3,top_k=2", ffn_width=72)
     result = pretrain(settings, folder=tmp_path / "run")
+    experts = result["experts"]
+    assert [sum(layer) for layer in experts["load_frac"]] == pytest.approx([1, 1], abs=1e-5)
+    assert len(experts["load_variation"]) == 12 and experts["dropped_frac"] == 0
+    assert all(value > 0.9 for _, value in experts["balance_loss"])
     config = read_json(Path(result["model"]) / "config.json")
-    assert (config["model_type"], config["num_local_experts"]) == ("mixtral", 4)
-    steps = training.told_steps(tmp_path / "run" / "stages" / "train")
-    loads = torch.tensor([row["expert_load_frac"] for row in steps])
-    assert loads.shape == (6, 2, 4) and torch.allclose(loads.sum(-1), torch.ones(6, 2), atol=1e-4)
-    first = steps[0]
-    plain = first["loss"] - 0.5 * first["balance_loss"] - 0.001 * first["router_z_loss"]
-    assert plain == pytest.approx(math.log(281), abs=0.05)  # of a network that knows nothing
-    shape = Shape(**result["plan"]["shape"])
-    assert (shape.num_experts, shape.top_k) == (4, 2)
-    numel = sum(v.numel() for v in load_file(Path(result["model"]) / "model.safetensors").values())
-    assert result["plan"]["values"]["num_params"] == numel
+    assert config["model_type"] == "mixtral" and config["intermediate_size"] == 24
+    page = json.dumps(result["page"])
+    assert "Expert load" in page and "expert 2" in page
 
 
-def test_a_mixture_of_experts(tmp_path: Path) -> None:
-    check_mixture(tmp_path)
+def test_a_solver_is_pretrained(tmp_path: Path) -> None:
+    """Its folder is read by transformers; the first evaluations learn too where that is asked."""
+    corpus = make_corpus(tmp_path)
+    settings = tiny_settings(corpus, block="pcformer:order=2,beta=0.5", first_order_loss=0.3)
+    result = pretrain(settings, folder=tmp_path / "run")
+    assert result["export_difference"] < 1e-4
+    config = read_json(Path(result["model"]) / "config.json")
+    assert config["auto_map"]["AutoModelForCausalLM"].endswith("PCformerLlamaForCausalLM")
+    plain = pretrain(tiny_settings(corpus), folder=tmp_path / "plain")
+    pairs = [r["plan"]["values"]["num_params"] for r in (result, plain)]
+    assert pairs[0] == pairs[1] + 1 + 2  # gamma, and a beta a layer
+    weights = load_file(Path(result["model"]) / "model.safetensors")
+    assert float((weights["model.layers.0.solver.beta"] - 0.5).abs()) > 1e-5  # it learns
+    more = tiny_settings(corpus, depth=None, vocab=None, base=str(tmp_path / "run"), steps=2)
+    further = pretrain(more, folder=tmp_path / "further")
+    assert further["plan"]["shape"]["block"] == "pcformer:beta=0.5"
 
 
-def test_planted_mixture_without_its_losses(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(training.Routing, "objective", lambda self, base: base)
-    with pytest.raises((AssertionError, ZeroDivisionError)):
-        check_mixture(tmp_path)
+def test_few_tokens_for_many_experts(tmp_path: Path) -> None:
+    """The case `8 experts, 4 tokens in a step`, and its message for a block with a base."""
+    given = {"block": "moe:experts=8,top_k=2", "ffn_width": 72, "context": 4, "batch_tokens": 4}
+    result = pretrain(tiny_settings(make_corpus(tmp_path), **given), folder=tmp_path / "run")
+    assert math.isfinite(result["validation"]["value"])
+    with pytest.raises(BurnishError, match="arch upcycle"):
+        tiny_settings("x", depth=None, vocab=None, base="y", block="moe")

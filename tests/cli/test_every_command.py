@@ -153,6 +153,16 @@ EXAMPLES = {
         missing="--corpus {gone} --out {target}", typo="contxt=8", stop=LOG, count=4,
         makes_run=True,
     ),
+    "arch compare": Example(
+        words="--corpus {prompts} --blocks dense,pcformer:order=1 --params 20k --tokens 100 "
+        "--out {runs}/blocks --set column=prompt --set context=8 --set batch_tokens=16 "
+        "--set num_seeds=1 --set rates=[1] --set num_points=1 --set precision=fp32",
+        missing="--corpus {gone} --tokens 100 --out {target}", typo="rate=[1]", stop=LOG, count=4,
+        makes_run=True,
+    ),
+    "arch audit": Example(
+        words="{model} --tokens 3", missing="{gone}", stop="burnish.models.load:load_decoder"
+    ),
     "arch show": Example(
         words="{model}", missing="{gone}", stop="burnish.models.describe:describe"
     ),

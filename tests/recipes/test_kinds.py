@@ -13,11 +13,14 @@ import pytest
 from fixtures.pretraining import make_corpus, tiny_settings
 
 import burnish as package
+from burnish.arch.compare import compare as compare_blocks
+from burnish.arch.compare_settings import CompareSettings
 from burnish.arch.pretrain import pretrain
 from burnish.base.records import read_json, write_json, write_records
 from burnish.draft.fit import FitSettings
 from burnish.draft.measure import BenchSettings, bench_drafts
 from burnish.draft.train import DistilSettings, TrainDraftSettings, train_draft
+from burnish.jobs.job import Place
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainSettings
 from burnish.recall.run import measure_curve
 from burnish.recall.settings import RecallSettings
@@ -110,6 +113,16 @@ def make_arch(model: Path, place: Path) -> Path:
     return place / "arch-pretrain"
 
 
+def make_arch_compare(model: Path, place: Path) -> Path:
+    sizes = {"params": "20k", "tokens": "200", "vocab": 281, "context": 16, "batch_tokens": 64}
+    settings = CompareSettings(
+        corpus=str(make_corpus(place)), num_seeds=1, rates=(1.0,), num_points=1, precision="fp32",
+        device="cpu", **sizes,
+    )  # fmt: skip
+    compare_blocks(settings, Place(folder=place / "arch-compare"))
+    return place / "arch-compare"
+
+
 def make_scaling_fit(model: Path, place: Path) -> Path:
     rows = [
         f"{n},{d},{1.8 + 40 / n**0.3 + 90 / d**0.4:.6f}"
@@ -140,6 +153,7 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "draft-train": make_draft_train,
     "draft-bench": make_draft_bench,
     "arch-pretrain": make_arch,
+    "arch-compare": make_arch_compare,
     "scaling-fit": make_scaling_fit,
     "scaling-plan": make_scaling_plan,
     "scaling-ladder": make_scaling_ladder,

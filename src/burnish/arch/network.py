@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from burnish.arch.configs import block_of, make_config
 from burnish.arch.plan import Shape
 from burnish.base.errors import ModelError
 from burnish.data.shards import Marks
-from burnish.models.config import decoder_config
+from burnish.models.config import SOLVER, decoder_config
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model, load_decoder, read_config, resolve_folder
 from burnish.models.save import save_model
@@ -21,46 +22,25 @@ EXPORT_TOLERANCE = 1e-4
 
 
 def new_network(shape: Shape, *, context: int, marks: Marks, device: torch.device) -> Decoder:
-    """A Llama, or Mixtral, of this shape with random weights, from torch's global random stream.
+    """A model of this shape with random weights, from torch's global random stream.
 
-    Normal weights of deviation 0.02, those that end a branch divided by sqrt(2 layers); norms 1.
+    Normal weights of deviation 0.02, those that end a branch divided by sqrt(2 layers); norms 1; a
+    solver's parameters begin as its settings say.
     Source: GPT-2 (Radford et al. 2019, section 2.3).
     Oracle: tests/arch/test_network.py::test_new_weights
     """
-    from transformers import AutoConfig
-
-    family, experts = "llama", dict[str, Any]()
-    if shape.num_experts > 1:
-        family = "mixtral"
-        experts = {"num_local_experts": shape.num_experts, "num_experts_per_tok": shape.top_k}
-        experts |= {"sliding_window": None}
-    config = AutoConfig.for_model(
-        family,
-        vocab_size=shape.vocab,
-        hidden_size=shape.width,
-        intermediate_size=shape.ffn_width,
-        num_hidden_layers=shape.num_layers,
-        num_attention_heads=shape.num_heads,
-        num_key_value_heads=shape.num_kv_heads,
-        head_dim=shape.head_dim,
-        max_position_embeddings=context,
-        tie_word_embeddings=shape.tied,
-        rms_norm_eps=1e-5,
-        bos_token_id=marks.first,
-        eos_token_id=marks.end,
-        pad_token_id=marks.end,
-        architectures=[f"{family.capitalize()}ForCausalLM"],
-        **experts,
-    )
+    config = make_config(shape, context=context, marks=marks)
     known = decoder_config(config)
     assert known is not None
     network = Decoder(known, config)
     for name, parameter in network.named_parameters():
+        if SOLVER in name:
+            continue
         if name.endswith("norm.weight"):
             nn.init.ones_(parameter)
             continue
-        ends = name.endswith(("o_proj.weight", "down_proj.weight", "down_proj"))
-        std = INIT_STD / math.sqrt(2 * shape.num_layers) if ends else INIT_STD
+        ends = name.endswith(("o_proj.weight", "down_proj.weight", "experts.down_proj"))
+        std = INIT_STD / math.sqrt(2 * known.num_layers) if ends else INIT_STD
         nn.init.normal_(parameter, std=std)
     return network.to(device).train()
 
@@ -79,20 +59,16 @@ def base_network(spec: str, *, device: torch.device) -> Decoder:
 
 def shape_of(network: Decoder) -> Shape:
     """The widths of a network, as the plan counts them."""
-    shape, experts = network.shape, network.shape.experts
-    if experts is not None and (experts.d_shared or len(experts.layers) < shape.num_layers):
-        rule = "has shared experts or dense layers, which pretraining does not count yet"
-        raise ModelError("model", shape.family, rule, remedy="Name a Mixtral or a dense model")
+    shape = network.shape
     return Shape(
         num_layers=shape.num_layers,
         width=shape.d_model,
-        ffn_width=shape.d_ff if experts is None else experts.d_expert,
-        num_experts=1 if experts is None else experts.num_experts,
-        top_k=1 if experts is None else experts.top_k,
+        ffn_width=shape.d_ff,
         num_heads=shape.num_heads,
         num_kv_heads=shape.num_kv_heads,
         vocab=shape.vocab_size,
         tied=shape.tied,
+        block=block_of(shape),
     )
 
 
@@ -134,8 +110,8 @@ def export_difference(network: Decoder, folder: Path) -> float:
     length = min(PROBE_TOKENS, network.shape.max_position)
     tokens = torch.randint(0, network.shape.vocab_size, (length,), generator=source)
     given: dict[str, Any] = {"dtype": torch.float32, "local_files_only": True}
-    if network.shape.experts is not None:
-        given["experts_implementation"] = "eager"  # its grouped products want aligned widths
+    if network.shape.solver is not None:
+        given["trust_remote_code"] = True  # written by `save_model` just now
     other = AutoModelForCausalLM.from_pretrained(folder, **given)
     forest = Forest()
     forest.chain(tokens.tolist())

@@ -49,7 +49,28 @@ def tell_training(output: Mapping[str, Any]) -> Sequence[Told]:
     return (
         Told(section="training", numbers=numbers, headline=tiles, blocks=(chart,)),
         Told(section="samples", blocks=(table,) if samples else ()),
+        *_tell_experts(output["experts"]),
     )
+
+
+def _tell_experts(experts: Mapping[str, Any] | None) -> Sequence[Told]:
+    """How evenly experts are used, by step, and each one's part at the end."""
+    if experts is None:
+        return ()
+    curve = experts["load_variation"]
+    chart = Chart(
+        title="Expert load",
+        kind="line",
+        series=[Series(name="all layers", x=[x for x, _ in curve], y=[y for _, y in curve])],
+        x_label="step",
+        y_label="coefficient of variation of the loads",
+        caption="0: all experts of a layer take the same number of tokens.",
+    )
+    loads = experts["load_frac"]
+    columns = ["layer", *(f"expert {number}" for number in range(len(loads[0])))]
+    rows = [[layer, *parts] for layer, parts in enumerate(loads)]
+    table = Table(title="Part of the tokens, last tenth of the steps", columns=columns, rows=rows)
+    return (Told(section="training", numbers={"experts": dict(experts)}, blocks=(chart, table)),)
 
 
 def scores(rows: Sequence[Mapping[str, Any]], *, seed: int) -> dict[str, Any]:
@@ -139,7 +160,7 @@ def tell_against_plan(
 def _plan_rows(plan: Mapping[str, Any]) -> list[list[Any]]:
     shape, sources = plan["shape"], plan["sources"]
     rows = [[name, value, sources.get("shape", "")] for name, value in shape.items()]
-    rows = [[n, v, sources["vocab"] if n == "vocab" else s] for n, v, s in rows]
+    rows = [[n, v, sources.get(n, s)] for n, v, s in rows]
     for name, value in plan["values"].items():
         rows.append([name, value, sources.get(name, "follows")])
     return rows

@@ -8,11 +8,12 @@ from typing import Any
 
 from burnish.arch.blocks import blocks
 from burnish.arch.blocks.moe import MoEBlock
+from burnish.arch.configs import DENSE, WIDTH_STEP, shape_config
 from burnish.arch.settings import OWN, PretrainSettings, parse_count
 from burnish.base.errors import InputError, SettingError
 from burnish.base.files import read_json
 from burnish.contracts.training_plan import read_plan as read_training_plan
-from burnish.models.count import ConventionCount, LayerShape, count_under
+from burnish.models.count import ConventionCount, LayerShape, count, count_under
 
 ASPECT, STEP_WIDTH, STEP_FFN = 64, 32, 16
 DEFAULT_PARAMS, DEFAULT_CONTEXT = 3e6, 512
@@ -41,8 +42,7 @@ RULES = {
 class Shape:
     """Widths of a decoder; `vocab` counts special tokens too.
 
-    With `num_experts` above 1 every feed-forward is a mixture of experts of `ffn_width` each, of
-    which a token uses `top_k`.
+    `ffn_width` is that of all experts of a layer together, where `block` has experts.
     """
 
     num_layers: int
@@ -52,8 +52,7 @@ class Shape:
     num_kv_heads: int
     vocab: int
     tied: bool = True
-    num_experts: int = 1
-    top_k: int = 1
+    block: str = DENSE
 
     @property
     def head_dim(self) -> int:
@@ -66,32 +65,33 @@ class Shape:
 
         Source: ours. Oracle: tests/arch/test_plan.py::test_params_are_those_of_the_counter
         """
+        if self.block != DENSE:
+            return count(shape_config(self)).num_params
         return self.num_block_params + self.width + self.vocab * self.width * (2 - self.tied)
 
     @property
     def num_block_params(self) -> int:
-        """Parameters of the layers, all experts included."""
+        """Parameters of the layers, as if their block were dense."""
         keys = self.num_kv_heads * self.head_dim
-        ffn = self.num_experts * (3 * self.ffn_width) + self.num_routed
-        products = self.width * (2 * self.width + 2 * keys + ffn)
+        products = self.width * (2 * self.width + 2 * keys + 3 * self.ffn_width)
         return self.num_layers * (products + 2 * self.width)
-
-    @property
-    def num_routed(self) -> int:
-        """Outputs of a layer's router: 0 where it has none."""
-        return self.num_experts if self.num_experts > 1 else 0
 
     def counted(self, convention: str, *, context: int) -> ConventionCount:
         """Active and stored parameters under one of the counter's conventions.
 
         Source: ours. Oracle: tests/arch/test_plan.py::test_the_dial_hits_every_convention
         """
+        config = shape_config(self)
+        experts = config.experts
         shape = LayerShape(
-            d_model=self.width, num_layers=self.num_layers, d_ff=self.ffn_width,
+            d_model=self.width, num_layers=config.num_layers, d_ff=self.ffn_width,
             num_heads=self.num_heads, num_kv_heads=self.num_kv_heads, head_dim=self.head_dim,
             vocab_size=self.vocab, seq_tokens=context, tied=self.tied,
-            num_dense_layers=0 if self.num_experts > 1 else None, num_experts=self.num_experts,
-            top_k=self.top_k, expert_ff=self.ffn_width,
+            num_dense_layers=None if experts is None else 0,
+            num_experts=1 if experts is None else experts.num_experts,
+            top_k=1 if experts is None else experts.top_k,
+            expert_ff=0 if experts is None else experts.d_expert,
+            shared_ff=0 if experts is None else experts.d_shared,
         )  # fmt: skip
         return count_under(shape, convention)
 
@@ -124,9 +124,9 @@ def planned_settings(settings: PretrainSettings, path: Path) -> PretrainSettings
     planned["steps"] = float(plan.num_steps)
     known = {name: getattr(plan, name) for name in PREDICTED}
     planned |= {name: float(value) for name, value in known.items() if value is not None}
-    block = f"moe:experts={plan.experts},top_k={plan.top_k}" if plan.experts > 1 else ""
-    if settings.block and settings.block != block:
-        rule = f"must be the plan's, {block or 'none'!r}"
+    block = f"moe:experts={plan.experts},top_k={plan.top_k}" if plan.experts > 1 else DENSE
+    if settings.block not in (DENSE, block):
+        rule = f"must be the plan's, {block!r}"
         raise SettingError("block", settings.block, rule, remedy="Leave it out")
     return replace(settings, planned=planned, planned_counts=plan.counts, block=block)
 
@@ -165,7 +165,7 @@ def choose_vocab(settings: PretrainSettings) -> int:
 
 
 def choose_shape(settings: PretrainSettings, vocab: int) -> Shape:
-    """Widths of the model for the dial and a vocabulary.
+    """Widths of the model for the dial and a vocabulary: those of a dense one, for every block.
 
     `depth`: 64 wide a layer, heads of 64 (32 below a width of 256). `params`: the depth whose width
     is nearest to 64 a layer, then the feed-forward that comes nearest to the number.
@@ -173,6 +173,10 @@ def choose_shape(settings: PretrainSettings, vocab: int) -> Shape:
     Source: ours; the aspect is that of nanochat (github.com/karpathy/nanochat).
     Oracle: tests/arch/test_plan.py::test_the_dial_hits_the_parameters
     """
+    return replace(_choose_dense(settings, vocab), block=settings.block)
+
+
+def _choose_dense(settings: PretrainSettings, vocab: int) -> Shape:
     wanted = _wanted_params(settings)
     if wanted is None or settings.depth is not None:
         depth = settings.depth or 4
@@ -282,7 +286,8 @@ def _shape(settings: PretrainSettings, vocab: int, depth: int, width: int) -> Sh
         rule = "must divide: width by heads (evenly into pairs), heads by key heads"
         raise SettingError("shape", got, rule, remedy="Set width, num_heads and num_kv_heads")
     num_experts, top_k = _experts(settings)
-    ffn = settings.ffn_width or _whole_ffn(8 / 3 * width / top_k, _ffn_step(top_k))
+    step = WIDTH_STEP * num_experts if num_experts > 1 else STEP_FFN
+    ffn = settings.ffn_width or _whole_ffn(8 / 3 * width * num_experts / top_k, step)
     return Shape(
         num_layers=depth,
         width=width,
@@ -291,19 +296,15 @@ def _shape(settings: PretrainSettings, vocab: int, depth: int, width: int) -> Sh
         num_kv_heads=kv_heads,
         vocab=vocab,
         tied=settings.tied,
-        num_experts=num_experts,
-        top_k=top_k,
+        block=settings.block if num_experts > 1 else DENSE,
     )
 
 
 def _experts(settings: PretrainSettings) -> tuple[int, int]:
-    """Experts of each layer, and how many of them a token uses; 1 and 1 for a dense model."""
-    if not settings.block:
-        return 1, 1
+    """Experts of each layer, and how many of them a token uses, of a planned mixture; else 1, 1."""
     block = blocks.parse(settings.block)
-    if not isinstance(block, MoEBlock) or block.shared:
-        rule = "must be a moe block without a shared expert"
-        raise SettingError("block", settings.block, rule, remedy="Write moe:experts=8,top_k=2")
+    if not isinstance(block, MoEBlock) or not _counts_as_planned(settings):
+        return 1, 1
     return block.experts, block.top_k
 
 
@@ -324,8 +325,7 @@ def _width_for(settings: PretrainSettings, vocab: int, depth: int, wanted: float
     probe = _shape(settings, vocab, depth, STEP_WIDTH)
     beside = _size(settings, probe) - _size(settings, replace(probe, vocab=0))
     linear = beside / STEP_WIDTH
-    stored = 1 if _counts_as_planned(settings) else probe.num_experts / probe.top_k
-    square = (4 + 8 * stored) * depth
+    square = 12 * depth
     width = (-linear + math.sqrt(linear**2 + 4 * square * wanted)) / (2 * square)
     step = STEP_WIDTH if width < 256 else 64
     return round(width / step) * step
@@ -335,18 +335,17 @@ def _fitted(settings: PretrainSettings, shape: Shape, wanted: float) -> Shape:
     """The shape with the feed-forward that comes nearest to the wanted parameters."""
     if settings.ffn_width is not None:
         return shape
-    step = _ffn_step(shape.top_k)
+    num_experts, top_k = _experts(settings)
+    step = WIDTH_STEP * num_experts if num_experts > 1 else STEP_FFN
     wider = replace(shape, ffn_width=shape.ffn_width + step)
     slope = (_size(settings, wider) - _size(settings, shape)) / step
     missing = (wanted - _size(settings, shape)) / slope
     ffn = _whole_ffn(shape.ffn_width + missing, step)
-    least, most = (_whole_ffn(share * shape.width / shape.top_k, 1) for share in (1, 5))
+    least, most = (
+        _whole_ffn(share * shape.width * num_experts / top_k, step if num_experts > 1 else 1)
+        for share in (1, 5)
+    )
     return replace(shape, ffn_width=min(max(ffn, least), most))
-
-
-def _ffn_step(top_k: int) -> int:
-    """Widths of experts come in finer steps: each step counts `top_k` times."""
-    return max(4, STEP_FFN // top_k**2)
 
 
 def _whole_ffn(width: float, step: int) -> int:

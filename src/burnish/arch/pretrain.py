@@ -171,6 +171,7 @@ class PlanStep(_OnShards):
             "tokens": f"{settings.minutes:g} minutes at {speed:.0f} tokens/s" if speed else source,
             "shape": f"that of {base}" if base else RULES["shape"],
             "vocab": GIVEN if settings.vocab else RULES["vocab"],
+            "block": f"that of {base}" if base else GIVEN,
         }
         if not is_own(settings):
             sources["vocab"] = f"that of {settings.base or settings.tokenizer}"
@@ -192,7 +193,9 @@ class PlanStep(_OnShards):
                 replace(settings, steps=1), shape, num_tokens=tokens, context=context
             ).values
             network = training.make_network(settings, shape, corpus, context=context, base=base)
-            made = training.make_training(settings, network, corpus, {**values, "context": context})
+            routing = training.make_routing(settings, network)
+            numbers = {**values, "context": context}
+            made = training.make_training(settings, network, corpus, numbers, routing)
             tokens, speed = training.tokens_in(made, minutes)
         return tokens, speed
 

@@ -1,11 +1,14 @@
 """Settings of `burnish arch pretrain`; what is left out follows from the dial, with its source."""
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from burnish.arch.blocks import blocks
 from burnish.base.errors import SettingError
 from burnish.data.mixtures import Reading, Units
+from burnish.train.routing_settings import RoutingSettings
 
 OWN = "own"
 
@@ -17,14 +20,16 @@ class PretrainSettings:
     `corpus`: sources with or without weights, `a.txt:0.7,b.jsonl:0.3`. One dial, `params` (3M) or
     `depth`; `base` continues a model instead. One budget, `minutes` of training or `tokens`.
     `tokenizer`: `own`, or the model whose tokenizer is taken; `vocab` the size of an own one.
-    `block`: `moe:experts=8,top_k=2` for a mixture of experts, with its router's `balance_loss` and
-    `router_z_loss`. `attention`: rows see their own document only (`within`) or the whole window
-    (`across`).
-    `planned`: what a plan file said, and `planned_counts` the convention in which it counts n.
-    `gradient_norms`: note the norms that `scaling noise` reads; takes two passes a step.
+    `attention`: rows see their own document only (`within`) or the whole window (`across`).
+    `block`: what a layer is, `dense`, `moe:experts=8,top_k=2` or `pcformer:order=2`; `routing` is
+    for models with experts. `first_order_loss` adds so many times the loss of a solver's first
+    evaluations alone, which then draft better. `planned`: what a plan file said, and
+    `planned_counts` the convention in which it counts n. `gradient_norms`: note the norms that
+    `scaling noise` reads; takes two passes a step.
     """
 
     corpus: str
+    block: str = "dense"
     params: str | None = None
     depth: int | None = None
     base: str | None = None
@@ -35,7 +40,6 @@ class PretrainSettings:
 
     tokenizer: str = OWN
     vocab: int | None = None
-    block: str = ""
     units: Units = "auto"
     column: str = "text"
     skip_bad_files: bool = False
@@ -59,12 +63,12 @@ class PretrainSettings:
     decay_frac: float = 0.2
     final_frac: float = 0.0
     weight_decay: float = 0.1
+    routing: RoutingSettings = field(default_factory=RoutingSettings)
+    first_order_loss: float = 0.0
     max_grad_norm: float = 1.0
     pass_tokens: int = 8192
     compile: bool = False
     gradient_checkpointing: bool = False
-    balance_loss: float = 0.05
-    router_z_loss: float = 0.001
     sharding: Literal["none", "fsdp2"] = "none"
     gradient_norms: bool = False
     save_every_steps: int = 200
@@ -77,6 +81,7 @@ class PretrainSettings:
 
     def __post_init__(self) -> None:
         self._check_dial()
+        blocks.parse(self.block)
         for name in ("minutes", "tokens", "steps"):
             value = getattr(self, name)
             if value is not None and parse_count(name, value) <= 0:
@@ -90,6 +95,9 @@ class PretrainSettings:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise SettingError(name, value, "must be positive", remedy="Raise it")
+        if not (math.isfinite(self.first_order_loss) and self.first_order_loss >= 0):
+            value, rule = self.first_order_loss, "must not be negative"
+            raise SettingError("first_order_loss", value, rule, remedy="0 leaves it out")
         if not 0 < self.heldout_frac < 1:
             rule, remedy = "must lie in (0, 1)", "0.05 is the default"
             raise SettingError("heldout_frac", self.heldout_frac, rule, remedy=remedy)
@@ -101,6 +109,9 @@ class PretrainSettings:
         if len(given) > 1:
             rule = "must be one of --params, --depth and --from"
             raise SettingError("size", given, rule, remedy="Leave the others out")
+        if self.base is not None and self.block != "dense":
+            rule, remedy = "is that of the model which --from names", "Write it with arch upcycle"
+            raise SettingError("block", self.block, rule, remedy=remedy)
         if self.base is not None and (self.tokenizer != OWN or self.vocab is not None):
             rule = "is that of the model which --from names"
             got = self.vocab if self.tokenizer == OWN else self.tokenizer

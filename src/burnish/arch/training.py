@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from burnish.arch.measure import chunks_of, measure_chunks
+from burnish.arch.measure import Chunk, chunks_of, measure_chunks
 from burnish.arch.network import base_network, new_network, save_network, shape_of
 from burnish.arch.objective import NextToken
 from burnish.arch.plan import Chosen, Shape
@@ -28,10 +29,11 @@ from burnish.models.load import choose_device, read_tokenizer
 from burnish.models.precision import choose_precision
 from burnish.train.checkpoint import seed_everything
 from burnish.train.evaluation import Evaluation
-from burnish.train.hooks import Count, GradientNorms, Hook, Progress, StepLog, last_of_each
+from burnish.train.hooks import Count, GradientNorms, Hook, StepLog, last_of_each
 from burnish.train.loop import run_training
+from burnish.train.objective import Objective
 from burnish.train.optim import AdamW, Muon, Optimizer
-from burnish.train.routing import Routing, RoutingSettings
+from burnish.train.routing import Routing
 from burnish.train.schedule import WSD, Constant, Cosine, Linear, Schedule
 from burnish.train.steps import Batch, StreamedSteps
 from burnish.train.trainer import Trainer, Training
@@ -40,7 +42,7 @@ CHECKPOINT = "training-state.pt"
 STEPS, EVALUATIONS, NORMS = "steps.jsonl", "evaluations.jsonl", "norms.jsonl"
 PROBE_S = 3.0
 FOR_TRAINING = 0.95  # of the minutes: the rest is for evaluations and saving
-MOST_POINTS = 400
+MOST_POINTS, LAST_PARTS = 400, 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +114,9 @@ def make_training(
     network: Decoder,
     corpus: Corpus,
     values: Mapping[str, Any],
+    routing: Routing | None = None,
 ) -> Training:
-    """What the loop needs; `values` are the plan's."""
+    """What the loop needs; `values` are the plan's. `routing` adds its losses."""
     context = values["context"]
     device = next(network.parameters()).device
     dtype, _ = choose_precision(settings.precision, device)
@@ -127,10 +130,11 @@ def make_training(
         items_per_step=items,
         items_per_pass=per_pass,
     )
-    across = settings.attention == "across"
+    own = {"across": settings.attention == "across", "first_order": settings.first_order_loss}
+    objective: Objective = NextToken(network, first=corpus.marks.first, **own)
     return Training(
         network=network,
-        objective=NextToken(network, first=corpus.marks.first, across=across),
+        objective=objective if routing is None else routing.objective(objective),
         source=source,
         optimizer=make_optimizer(settings, values["learning_rate"]),
         schedule=make_schedule(settings),
@@ -226,7 +230,8 @@ def train(
     """
     values, shape = chosen["values"], Shape(**chosen["shape"])
     network = make_network(settings, shape, corpus, context=values["context"], base=base)
-    training = make_training(settings, network, corpus, values)
+    routing = make_routing(settings, network)
+    training = make_training(settings, network, corpus, values, routing)
     speed = Speed()
     evaluation = Evaluation(
         network,
@@ -236,11 +241,7 @@ def train(
     )
     log = StepLog(RecordLog(stage.path / STEPS))
     hooks: list[Hook] = [Count(meter), speed, log, evaluation]
-    if network.shape.experts is not None:
-        losses = {"balance_loss": settings.balance_loss, "z_loss": settings.router_z_loss}
-        routing = Routing(network, RoutingSettings(**losses))
-        training = replace(training, objective=routing.objective(training.objective))
-        hooks.append(routing)
+    hooks += [] if routing is None else [routing]
     if settings.gradient_norms:
         hooks.append(GradientNorms(RecordLog(stage.path / NORMS)))
     done = run_training(training, checkpoint=stage.path / CHECKPOINT, hooks=hooks)
@@ -249,10 +250,30 @@ def train(
         "num_steps": done.num_steps,
         "tokens": done.num_rows,
         "tokens_per_s": speed.tokens_per_s,
-        "losses": _thinned(done),
+        "losses": thinned(done.losses),
         "evaluations": evaluation.rows(),
         "export_difference": difference,
+        "experts": None if routing is None else expert_load(told_steps(stage.path)),
     }
+
+
+def make_routing(settings: PretrainSettings, network: Decoder) -> Routing | None:
+    """What keeps the experts in use; None for a model without."""
+    return None if network.shape.experts is None else Routing(network, settings.routing)
+
+
+def expert_load(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Load of experts over a run: variation by step, and the last steps' parts, layer by layer.
+
+    Source: ours. Oracle: tests/arch/test_pretrain.py::test_experts_are_told
+    """
+    last = rows[-max(1, len(rows) // LAST_PARTS) :]
+    loads = np.mean([row["expert_load_frac"] for row in last], axis=0)
+    curves = {
+        name: thinned([row[name] for row in rows]) for name in ("load_variation", "balance_loss")
+    }
+    dropped = sum(row["dropped_frac"] for row in rows) / len(rows)
+    return curves | {"load_frac": loads.round(6).tolist(), "dropped_frac": dropped}
 
 
 def shown_shape(network: Decoder) -> dict[str, Any]:
@@ -270,11 +291,11 @@ def planned(chosen: Chosen, shape: Shape) -> dict[str, Any]:
     return chosen.to_dict() | {"shape": vars(shape)}
 
 
-def _thinned(done: Progress) -> list[list[float]]:
-    """Step and loss, at most some hundred: means over equal stretches."""
-    stretch = max(1, -(-len(done.losses) // MOST_POINTS))
-    cuts = range(0, len(done.losses), stretch)
-    parts = [(cut, done.losses[cut : cut + stretch]) for cut in cuts]
+def thinned(values: Sequence[float]) -> list[list[float]]:
+    """Step and value, at most some hundred: means over equal stretches."""
+    stretch = max(1, -(-len(values) // MOST_POINTS))
+    cuts = range(0, len(values), stretch)
+    parts = [(cut, values[cut : cut + stretch]) for cut in cuts]
     return [[float(cut + len(some)), sum(some) / len(some)] for cut, some in parts]
 
 
@@ -282,21 +303,16 @@ def _measure(
     settings: PretrainSettings, network: Decoder, corpus: Corpus, training: Training, context: int
 ) -> Any:
     """What is measured between steps: the first held-out chunks, and a sample."""
-    marks, documents = corpus.marks, read_heldout(corpus.folder, corpus.manifest)
-    chunks, rows = [], 0
-    for one in chunks_of(documents, marks, context=context):
-        chunks.append(one)
-        rows += len(one)
-        if rows >= settings.evaluation_tokens:
-            break
-    passes = list(fill_passes(chunks, max(4096, context), rows_of=len))
-    num_targets = sum(len(one) - one.scored for one in chunks)
+    marks = corpus.marks
+    passes = heldout_passes(corpus, context=context, num_tokens=settings.evaluation_tokens)
+    num_targets = sum(len(one) - one.scored for some in passes for one in some)
 
     def measure(step: int) -> dict[str, Any]:
         device = next(network.parameters()).device
         with torch.autocast(device.type, training.autocast, enabled=training.autocast is not None):
-            nats = sum(sum(measure_chunks(network, some)) for some in passes)
-        row: dict[str, Any] = {"nats_per_token": nats / num_targets, "num_targets": num_targets}
+            nats = [one for some in passes for one in measure_chunks(network, some)]
+        row: dict[str, Any] = {"nats_per_token": sum(nats) / num_targets}
+        row |= {"num_targets": num_targets}
         if settings.sample_tokens:
             row["sample"] = sample_text(
                 network,
@@ -309,3 +325,15 @@ def _measure(
         return row
 
     return measure
+
+
+def heldout_passes(corpus: Corpus, *, context: int, num_tokens: int) -> list[Sequence[Chunk]]:
+    """The first held-out chunks, at least so many tokens, in passes."""
+    marks, documents = corpus.marks, read_heldout(corpus.folder, corpus.manifest)
+    chunks, rows = [], 0
+    for one in chunks_of(documents, marks, context=context):
+        chunks.append(one)
+        rows += len(one)
+        if rows >= num_tokens:
+            break
+    return list(fill_passes(chunks, max(4096, context), rows_of=len))

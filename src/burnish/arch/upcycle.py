@@ -71,7 +71,7 @@ def upcycle(model: Model, block: MoEBlock, *, seed: int = 0) -> Upcycled:
         "num_active_params": after.num_active_params,
         "dense_params": before.num_params,
         "flops_per_token": after.flops_per_token,
-        "logit_difference": _difference(dense, network),
+        "logit_difference": logit_difference(dense, network),
     }
     return Upcycled(model=made, facts=facts)
 
@@ -166,7 +166,7 @@ def _weights(dense: Decoder, shape: DecoderConfig, source: torch.Generator) -> d
 
 
 @torch.no_grad()
-def _difference(dense: Decoder, sparse: Decoder) -> float:
+def logit_difference(dense: Decoder, sparse: Decoder) -> float:
     """The largest difference of their logits on random tokens."""
     source = torch.Generator().manual_seed(0)
     tokens = torch.randint(dense.shape.vocab_size, (PROBE_TOKENS,), generator=source)

@@ -23,6 +23,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+LAYER_DIGITS = 3  # a size of so few digits is a number of layers: no model has 999 parameters
+
 Corpus = Annotated[
     str | None,
     typer.Option(help="File, folder, stdlib, hub:name=... or a mixture a.txt:0.7,b.jsonl:0.3."),
@@ -38,8 +40,16 @@ Out = Annotated[
 @app.command()
 def pretrain(
     corpus: Corpus = None,
-    params: Annotated[str | None, typer.Option(help="Size: 3M, 500k. [default: 3M]")] = None,
-    depth: Annotated[int | None, typer.Option(help="Size: layers, 64 wide each.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--params", "--depth", help="Size: 3M or 500k, or 6 layers 64 wide each. [default: 3M]"
+        ),
+    ] = None,
+    block: Annotated[
+        str | None,
+        typer.Option(help="dense, moe:experts=8,top_k=2 or pcformer:order=2. [default: dense]"),
+    ] = None,
     base: Annotated[str | None, typer.Option("--from", help="Model to train on instead.")] = None,
     plan: Annotated[
         Path | None, typer.Option(help="JSON with n, d, batch_tokens, lr, steps.")
@@ -61,8 +71,9 @@ def pretrain(
     from burnish.arch.pretrain import pretrain as run
     from burnish.arch.settings import PretrainSettings
 
-    flags = {"corpus": corpus, "params": params, "depth": depth, "base": base}
-    flags |= {"minutes": minutes, "tokens": tokens}
+    layers = size if size is not None and size.isdecimal() and len(size) <= LAYER_DIGITS else None
+    flags = {"corpus": corpus, "block": block, "base": base, "minutes": minutes, "tokens": tokens}
+    flags |= {"depth": layers and int(layers), "params": None if layers else size}
     settings = settings_from(PretrainSettings, sets=sets, flags=flags)
     result = run(settings, plan=plan, **job_options(Path("runs"), out))
     words = f"burnish generate {result['model']} 'Once' --max-new-tokens 40"
@@ -70,20 +81,56 @@ def pretrain(
 
 
 @app.command()
+def compare(
+    blocks: Annotated[
+        str | None, typer.Option(help="Two blocks or more: dense,pcformer:order=2.")
+    ] = None,
+    corpus: Corpus = None,
+    params: Annotated[str | None, typer.Option(help="Size of each model. [default: 1M]")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Budget of each run: minutes.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Budget of each run: 1M tokens.")] = None,
+    sets: Sets = [],  # noqa: B006 - typer copies it
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train several blocks on the same text, and compare them where they are equal.
+
+    Every block tries the same learning rates with one seed, and its best with two more. One table
+    has the losses at equal parameters, equal FLOPs and equal seconds.
+    Interrupted runs resume when you repeat the command.
+    """
+    from burnish.arch.compare import compare as run
+    from burnish.arch.compare_settings import CompareSettings
+    from burnish.jobs.job import Place
+
+    flags = {"blocks": blocks, "corpus": corpus, "params": params}
+    flags |= {"minutes": minutes, "tokens": tokens}
+    settings = settings_from(CompareSettings, sets=sets, flags=flags)
+    result = run(settings, Place(**job_options(Path("runs"), out)))
+    show_result(result, as_json=as_json, next_command=f"burnish report show {result['run']}")
+
+
+@app.command()
 def upcycle(
     model: ModelArgument,
     out: Annotated[Path, typer.Option(help="Where the new model folder goes.")],
     block: Annotated[
-        str, typer.Option(help="Experts, as moe:experts=N,top_k=K,shared=WIDTH.")
+        str, typer.Option(help="moe:experts=N,top_k=K,shared=WIDTH or pcformer:order=N,beta=B.")
     ] = "moe:experts=8,top_k=2",
     precision: Precision = "fp32",
     seed: Annotated[int, typer.Option(help="Seed of the routers.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Write dense MODEL as a mixture of experts with unchanged logits, ready for training."""
+    """Write MODEL with other blocks and unchanged logits, ready for training.
+
+    `moe` makes a mixture of experts of a dense model; `pcformer` gives each layer a
+    predictor-corrector solver, blended in from beta (0: exactly the same model).
+    """
     from burnish.arch.blocks import blocks
     from burnish.arch.blocks.moe import MoEBlock
+    from burnish.arch.blocks.pcformer import PCformerBlock
     from burnish.arch.upcycle import upcycle as make
+    from burnish.arch.upcycle_solver import upcycle_solver
     from burnish.base.errors import SettingError
     from burnish.models.load import load_model
     from burnish.models.save import save_model
@@ -92,9 +139,14 @@ def upcycle(
         remedy = "Name a folder that does not exist yet"
         raise SettingError("--out", str(out), "must not exist", remedy=remedy)
     parsed = blocks.parse(block)
-    if not isinstance(parsed, MoEBlock):
-        raise SettingError("--block", block, "must be a moe block", remedy="Write moe:experts=8")
-    upcycled = make(load_model(model, **place_options(precision, "cpu")), parsed, seed=seed)
+    if not isinstance(parsed, MoEBlock | PCformerBlock):
+        remedy = "Write moe:experts=8 or pcformer:order=2"
+        raise SettingError("--block", block, "must be moe or pcformer", remedy=remedy)
+    loaded = load_model(model, **place_options(precision, "cpu"))
+    if isinstance(parsed, PCformerBlock):
+        upcycled = upcycle_solver(loaded, parsed)
+    else:
+        upcycled = make(loaded, parsed, seed=seed)
     written = save_model(upcycled.model, out)
     result = {"from": model, "block": blocks.spec(parsed), **upcycled.facts, "model": str(written)}
     show_result(
@@ -117,3 +169,38 @@ def show(model: ModelArgument, as_json: AsJson = False) -> None:
         text=lambda: table(["what", "value"], [[k, str(v)] for k, v in facts.items()]),
         next_command=f"burnish generate {model} 'Once'",
     )
+
+
+@app.command()
+def audit(
+    model: ModelArgument,
+    tokens: Annotated[int, typer.Option(help="Tokens to write greedily.")] = 64,
+    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "Once upon a time",
+    precision: Precision = "fp32",
+    as_json: AsJson = False,
+) -> None:
+    """Check that MODEL decodes with a cache exactly as without one.
+
+    Writes tokens with a cache, then reads the text in one pass and in chunks of 1, 3 and 7 tokens.
+    For a model with a solver the cache of the released code is measured beside it.
+    Exit status 1: they differ.
+    """
+    from burnish.arch.audit import audit as check
+    from burnish.base.errors import SettingError
+    from burnish.models.load import load_model
+
+    if tokens < 1:
+        raise SettingError("--tokens", tokens, "must be positive", remedy="Take 64")
+    loaded = load_model(model, **place_options(precision, "cpu"))
+    ids = loaded.tokenizer(prompt)["input_ids"]
+    if not ids:
+        raise SettingError("--prompt", prompt, "must hold a token", remedy="Write a word")
+    found = check(loaded, ids, num_tokens=tokens)
+    show_result(
+        {"model": model, **found.numbers},
+        as_json=as_json,
+        text=lambda: table(["what", "value"], [[k, str(v)] for k, v in found.numbers.items()]),
+        next_command=f"burnish generate {model} 'Once'",
+    )
+    if not found.equal:
+        raise typer.Exit(1)

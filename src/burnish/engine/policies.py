@@ -39,7 +39,7 @@ def shape_of(model: Model) -> KVShape:
     """What a policy's memory must know of a model that our decoder runs."""
     shape = model.network.shape
     return KVShape(
-        num_layers=shape.num_layers,
+        num_layers=shape.num_places,
         num_kv_heads=shape.num_kv_heads,
         head_dim=shape.head_dim,
         windows=shape.windows,

@@ -49,7 +49,7 @@ class DecoderSession:
         self._decoder, self._rope, self._device = decoder, Rope(decoder.config), device
         self._chunk_rows, self.replays = chunk_rows, Replays.on(device)
         self.cache = DenseCache(
-            num_layers=shape.num_layers,
+            num_layers=shape.num_places,
             num_kv_heads=shape.num_kv_heads,
             head_dim=shape.head_dim,
             num_slots=num_slots,

@@ -1,9 +1,13 @@
 """The shape of a decoder, read from a Hugging Face configuration."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from burnish.models.solver_config import SolverConfig
+
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")  # SmolLM and SmolLM2 are `llama`
+SOLVER = "solver"  # entry of a configuration, see `solver_config`
 EXPERT_FAMILIES = ("mixtral", "qwen2_moe", "qwen3_moe")
 
 
@@ -28,8 +32,9 @@ class ExpertsConfig:
 class DecoderConfig:
     """Everything that `Decoder` needs to know; lengths are counts of units, not bytes.
 
-    `windows[l]` is the sliding window of layer l in tokens, None for full attention. `d_ff` is the
-    inner width of the layers without experts.
+    `windows[i]` is the sliding window in tokens of place i of the cache, None for full attention;
+    a layer has one place, or with a `solver` one for each evaluation. `d_ff` is the inner width of
+    the layers without experts.
     Source: ours; field meanings as in transformers' configurations.
     """
 
@@ -50,10 +55,16 @@ class DecoderConfig:
     qk_norm: bool = False
     windows: tuple[int | None, ...] = ()
     experts: ExpertsConfig | None = None
+    solver: SolverConfig | None = None
 
     def __post_init__(self) -> None:
         if not self.windows:
-            object.__setattr__(self, "windows", (None,) * self.num_layers)
+            object.__setattr__(self, "windows", (None,) * self.num_places)
+
+    @property
+    def num_places(self) -> int:
+        """Keys and values of a token: one a layer, or one an evaluation."""
+        return self.num_layers if self.solver is None else sum(self.solver.num_places)
 
 
 def decoder_config(config: Any) -> DecoderConfig | None:
@@ -74,6 +85,7 @@ def decoder_config(config: Any) -> DecoderConfig | None:
     if getattr(config, "quantization_config", None):
         return None
     bias = bool(getattr(config, "attention_bias", False))
+    solver = read_solver(getattr(config, SOLVER, None))
     return DecoderConfig(
         family=family,
         vocab_size=config.vocab_size,
@@ -91,8 +103,9 @@ def decoder_config(config: Any) -> DecoderConfig | None:
         out_bias=bias and family in ("llama", "qwen3", "qwen3_moe"),
         mlp_bias=bool(getattr(config, "mlp_bias", False)),
         qk_norm=family in ("qwen3", "qwen3_moe"),
-        windows=_windows(config),
+        windows=_windows(config, solver),
         experts=_experts(config) if family in EXPERT_FAMILIES else None,
+        solver=solver,
     )
 
 
@@ -120,7 +133,21 @@ def _experts(config: Any) -> ExpertsConfig | None:
     )
 
 
-def _windows(config: Any) -> tuple[int | None, ...]:
+def read_solver(given: Mapping[str, Any] | None) -> SolverConfig | None:
+    """The solver of a configuration, from its JSON; None for ordinary layers."""
+    return None if given is None else SolverConfig(**{**given, "orders": tuple(given["orders"])})
+
+
+def _windows(config: Any, solver: SolverConfig | None) -> tuple[int | None, ...]:
+    """The window of each place of the cache."""
+    windows = _layer_windows(config)
+    if solver is None:
+        return windows
+    pairs = zip(windows, solver.num_places, strict=True)
+    return tuple(window for window, num in pairs for _ in range(num))
+
+
+def _layer_windows(config: Any) -> tuple[int | None, ...]:
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None)
     if kinds:

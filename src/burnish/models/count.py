@@ -1,9 +1,11 @@
 """How large a model is and what a token costs: integers, from the shape alone."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from burnish.base.errors import InputError
 from burnish.models.config import DecoderConfig
+from burnish.models.solver_config import SolverConfig
 
 CONVENTIONS = {
     "non-embedding": "products of layers, active experts; FLOPs 6 N + 12 L h seq (Step Law)",
@@ -26,12 +28,13 @@ class Count:
     flops_per_token: int
     attention_flops_per_token_per_context: int
     kv_elements_per_token: int
+    evaluations_per_layer: int | tuple[int, ...] = 1
 
     def kv_bytes_per_token(self, bytes_per_element: int) -> int:
         """Bytes to store one token's keys and values in all layers."""
         return self.kv_elements_per_token * bytes_per_element
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, Any]:
         """All counts, with the KV bytes at two and four bytes an element."""
         widths = {"bf16": 2, "fp32": 4}
         kv = {f"kv_bytes_per_token_{k}": self.kv_bytes_per_token(n) for k, n in widths.items()}
@@ -39,14 +42,66 @@ class Count:
 
 
 def count(shape: DecoderConfig) -> Count:
-    """Count a decoder, dense or with experts.
+    """Count a decoder, dense or with experts, with a solver or without.
 
     `flops_per_token` covers every matrix product with a weight that a token meets, head included,
     embedding lookup excluded; attention adds `attention_flops_per_token_per_context` for each
     token it looks at. Active are all parameters but those of the experts that a token does not go
-    to. A tied embedding counts once.
+    to. A tied embedding counts once. A solver multiplies the products of its layers; the
+    sums of its mix are products with weights too.
     Source: ours. Oracle: tests/models/test_count.py::test_params_equal_numel, ::test_flops_equal
     """
+    once = _count_once(shape)
+    solver = shape.solver
+    return once if solver is None else _with_solver(shape, solver, once)
+
+
+def _with_solver(shape: DecoderConfig, solver: SolverConfig, once: Count) -> Count:
+    """The same model with several evaluations a layer."""
+    layers = range(shape.num_layers)
+    evaluations = tuple(solver.num_evaluations(layer) for layer in layers)
+    alone = [_layer_flops(shape, layer) for layer in layers]
+    keys = 4 * shape.d_model * shape.num_kv_heads * shape.head_dim
+    saved = keys * (sum(evaluations) - shape.num_layers) if solver.shared_kv else 0
+    again = sum((num - 1) * flops for num, flops in zip(evaluations, alone, strict=True))
+    own, mixed = _solver_params(shape, solver), solver.corrector == "mix"
+    mixes = 2 * 2 * shape.d_model * sum(layer + 2 for layer in layers) if mixed else 0
+    even = len(set(evaluations)) == 1
+    return replace(
+        once,
+        num_params=once.num_params + own,
+        num_active_params=once.num_active_params + own,
+        flops_per_token=once.flops_per_token + again - saved + mixes,
+        attention_flops_per_token_per_context=4
+        * sum(evaluations)
+        * shape.num_heads
+        * shape.head_dim,
+        kv_elements_per_token=2 * shape.num_places * shape.num_kv_heads * shape.head_dim,
+        evaluations_per_layer=evaluations[0] if even else evaluations,
+    )
+
+
+def _layer_flops(shape: DecoderConfig, layer: int) -> int:
+    """Products of one evaluation of a layer."""
+    heads = 2 * (shape.num_heads + shape.num_kv_heads) * shape.head_dim
+    sparse = shape.experts is not None and layer in shape.experts.layers
+    rest = _sparse_layer(shape).active_products if sparse else _dense_layer(shape).products
+    return 2 * (shape.d_model * heads + rest)
+
+
+def _solver_params(shape: DecoderConfig, solver: SolverConfig) -> int:
+    """What `SharedSolver` and the `LayerSolver`s hold."""
+    layers, width = shape.num_layers, shape.d_model
+    gammas = {"shared": 1, "layer": layers, "channel": layers * width}[solver.gamma_scope]
+    total = gammas if solver.predictor == "ema" else 0
+    total += layers * (solver.beta is not None) + (solver.corrector == "ema")
+    total += solver.num_norms * 2 * width
+    if solver.corrector == "mix":
+        total += 2 * (layers + 1) ** 2 + 4 * layers * width
+    return total
+
+
+def _count_once(shape: DecoderConfig) -> Count:
     queries = shape.num_heads * shape.head_dim
     keys = shape.num_kv_heads * shape.head_dim
     biases = shape.qkv_bias * (queries + 2 * keys) + shape.out_bias * shape.d_model

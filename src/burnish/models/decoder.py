@@ -7,6 +7,8 @@ adapters fit. The decoder sees rows, never sequences: positions, cache and mask 
 
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -22,62 +24,11 @@ from burnish.kernels import ops
 from burnish.kernels.layers import Layers, LayerWeights, Sighted, Weight
 from burnish.models.config import DecoderConfig
 from burnish.models.moe import Make, MoE
-from burnish.models.products import Plain, Product, Quantised, Tiled, make_product, product
+from burnish.models.parts import Linear, RMSNorm, Table, wants_grad
+from burnish.models.products import Plain, Product, Tiled, make_product
+from burnish.models.solver import LayerSolver, SharedSolver, first_history, needs_history
 
 PACKING_MEMORY_PARTS = 4  # weights are packed where they fit this often into the memory
-
-
-class Linear(nn.Linear):
-    """A linear layer over rows; `fast`, if set, multiplies where no gradient is wanted."""
-
-    fast: Product | None = None
-
-    def reset_parameters(self) -> None:
-        """Draw random weights, except on the meta device, where there is nothing to fill."""
-        if not self.weight.is_meta:  # torch would import its compiler for it, which takes a second
-            super().reset_parameters()
-
-    def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N e"]:
-        """The rows' images under the weight, plus the bias."""
-        if self.fast is not None and not _wants_grad(rows):
-            return self.fast(rows)
-        return product(rows, self.weight, self.bias)
-
-    def narrowed(self, outputs: Int[Tensor, " M"]) -> Product:
-        """The product onto some outputs only, for inference."""
-        if isinstance(self.fast, Quantised | Tiled):
-            return self.fast.of(outputs)
-        bias = None if self.bias is None else self.bias[outputs]
-        return make_product(self.weight[outputs], bias)
-
-
-class Table(nn.Embedding):
-    """The rows of an embedding."""
-
-    def reset_parameters(self) -> None:
-        """Draw random rows, except on the meta device."""
-        if not self.weight.is_meta:
-            super().reset_parameters()
-
-
-class RMSNorm(nn.Module):
-    """Scale rows to unit root mean square.
-
-    Source: arXiv 1910.07467, eq. 4.
-    Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
-    """
-
-    def __init__(self, size: int, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(size))
-        self.eps = eps
-
-    def forward(self, rows: Float[Tensor, "*N d"]) -> Float[Tensor, "*N d"]:
-        """Rows of unit root mean square, times the weight."""
-        if ops.usable(rows, self.weight):
-            return ops.rms_norm(rows, self.weight, self.eps)
-        # under autocast rows may be bf16 and the weight fp32; else the cast does nothing
-        return F.rms_norm(rows, rows.shape[-1:], self.weight.to(rows.dtype), self.eps)
 
 
 class Attention(nn.Module):
@@ -85,7 +36,9 @@ class Attention(nn.Module):
 
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
-        self.layer, self.head_dim = layer, config.head_dim
+        solver = config.solver
+        self.place = layer if solver is None else solver.first_place(layer)
+        self.head_dim = config.head_dim
         queries, keys = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
         self.sizes = [queries, keys, keys]
         self.q_proj = Linear(config.d_model, queries, bias=config.qkv_bias)
@@ -96,16 +49,47 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
         self.fused: Product | None = None
 
-    def forward(self, rows: Float[Tensor, "N d"], attend: Attend) -> Float[Tensor, "N d"]:
-        """What each row takes from the rows that `attend` lets it see; not yet added."""
-        if self.fused is not None and not _wants_grad(rows):
+    def forward(
+        self,
+        rows: Float[Tensor, "N d"],
+        attend: Attend,
+        evaluation: int = 0,
+        kept: list[Tensor] | None = None,
+    ) -> Float[Tensor, "N d"]:
+        """What each row takes from the rows that `attend` lets it see; not yet added.
+
+        Evaluations of a layer have places of their own in the cache; with `kept` they share that
+        of the first, which leaves its keys and values in it for the others.
+        """
+        if kept:
+            place, (key, value) = self.place, kept
+            query = self._heads(self._query(rows))
+            if self.q_norm is not None:
+                query = self.q_norm(query)
+        else:
+            place = self.place + evaluation
+            query, key, value = self._projected(rows)
+            if kept is not None:
+                kept += [key, value]
+        return self.o_proj(attend(place, query, key, value).flatten(-2))
+
+    def _projected(self, rows: Float[Tensor, "N d"]) -> tuple[Tensor, Tensor, Tensor]:
+        if self.fused is not None and not wants_grad(rows):
             parts = self.fused(rows).split(self.sizes, dim=-1)
         else:
             parts = (self.q_proj(rows), self.k_proj(rows), self.v_proj(rows))
-        query, key, value = (part.unflatten(-1, (-1, self.head_dim)) for part in parts)
+        query, key, value = (self._heads(part) for part in parts)
         if self.q_norm is not None and self.k_norm is not None:
             query, key = self.q_norm(query), self.k_norm(key)
-        return self.o_proj(attend(self.layer, query, key, value).flatten(-2))
+        return query, key, value
+
+    def _query(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N e"]:
+        if self.fused is not None and self.q_proj.weight is None:  # quantised: only joined
+            return self.fused(rows).split(self.sizes, dim=-1)[0]
+        return self.q_proj(rows)
+
+    def _heads(self, part: Float[Tensor, "N e"]) -> Float[Tensor, "N H D"]:
+        return part.unflatten(-1, (-1, self.head_dim))
 
 
 class MLP(nn.Module):
@@ -124,7 +108,7 @@ class MLP(nn.Module):
 
     def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N d"]:
         """What the feed-forward makes of each row; not yet added to the stream."""
-        if self.fused is None or _wants_grad(rows):
+        if self.fused is None or wants_grad(rows):
             return self.down_proj(F.silu(self.gate_proj(rows)) * self.up_proj(rows))
         both = self.fused(rows)
         if ops.usable(both):
@@ -143,7 +127,10 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and feed-forward, each behind a norm and added to the stream."""
+    """Attention and feed-forward, each behind a norm and added to the stream.
+
+    With a solver the layer is evaluated several times, see `burnish.models.solver`.
+    """
 
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
@@ -151,23 +138,48 @@ class Layer(nn.Module):
         self.mlp = _feed_forward(config, layer)
         self.input_layernorm = RMSNorm(config.d_model, config.norm_eps)
         self.post_attention_layernorm = RMSNorm(config.d_model, config.norm_eps)
+        solver = config.solver
+        self.solver = None if solver is None else LayerSolver(solver, layer, config.d_model)
 
-    def forward(self, rows: Float[Tensor, "N d"], attend: Attend) -> Float[Tensor, "N d"]:
-        """The stream after this layer."""
-        attended, norm = (
-            self.self_attn(self.input_layernorm(rows), attend),
-            self.post_attention_layernorm,
-        )
+    def forward(
+        self,
+        rows: Float[Tensor, "N d"],
+        attend: Attend,
+        shared: SharedSolver | None = None,
+        history: tuple[Tensor, ...] = (),
+    ) -> Any:
+        """The stream after one evaluation; with `shared`, after the solver's step, and history."""
+        if shared is None or self.solver is None:
+            middle, _, change = self._halves(rows, attend)
+            return middle + change
+        kept: list[Tensor] | None = [] if self.solver.config.shared_kv else None
+
+        def evaluate(index: int, at: Tensor) -> tuple[Tensor, Tensor]:
+            middle, attended, change = self._halves(at, attend, index, kept)
+            return middle + change, attended + change
+
+        return self.solver(evaluate, rows, history, shared)
+
+    def _halves(
+        self,
+        rows: Float[Tensor, "N d"],
+        attend: Attend,
+        evaluation: int = 0,
+        kept: list[Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The stream after attention, what attention added, and what the feed-forward will."""
+        attended = self.self_attn(self.input_layernorm(rows), attend, evaluation, kept)
+        norm = self.post_attention_layernorm
         if ops.usable(rows, attended, norm.weight):
             rows, normed = ops.add_rms_norm(rows, attended, norm.weight, norm.eps)
-            return rows + self.mlp(normed)
+            return rows, attended, self.mlp(normed)
         rows = rows + attended
-        return rows + self.mlp(norm(rows))
+        return rows, attended, self.mlp(norm(rows))
 
     def weights(self) -> LayerWeights | None:
         """What the kernel for all layers wants to know; None where a product is not in tiles."""
         attention, mlp = self.self_attn, self.mlp
-        if isinstance(mlp, MoE):
+        if isinstance(mlp, MoE) or self.solver is not None:
             return None
         products = (attention.fused, attention.o_proj.fast, mlp.fused, mlp.down_proj.fast)
         tiled: list[Weight] = [(p.weight, p.bias) for p in products if isinstance(p, Tiled)]
@@ -194,18 +206,34 @@ class Stack(nn.Module):
         self.embed_tokens = Table(config.vocab_size, config.d_model)
         self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
-        self.checkpointing = False
+        solver = config.solver
+        self.solver = None if solver is None else SharedSolver(solver, config.d_model)
+        self.config, self.checkpointing = solver, False
+        self.first_order = False  # one evaluation a layer, as if there were no solver
 
     def forward(
         self, rows: Float[Tensor, "N d"], attend: Attend, first: int, end: int
     ) -> Float[Tensor, "N d"]:
         """The stream after layers `first` up to, not including, `end`, each by itself."""
+        shared, history = self._begin(rows, first)
         for layer in itertools.islice(self.layers, first, end):
             if self.checkpointing and torch.is_grad_enabled():
-                rows = checkpoint(layer, rows, attend, use_reentrant=False)
+                out = checkpoint(layer, rows, attend, shared, history, use_reentrant=False)
             else:
-                rows = layer(rows, attend)
+                out = layer(rows, attend, shared, history)
+            rows, history = (out, ()) if shared is None else out
         return rows
+
+    def _begin(
+        self, rows: Float[Tensor, "N d"], first: int
+    ) -> tuple[SharedSolver | None, tuple[Tensor, ...]]:
+        if self.config is None or self.first_order:
+            return None, ()
+        if first and needs_history(self.config):
+            rule = "reads what all layers before left, so no pass can begin behind them"
+            remedy = "Draft with ngram or first_order"
+            raise ModelError("corrector", self.config.corrector, rule, remedy=remedy)
+        return self.solver, first_history(self.config, rows)
 
 
 class Decoder(nn.Module):
@@ -310,16 +338,25 @@ class Decoder(nn.Module):
         return num_bytes * PACKING_MEMORY_PARTS < memory_bytes
 
 
+@contextmanager
+def first_order(decoder: Decoder) -> Iterator[None]:
+    """Meanwhile each layer is evaluated once, as if there were no solver.
+
+    Source: ours. Oracle: tests/models/test_solver.py::test_first_order_is_the_plain_model
+    """
+    decoder.model.first_order = True
+    try:
+        yield
+    finally:
+        decoder.model.first_order = False
+
+
 def _feed_forward(config: DecoderConfig, layer: int) -> MLP | MoE:
     experts = config.experts
     if experts is None or layer not in experts.layers:
         return MLP(config)
     shared = MLP(replace(config, d_ff=experts.d_shared)) if experts.d_shared else None
     return MoE(config.d_model, experts, shared)
-
-
-def _wants_grad(rows: Tensor) -> bool:
-    return torch.is_grad_enabled() and rows.requires_grad
 
 
 def _join(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:

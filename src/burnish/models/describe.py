@@ -1,7 +1,9 @@
 """The facts of `burnish models show`, without loading weights where that can be helped."""
 
+from pathlib import Path
 from typing import Any
 
+from burnish.base.files import read_json
 from burnish.models.config import decoder_config
 from burnish.models.count import count
 from burnish.models.load import read_config, resolve_folder
@@ -24,7 +26,9 @@ def describe(spec: str) -> dict[str, Any]:
     }
     shape = decoder_config(config)
     if shape is not None:
-        return facts | {"engine": "decoder"} | count(shape).to_dict()
+        counted = count(shape)
+        own = {"kv_bytes_per_token": counted.kv_bytes_per_token(_element_bytes(folder))}
+        return facts | {"engine": "decoder"} | counted.to_dict() | own
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -35,3 +39,9 @@ def describe(spec: str) -> dict[str, Any]:
         "num_params": sum(parameter.numel() for parameter in network.parameters()),
         "num_embedding_params": network.get_input_embeddings().weight.numel(),
     }
+
+
+def _element_bytes(folder: Path) -> int:
+    """Width of a number in the folder's own dtype; four bytes where it names none."""
+    given = read_json(folder / "config.json")
+    return 2 if str(given.get("dtype") or given.get("torch_dtype")).endswith("16") else 4

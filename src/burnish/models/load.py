@@ -24,6 +24,7 @@ from burnish.models.quick import (
     quick_tokenizer,
     read_with_transformers,
 )
+from burnish.models.remote_code import has_solver, solver_config
 from burnish.models.weights import (
     check_file,
     check_shapes,
@@ -254,7 +255,11 @@ def _experts_are_aligned(config: Any, dtype: torch.dtype) -> bool:
 
 def read_config(folder: Path) -> Any:
     """The configuration of a folder, as transformers has it. Raises ModelError."""
-    return attempt(quick_config, folder) or read_with_transformers(folder, "AutoConfig")
+    if (found := attempt(quick_config, folder)) is not None:
+        return found
+    if attempt(has_solver, folder):
+        return solver_config(folder)
+    return read_with_transformers(folder, "AutoConfig")
 
 
 def read_tokenizer(folder: Path) -> Any:

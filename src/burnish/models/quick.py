@@ -13,6 +13,7 @@ from typing import Any
 
 from burnish.base.errors import ModelError
 from burnish.models.config import FAMILIES
+from burnish.models.remote_code import has_solver, solver_config
 from burnish.models.templates import render
 from burnish.models.weights import first_line
 
@@ -29,7 +30,7 @@ ROPES = {
 }
 TOKENIZERS = {"PreTrainedTokenizerFast", "TokenizersBackend"}
 # for other families transformers takes a class that splits texts in its own way, whatever is named
-AS_NAMED = {"llama", "mistral", "mixtral"}
+AS_NAMED = {"llama", "mistral", "mixtral", "pcformer_llama", "pcformer_mistral"}
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 CHANGED = ("add_bos_token", "add_eos_token", "add_prefix_space", "split_special_tokens", "auto_map",
            "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output")  # fmt: skip
@@ -56,6 +57,11 @@ class QuickConfig:
         whole = _whole(self._folder, "AutoConfig")
         whole.tie_word_embeddings = self.tie_word_embeddings  # the one thing that loading changes
         return whole
+
+
+def whole_config(config: Any) -> Any:
+    """Transformers' own configuration, whichever was read."""
+    return config.whole() if isinstance(config, QuickConfig) else config
 
 
 class QuickTokenizer:
@@ -202,8 +208,11 @@ def read_with_transformers(folder: Path, kind: str) -> Any:
     """What the class `kind` of transformers makes of a folder. Raises ModelError."""
     import transformers
 
+    given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        return getattr(transformers, kind).from_pretrained(folder, local_files_only=True)
+        if kind == "AutoTokenizer" and attempt(has_solver, folder):
+            given["config"] = solver_config(folder)  # else transformers wants the folder's code
+        return getattr(transformers, kind).from_pretrained(folder, **given)
     except Exception as error:  # each class of transformers, and tokenizers, has errors of its own
         raise ModelError(
             f"{kind.removeprefix('Auto').lower()} of model",

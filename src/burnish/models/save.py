@@ -12,7 +12,8 @@ from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
 from burnish.models.expert_weights import split_experts
 from burnish.models.load import Model
-from burnish.models.quick import QuickConfig
+from burnish.models.quick import whole_config
+from burnish.models.remote_code import write_remote_code
 
 
 def save_model(model: Model, folder: Path) -> Path:
@@ -58,9 +59,12 @@ def _write_decoder(decoder: Decoder, dtype: torch.dtype, target: Path) -> None:
     state = {name: tensor.detach().cpu().clone() for name, tensor in decoder.state_dict().items()}
     if decoder.shape.tied:
         del state["lm_head.weight"]
-    state = split_experts(state, decoder.shape.family)
+    if decoder.shape.solver is None:  # transformers joins them for the types that it knows
+        state = split_experts(state, decoder.shape.family)
     save_file(state, target / "model.safetensors", metadata={"format": "pt"})
     _with_dtype(decoder.config, dtype).save_pretrained(target)
+    if decoder.shape.solver is not None:
+        write_remote_code(decoder.shape, target)
 
 
 def _write_generation_config(model: Model, target: Path) -> None:
@@ -71,15 +75,11 @@ def _write_generation_config(model: Model, target: Path) -> None:
     if source.is_file():
         shutil.copy(source, target)
     else:
-        GenerationConfig.from_model_config(_whole(model.config)).save_pretrained(target)
-
-
-def _whole(config: Any) -> Any:
-    return config.whole() if isinstance(config, QuickConfig) else config
+        GenerationConfig.from_model_config(whole_config(model.config)).save_pretrained(target)
 
 
 def _with_dtype(config: Any, dtype: torch.dtype) -> Any:
-    config = _whole(config)
+    config = whole_config(config)
     copied = type(config).from_dict(config.to_dict())
     copied.dtype = dtype
     return copied

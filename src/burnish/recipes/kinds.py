@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from burnish.arch import compare as arch_compare
 from burnish.arch import pretrain as arch
+from burnish.arch.compare_settings import CompareSettings
 from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
@@ -68,6 +70,7 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     draft_train.WHAT: _draft_train,
     draft_bench.WHAT: _of(draft_bench.BenchSettings, draft_bench.bench_job),
     arch.WHAT: _of(PretrainSettings, arch.pretrain_job),
+    arch_compare.WHAT: _of(CompareSettings, arch_compare.compare_job),
     SCALING_FIT: _of(ScalingFitSettings, fit_job.fit_job),
     plan_job.WHAT: _of(PlanSettings, plan_job.plan_job),
     ladder_job.WHAT: _of(LadderSettings, laddering.climbing_job),

@@ -1,6 +1,7 @@
 """Learning rate over the steps of a run: each schedule is a frozen dataclass with its settings."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -17,7 +18,7 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _WarmedUp:
+class _WarmedUp(ABC):
     """Linear warm-up over `warmup_frac` of the steps, then a scale from 1 down to `final_frac`.
 
     Source: warm-up as in arXiv 1706.02677, section 2.2.
@@ -43,9 +44,9 @@ class _WarmedUp:
         done = (step - warmup) / max(1, num_steps - warmup)
         return peak * (self.final_frac + (1 - self.final_frac) * self._scale(done))
 
+    @abstractmethod
     def _scale(self, done: float) -> float:
         """Scale after the fraction `done` of the steps behind the warm-up, from 1 to 0."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

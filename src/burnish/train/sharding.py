@@ -16,8 +16,9 @@ from burnish.models.decoder import Decoder
 class ShardedLayers:
     """A decoder whose layers' weights, gradients and optimiser states lie in parts.
 
-    Embedding, final norm and head stay whole in each process: losses take the head's weight as it
-    is. All processes must make the same calls in the same order, down to the number of passes.
+    Embedding, final norm, head and what a solver's layers share stay whole in each process: losses
+    take the head's weight as it is. All evaluations of a layer are one unit. All processes must
+    make the same calls in the same order, down to the number of passes.
     Raises SettingError for another network, and for a process alone.
     Source: FSDP2 (`torch.distributed.fsdp.fully_shard`), arXiv 2304.11277 for the idea.
     Oracle: tests/train/test_sharding.py::test_sharded_equals_one_process
@@ -36,6 +37,7 @@ class ShardedLayers:
             sharded.set_gradient_divide_factor(1.0)  # summed: the loop divides by the terms
             sharded.set_force_sum_reduction_for_comms(True)  # gloo knows no other
         apart = {*stack.embed_tokens.parameters(), *stack.norm.parameters()}
+        apart |= set() if stack.solver is None else set(stack.solver.parameters())
         fully_shard(stack, mesh=mesh, ignored_params=apart)  # gathers nothing: it orders the layers
 
     def gather(self) -> None:
@@ -50,6 +52,7 @@ class ShardedLayers:
             empty.load_state_dict(weights, assign=True)
             empty.train(layer.training)
         self._empty.embed_tokens, self._empty.norm = stack.embed_tokens, stack.norm
+        self._empty.solver = stack.solver
         self._network.model = self._empty
 
 

@@ -1,4 +1,4 @@
-"""Blocks: what stands in the place of a dense feed-forward. One file each, found by name."""
+"""Blocks: what a layer of a model is. One file each, found by name."""
 
 from typing import Protocol, runtime_checkable
 
@@ -6,7 +6,7 @@ from burnish.base.registry import Registry
 
 
 @runtime_checkable
-class FeedForward(Protocol):
+class Block(Protocol):
     """Settings of a block."""
 
     def __post_init__(self) -> None:
@@ -14,4 +14,4 @@ class FeedForward(Protocol):
         ...
 
 
-blocks: Registry[FeedForward] = Registry("block", "burnish.arch.blocks")
+blocks: Registry[Block] = Registry("block", "burnish.arch.blocks")
