@@ -97,6 +97,20 @@ def other_model(run: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+def no_overlap(run: Path) -> None:
+    stage = run / "stages" / "leaks"
+    rows = RecordLog(stage / "overlaps.jsonl").peek()
+    write_records(stage / "overlaps.jsonl", [{**row, "containment": 0.0} for row in rows])
+    mend(stage)
+
+
+def lower_losses(run: Path) -> None:
+    stage = run / "stages" / "general-after"
+    rows = RecordLog(stage / "rows.jsonl").peek()
+    write_records(stage / "rows.jsonl", [{**row, "value": 0.5} for row in rows])
+    mend(stage)
+
+
 def longer_before(run: Path) -> None:
     change_rows(run, "measure-before", lambda row: row.update(tokens=50))
 
@@ -117,6 +131,8 @@ FORGERIES: dict[str, tuple[Forgery, str]] = {
     "easier tasks": (easier_tasks, "tasks, made again"),
     "another selection": (other_selection, "select-1, made again"),
     "another model": (other_model, "files of the model"),
+    "no overlap": (no_overlap, "leaks, made again"),
+    "lower losses": (lower_losses, "general-after, made again"),
     "longer answers before": (longer_before, "measure-before, made again"),
     "a number": (
         lambda run: change_result(run, lambda r: r["gain"].update(low=0.9)),
