@@ -28,7 +28,7 @@ def render_chat(
     Source: transformers, `apply_chat_template`.
     Oracle: tests/data/test_chat.py::test_rendering_is_that_of_transformers
     """
-    text = _chat_text(tokenizer, messages, add_generation_prompt=add_generation_prompt)
+    text = chat_text(tokenizer, messages, add_generation_prompt=add_generation_prompt)
     return _encode(tokenizer, text)
 
 
@@ -101,7 +101,7 @@ def render_example(
         given_ids, answer_ids = _encode_parts(tokenizer, given, given + answer)
         return start + given_ids, [*answer_ids, _end_token(tokenizer)]
     messages = [*to_messages(prompt, system, examples), {"role": "assistant", "content": answer}]
-    whole = _chat_text(tokenizer, messages, add_generation_prompt=False)
+    whole = chat_text(tokenizer, messages, add_generation_prompt=False)
     if not whole.startswith(given):
         remedy = "Use --template plain, or mend the template's generation prompt"
         rule = "must render a prompt the same with and without its answer"
@@ -143,18 +143,19 @@ def _prompt_text(
 ) -> str:
     if _uses_chat(tokenizer, template):
         messages = to_messages(prompt, system, examples)
-        return _chat_text(tokenizer, messages, add_generation_prompt=True)
+        return chat_text(tokenizer, messages, add_generation_prompt=True)
     parts = [] if system is None else [system]
     parts += [f"{question}\n{answer}" for question, answer in examples]
     return "\n\n".join([*parts, prompt]) + "\n"
 
 
-def _chat_text(
+def chat_text(
     tokenizer: "PreTrainedTokenizerFast",
     messages: Sequence[Message],
     *,
     add_generation_prompt: bool,
 ) -> str:
+    """The text of `messages` in the tokenizer's template. Raises: ModelError, RefusedError."""
     if not tokenizer.chat_template:
         remedy = "Use an instruct model, or --template plain for a base model"
         raise ModelError("tokenizer", tokenizer.name_or_path, "has no chat template", remedy=remedy)

@@ -85,7 +85,7 @@ def check_greedy(find: Any) -> None:
         for score, x, k in sorted(every, key=lambda one: -one[0]):
             if score > 0 and all(x + k < a or b <= x for a, b in wanted):
                 wanted.append((x, x + k + 1))
-        assert find(scores, 2, 9) == fill_gaps(sorted(wanted), 30, 9)
+        assert find(scores, 2, 9, 9) == fill_gaps(sorted(wanted), 30, 9)
 
 
 def test_greedy_equals_sorting_all() -> None:
@@ -106,8 +106,8 @@ def check_best(find: Any) -> None:
             bounds = list(itertools.pairwise(ends))
             if all(b - a <= 5 for a, b in bounds):
                 wanted = max(wanted, total(bounds))
-        assert total(find(scores, 2, 5)) == pytest.approx(wanted)
-        assert total(find(scores, 2, 5)) >= total(greedy_spans(scores, 2, 5)) - 1e-9
+        assert total(find(scores, 2, 5, 5)) == pytest.approx(wanted)
+        assert total(find(scores, 2, 5, 5)) >= total(greedy_spans(scores, 2, 5, 5)) - 1e-9
 
 
 def test_best_total_equals_all_partitions() -> None:
@@ -126,27 +126,27 @@ def test_planted_greedy_is_not_the_best() -> None:
 def test_planted_blocks_come_back_exactly(sizes: list[int], theta: float) -> None:
     band = band_of(blocks_map(sizes), 16)
     ends = np.cumsum([0, *sizes]).tolist()
-    assert best_spans(triangle_scores(band, theta), 1, 16) == list(itertools.pairwise(ends))
+    assert best_spans(triangle_scores(band, theta), 1, 16, 16) == list(itertools.pairwise(ends))
 
 
 def test_greedy_finds_equal_blocks_in_its_narrow_range_only() -> None:
     scores = band_of(blocks_map([8] * 4), 16)
     wanted = [(0, 8), (8, 16), (16, 24), (24, 32)]
-    assert greedy_spans(triangle_scores(scores, 0.12), 1, 16) == wanted
-    assert greedy_spans(triangle_scores(scores, 0.02), 1, 16) != wanted
+    assert greedy_spans(triangle_scores(scores, 0.12), 1, 16, 16) == wanted
+    assert greedy_spans(triangle_scores(scores, 0.02), 1, 16, 16) != wanted
 
 
 @pytest.mark.parametrize("find", [greedy_spans, best_spans])
 def test_no_token_is_lost(find: Any) -> None:
     for seed, theta in ((0, 0.0), (1, 0.3), (2, 9.0)):
-        found = find(triangle_scores(band_of(lower(53, seed), 11), theta), 3, 11)
+        found = find(triangle_scores(band_of(lower(53, seed), 11), theta), 3, 11, 11)
         assert [first for first, _ in found] == [0, *(end for _, end in found[:-1])]
         assert found[-1][1] == 53
         assert max(end - first for first, end in found) <= 11
 
 
 def test_planted_gaps_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spans, "fill_gaps", lambda chosen, num, most: list(chosen))
+    monkeypatch.setattr(spans, "fill_gaps", lambda chosen, num, piece: list(chosen))
     with pytest.raises((AssertionError, IndexError)):
         test_no_token_is_lost(best_spans)
 
@@ -155,7 +155,7 @@ def test_theta_gives_the_wanted_length() -> None:
     band = band_of(lower(200, 4), 32)
     for wanted in (4.0, 8.0):
         theta = calibrate_theta(band, best_spans, least=1, most=32, mean_tokens=wanted)
-        found = best_spans(triangle_scores(band, theta), 1, 32)
+        found = best_spans(triangle_scores(band, theta), 1, 32, 1)
         assert 200 / len(found) == pytest.approx(wanted, rel=0.25)
     with pytest.raises(SettingError, match="must hold rows"):
         calibrate_theta(band[:0], best_spans, least=1, most=8, mean_tokens=4.0)

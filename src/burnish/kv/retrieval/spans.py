@@ -12,7 +12,7 @@ import numpy as np
 from burnish.base.errors import SettingError
 
 Bounds = list[tuple[int, int]]  # first token of a span, and the one behind its last
-Find = Callable[[np.ndarray, int, int], Bounds]
+Find = Callable[[np.ndarray, int, int, int], Bounds]
 NUM_HALVINGS = 16  # of the interval in which theta is searched
 
 
@@ -33,7 +33,7 @@ def triangle_scores(band: np.ndarray, theta: float) -> np.ndarray:
     return np.where(inside, np.cumsum(skewed, axis=1), -np.inf)
 
 
-def greedy_spans(scores: np.ndarray, least: int, most: int) -> Bounds:
+def greedy_spans(scores: np.ndarray, least: int, most: int, piece: int) -> Bounds:
     """Spans of positive score by descending score, none overlapping; gaps become spans.
 
     A heap holds the best span of each first token; one that overlaps a chosen span is replaced by
@@ -52,7 +52,7 @@ def greedy_spans(scores: np.ndarray, least: int, most: int) -> Bounds:
     heapq.heapify(heap)
     chosen: Bounds = []
     while heap:
-        score, x, last = heapq.heappop(heap)
+        _, x, last = heapq.heappop(heap)
         if taken[x]:
             continue
         hit = taken[x : x + last + 1]
@@ -63,10 +63,10 @@ def greedy_spans(scores: np.ndarray, least: int, most: int) -> Bounds:
             continue
         taken[x : x + last + 1] = True
         chosen.append((x, x + last + 1))
-    return fill_gaps(sorted(chosen), num, most)
+    return fill_gaps(sorted(chosen), num, piece)
 
 
-def best_spans(scores: np.ndarray, least: int, most: int) -> Bounds:
+def best_spans(scores: np.ndarray, least: int, most: int, piece: int) -> Bounds:
     """The non-overlapping spans of largest total score, exactly; gaps become spans.
 
     best[y] = max(best[y - 1], max over x of best[x - 1] + S(x, y)): O(n most).
@@ -89,7 +89,7 @@ def best_spans(scores: np.ndarray, least: int, most: int) -> Bounds:
             best[width + y], length[y] = totals[top], width - top
         else:
             best[width + y] = skipped
-    return fill_gaps(_walk_back(length), num, most)
+    return fill_gaps(_walk_back(length), num, piece)
 
 
 def _walk_back(length: np.ndarray) -> Bounds:
@@ -101,15 +101,15 @@ def _walk_back(length: np.ndarray) -> Bounds:
     return chosen[::-1]
 
 
-def fill_gaps(chosen: Sequence[tuple[int, int]], num: int, most: int) -> Bounds:
-    """The chosen spans, and what lies between them in pieces of at most `most`: no token is lost.
+def fill_gaps(chosen: Sequence[tuple[int, int]], num: int, piece: int) -> Bounds:
+    """The chosen spans, and what lies between them in pieces of at most `piece`: none is lost.
 
     Source: ours. Oracle: tests/kv/retrieval/test_spans.py::test_no_token_is_lost
     """
     filled, at = [], 0
     for first, end in [*chosen, (num, num)]:
         while at < first:
-            step = min(most, first - at)
+            step = min(piece, first - at)
             filled.append((at, at + step))
             at += step
         if end > first:
@@ -123,7 +123,8 @@ def calibrate_theta(
 ) -> float:
     """The threshold at which spans have `mean_tokens` on average, by halving.
 
-    A larger theta makes spans shorter. Mean, not median: it fixes the size of the index.
+    A larger theta makes spans shorter; gaps count in pieces of `least`, so that a threshold which
+    finds nothing is too large. Mean, not median: it fixes the size of the index.
     Raises SettingError for a band without rows.
     Source: ours; the paper's threshold is unknown.
     Oracle: tests/kv/retrieval/test_spans.py::test_theta_gives_the_wanted_length
@@ -135,7 +136,7 @@ def calibrate_theta(
     best, best_gap = 0.0, np.inf
     for _ in range(NUM_HALVINGS):
         theta = (low + high) / 2
-        gap = len(find(triangle_scores(band, theta), least, most)) - wanted
+        gap = len(find(triangle_scores(band, theta), least, most, least)) - wanted
         if abs(gap) < best_gap:
             best, best_gap = theta, abs(gap)
         low, high = (theta, high) if gap < 0 else (low, theta)

@@ -1,0 +1,107 @@
+"""`burnish stream`: read a text once in bounded memory, and ask it later."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from burnish.cli.options import (
+    AsJson,
+    Config,
+    Device,
+    ModelArgument,
+    Precision,
+    Sets,
+    settings_from,
+    show_result,
+    table,
+)
+
+app = typer.Typer(
+    help="Read texts of any length in bounded memory, and ask them later.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+FilesArgument = Annotated[
+    list[str], typer.Argument(help="Text, Markdown, source or PDF files, or folders of them.")
+]
+IndexArgument = Annotated[str, typer.Argument(help="Index folder that stream ingest made.")]
+QuestionArgument = Annotated[str, typer.Argument(help="What to ask; empty: continue the text.")]
+IndexOption = Annotated[str, typer.Option("--index", help="Folder of the index.")]
+Policy = Annotated[str | None, typer.Option(help="A policy that retrieves. [default: triangle-dp]")]
+Budget = Annotated[
+    int | None, typer.Option("--budget", help="Far tokens read at a time. [default: 1024]")
+]
+Template = Annotated[
+    str | None, typer.Option(help="chat, plain, or auto: chat where the model has a template.")
+]
+Append = Annotated[bool, typer.Option("--append", help="Add the files to a complete index.")]
+Conversation = Annotated[
+    Path | None, typer.Option(help="File that keeps the turns, for follow-up questions.")
+]
+MaxNew = Annotated[
+    int | None, typer.Option("--max-new-tokens", help="Most tokens to write. [default: 128]")
+]
+
+
+@app.command()
+def ingest(
+    model: ModelArgument,
+    files: FilesArgument,
+    index: IndexOption,
+    policy: Policy = None,
+    budget: Budget = None,
+    template: Template = None,
+    append: Append = False,
+    config: Config = None,
+    sets: Sets = [],  # noqa: B006 - typer copies it
+    device: Device = None,
+    precision: Precision = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read FILES with MODEL into an index folder. An interrupted call resumes when repeated."""
+    from burnish.stream.ingest import IngestSettings, ingest
+
+    flags = {"model": model, "index": index, "policy": policy, "far_tokens": budget}
+    flags |= {"files": tuple(files), "template": template, "append": append or None}
+    flags |= {"device": device, "precision": precision}
+    settings = settings_from(IngestSettings, config=config, sets=sets, flags=flags)
+    result = ingest(settings)
+    show_result(
+        result,
+        as_json=as_json,
+        text=lambda: table(["what", "value"], [[name, value] for name, value in result.items()]),
+        next_command=f"burnish stream ask {index} QUESTION",
+    )
+
+
+@app.command()
+def ask(
+    index: IndexArgument,
+    question: QuestionArgument,
+    conversation: Conversation = None,
+    max_new_tokens: MaxNew = None,
+    model: Annotated[
+        str | None, typer.Option(help="Where the model lies. [default: where it was]")
+    ] = None,
+    device: Device = None,
+    precision: Precision = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer QUESTION from an index, without reading the text again; show the spans read."""
+    from burnish.stream.ask import AskSettings, ask
+
+    flags = {"index": index, "question": question, "max_new_tokens": max_new_tokens}
+    flags |= {"conversation": str(conversation) if conversation else None, "model": model}
+    flags |= {"device": device, "precision": precision}
+    result = ask(settings_from(AskSettings, flags=flags))
+
+    def told() -> str:
+        rows = [
+            [f"{s['file']}:{s.get('line', s.get('page'))}", s["score"], " ".join(s["text"].split())]
+            for s in result["spans"]
+        ]
+        return f"{result['text']}\n\n{table(['place', 'score', 'span read'], rows)}"
+
+    show_result(result, as_json=as_json, text=told, next_command=f"burnish stream ask {index} ...")
