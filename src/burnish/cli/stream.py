@@ -11,7 +11,10 @@ from burnish.cli.options import (
     Device,
     ModelArgument,
     Precision,
+    RunFolder,
+    Runs,
     Sets,
+    job_options,
     settings_from,
     show_result,
     table,
@@ -36,6 +39,12 @@ Budget = Annotated[
 Template = Annotated[
     str | None, typer.Option(help="chat, plain, or auto: chat where the model has a template.")
 ]
+Policies = Annotated[
+    str | None, typer.Option(help="Specs, separated by commas. [default: triangle-dp,blocks]")
+]
+Length = Annotated[int | None, typer.Option(help="Tokens of a text. [default: 4096]")]
+Lengths = Annotated[str | None, typer.Option(help="Tokens. [default: 2048,4096,8192]")]
+Out = Annotated[Path | None, typer.Option(help="Also write a page to this folder.")]
 Append = Annotated[bool, typer.Option("--append", help="Add the files to a complete index.")]
 Conversation = Annotated[
     Path | None, typer.Option(help="File that keeps the turns, for follow-up questions.")
@@ -81,6 +90,7 @@ def ask(
     index: IndexArgument,
     question: QuestionArgument,
     conversation: Conversation = None,
+    out: Out = None,
     max_new_tokens: MaxNew = None,
     model: Annotated[
         str | None, typer.Option(help="Where the model lies. [default: where it was]")
@@ -95,6 +105,7 @@ def ask(
     flags = {"index": index, "question": question, "max_new_tokens": max_new_tokens}
     flags |= {"conversation": str(conversation) if conversation else None, "model": model}
     flags |= {"device": device, "precision": precision}
+    flags |= {"out": str(out) if out else None}
     result = ask(settings_from(AskSettings, flags=flags))
 
     def told() -> str:
@@ -105,3 +116,84 @@ def ask(
         return f"{result['text']}\n\n{table(['place', 'score', 'span read'], rows)}"
 
     show_result(result, as_json=as_json, text=told, next_command=f"burnish stream ask {index} ...")
+
+
+@app.command()
+def audit(
+    model: ModelArgument,
+    policies: Policies = None,
+    length: Length = None,
+    budget: Budget = None,
+    config: Config = None,
+    sets: Sets = [],  # noqa: B006
+    runs: Runs = Path("runs"),
+    folder: RunFolder = None,
+    device: Device = None,
+    precision: Precision = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what policies read of planted sentences, under one budget, with intervals.
+
+    Interrupted runs resume when you repeat the command. Other settings, for example:
+    --set texts=5 --set needles=20 --set corpus=austen --set bound=0.1
+    """
+    from burnish.stream.audit_job import AuditSettings, audit_policies
+
+    flags = {"model": model, "policies": policies, "length": length, "budget": budget}
+    flags |= {"device": device, "precision": precision}
+    settings = settings_from(AuditSettings, config=config, sets=sets, flags=flags)
+    result = audit_policies(settings, **job_options(runs, folder))
+    names = ("evidence_recall", "mass_recall", "bound")
+
+    def told() -> str:
+        values = [
+            [spec, *(row[n]["value"] if n in row else None for n in names)]
+            for spec, row in result["policies"].items()
+        ]
+        return table(["policy", *names], values)
+
+    following = f"burnish report show {result['run']}"
+    show_result(result, as_json=as_json, text=told, next_command=following)
+
+
+@app.command()
+def bench(
+    model: ModelArgument,
+    policy: Policy = None,
+    lengths: Lengths = None,
+    budget: Budget = None,
+    config: Config = None,
+    sets: Sets = [],  # noqa: B006
+    runs: Runs = Path("runs"),
+    folder: RunFolder = None,
+    device: Device = None,
+    precision: Precision = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure memory and latency by length; far tokens lie on disk.
+
+    Finished lengths are kept when you repeat the command. Other settings: --set steps=16
+    """
+    from burnish.stream.bench import BenchSettings, bench_stream
+
+    flags = {"model": model, "policy": policy, "budget": budget, "device": device}
+    flags |= {"precision": precision, "lengths": _numbers(lengths)}
+    settings = settings_from(BenchSettings, config=config, sets=sets, flags=flags)
+    result = bench_stream(settings, **job_options(runs, folder))
+    rows = result["lengths"]
+    show_result(
+        result,
+        as_json=as_json,
+        text=lambda: table(list(rows[0]), [list(row.values()) for row in rows]),
+        next_command=f"burnish report show {result['run']}",
+    )
+
+
+def _numbers(text: str | None) -> tuple[int, ...] | None:
+    from burnish.base.errors import SettingError
+
+    try:
+        return None if text is None else tuple(int(part) for part in text.split(","))
+    except ValueError:
+        rule, remedy = "must be numbers separated by commas", "For example 2048,4096"
+        raise SettingError("--lengths", text, rule, remedy=remedy) from None

@@ -20,6 +20,8 @@ from burnish.scaling import fit_job, ladder_job, plan_job
 from burnish.scaling.known import WHAT as SCALING_FIT
 from burnish.scaling.ladder import LadderSettings
 from burnish.scaling.settings import PlanSettings, ScalingFitSettings
+from burnish.stream import audit_job as stream_audit
+from burnish.stream import bench as stream_bench
 
 Info = Mapping[str, Any]
 
@@ -74,6 +76,16 @@ def _scaling_ladder(info: Info) -> Job:
     return ladder_job.ladder_job(coerce_value("settings", info["settings"], LadderSettings))
 
 
+def _stream_audit(info: Info) -> Job:
+    settings = coerce_value("settings", info["settings"], stream_audit.AuditSettings)
+    return stream_audit.audit_job(settings)
+
+
+def _stream_bench(info: Info) -> Job:
+    settings = coerce_value("settings", info["settings"], stream_bench.BenchSettings)
+    return stream_bench.bench_job(settings)
+
+
 KINDS: dict[str, Callable[[Info], Job]] = {
     improve.WHAT: _improve,
     preferring.WHAT: _prefer,
@@ -84,4 +96,6 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     SCALING_FIT: _scaling_fit,
     plan_job.WHAT: _scaling_plan,
     ladder_job.WHAT: _scaling_ladder,
+    stream_audit.WHAT: _stream_audit,
+    stream_bench.WHAT: _stream_bench,
 }

@@ -16,6 +16,7 @@ from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval.memory import RetrievingMemory
 from burnish.models.handle import ModelHandle
 from burnish.models.load import Model
+from burnish.report.html import write_report
 from burnish.stream.folder import (
     AGAIN,
     Manifest,
@@ -27,6 +28,7 @@ from burnish.stream.folder import (
     read_source,
 )
 from burnish.stream.ingest import check_decoder
+from burnish.stream.page import answer_page
 from burnish.stream.prompt import question_tokens
 
 NUM_SPANS = 5
@@ -36,13 +38,14 @@ NUM_SPANS = 5
 class AskSettings:
     """What is asked of which index. `conversation` is a file that keeps earlier turns.
 
-    `model`: where the model lies now; by default where it was.
+    `model`: where the model lies now; by default where it was. `out`: folder of a page.
     """
 
     index: str = ""
     question: str = ""
     model: str = ""
     conversation: str = ""
+    out: str = ""
     max_new_tokens: int = 128
     precision: str = ""
     device: str = "auto"
@@ -190,4 +193,6 @@ def ask(settings: AskSettings) -> dict[str, Any]:
     if place is not None:
         turn = {"question": settings.question, "answer": result["text"]}
         write_json(place, [*turns, turn])
+    if settings.out:
+        write_report(answer_page(settings.question, result), Path(settings.out))
     return result | {"opened_s": round(opened_s, 3), "index": settings.index}

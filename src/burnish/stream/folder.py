@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from torch import Tensor
@@ -95,9 +97,9 @@ def read_source(folder: Path, manifest: Manifest) -> Source:
     """The document and its tokens. Raises InputError for files that are damaged or gone."""
     try:
         text = read_text(folder / manifest.text)
-        with np.load(folder / manifest.tokens) as arrays:
+        with np.load(BytesIO((folder / manifest.tokens).read_bytes())) as arrays:
             ids, offsets = arrays["ids"], arrays["offsets"]
-    except (MissingFileError, OSError, ValueError, KeyError) as error:
+    except (BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
         raise _damaged(folder, manifest.tokens) from error
     key = content_hash([text, manifest.head, ids.tolist()])[:16]
     if f"tokens-{key}.npz" != manifest.tokens:

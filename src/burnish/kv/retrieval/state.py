@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,7 +38,7 @@ def from_tensors(
     """The memory again, over the files of `folder`; `writable` goes on writing there."""
     memory = RetrievingMemory(shape, plan, folder=folder)
     num_tokens, since_choice = tensors["numbers"].tolist()
-    memory.restore(num_tokens, since_choice, np.array(tensors["surprise"]))
+    memory.restore(num_tokens, since_choice, tensors["surprise"].numpy().copy())
     row = (2, shape.num_kv_heads, shape.head_dim)
     for layer in range(shape.num_layers):
         prefix = f"{layer}."
