@@ -21,6 +21,7 @@ from burnish.kv.retrieval.state import from_tensors, to_tensors
 from burnish.stream.document import Document
 
 MANIFEST, FORMAT = "manifest.json", 1
+OWN_FILES = ("state-*.safetensors", "text-*.txt", "tokens-*.npz", "layer-*.kv")
 AGAIN = "Run stream ingest again with the same words: it resumes"
 
 
@@ -131,7 +132,7 @@ def save(folder: Path, manifest: Manifest, memory: RetrievingMemory, last: Tenso
     )
     write_json(folder / MANIFEST, asdict(new))
     kept = {name, new.text, new.tokens}
-    for pattern in ("state-*.safetensors", "text-*.txt", "tokens-*.npz"):
+    for pattern in OWN_FILES[:3]:
         for path in folder.glob(pattern):
             if path.name not in kept:
                 path.unlink()

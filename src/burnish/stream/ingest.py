@@ -1,7 +1,8 @@
 """`burnish stream ingest`: read a text once, under a policy, into an index folder."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from burnish.models.load import Model
 from burnish.stream.document import read_documents
 from burnish.stream.folder import (
     MANIFEST,
+    OWN_FILES,
     Manifest,
+    Source,
     check_model,
     fingerprint,
     open_memory_of,
@@ -93,22 +96,14 @@ def ingest(settings: IngestSettings) -> dict[str, Any]:
     template = settings.template
     if template == "auto":
         template = "chat" if model.tokenizer.chat_template else "plain"
-    exists = (folder / MANIFEST).is_file()
     if settings.append:
         manifest = _appended(folder, model, document, found)
     else:
         source = make_source(model.tokenizer, document, template)
-        folder.mkdir(parents=True, exist_ok=True)
-        manifest = Manifest(
-            fingerprint=found,
-            policy=kv_policies.spec(policy),
-            template=template,
-            **write_source(folder, source),
-        )
-        if exists:
-            manifest = _resumed(folder, manifest, found)
+        manifest = _begun(folder, source, found, (kv_policies.spec(policy), template))
     begun = manifest.num_tokens
-    manifest, memory = _read(folder, manifest, model)
+    with _cleared_if_nothing_is_saved(folder):
+        manifest, memory = _read(folder, manifest, model)
     seconds = time.perf_counter() - started
     return {
         "index": str(folder),
@@ -136,6 +131,30 @@ def index_size(memory: RetrievingMemory, shape: KVShape) -> dict[str, Any]:
         "kv_bytes_per_token": kv_bytes,
         "index_frac": round(index_bytes / kv_bytes, 4),
     }
+
+
+def _begun(folder: Path, source: Source, found: dict[str, Any], how: tuple[str, str]) -> Manifest:
+    """A manifest with nothing read, or the one that is there if it is of the same text."""
+    there = (folder / MANIFEST).is_file()
+    with _cleared_if_nothing_is_saved(folder):
+        written = write_source(folder, source)
+        manifest = Manifest(fingerprint=found, policy=how[0], template=how[1], **written)
+        return _resumed(folder, manifest, found) if there else manifest
+
+
+@contextlib.contextmanager
+def _cleared_if_nothing_is_saved(folder: Path) -> Generator[None, None, None]:
+    """Leave no files of an ingest that ended before its first state, nor the folder it made."""
+    try:
+        yield
+    except BaseException:
+        if not (folder / MANIFEST).exists() and folder.is_dir():
+            for pattern in OWN_FILES:
+                for path in folder.glob(pattern):
+                    path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it holds what is not ours
+                folder.rmdir()
+        raise
 
 
 def _appended(folder: Path, model: Model, document: Any, found: dict[str, Any]) -> Manifest:
