@@ -29,6 +29,7 @@ LOG = "burnish.base.log:RecordLog.append"
 PASS = "burnish.models.decoder:Decoder.hidden"
 SCORE = "burnish.prefer.forward:token_logprobs"
 LAUNCH = "burnish.sandbox.run:launch"
+BLOCKS = "blocks:size=16,local_tokens=32"
 SHARED = {"--config", "--set", "--runs", "--run", "--device", "--precision", "--json"}
 TRAIN = ("--prompts {prompts} --set fit.entries=[1,2] --set fit.epochs=1 --precision fp32 "
           "--set distil.max_new_tokens=6 --set distil.vocabulary=150")  # fmt: skip
@@ -189,6 +190,25 @@ EXAMPLES = {
         words="--runs {runs}", missing="{gone} --runs {runs}", typo="size=[1e5]",
         stop="burnish.recipes.laddering:climb_ladder",
     ),
+    "stream ingest": Example(
+        words="{model} {books} --index {target} --budget 32 --precision fp32 --policy " + BLOCKS,
+        missing="{model} {gone} --index {target}", typo="templat=x", stop=PASS, count=2,
+    ),
+    "stream ask": Example(
+        words="{index} sea --max-new-tokens 3", missing="{gone} sea", stop=PASS, count=2
+    ),
+    "stream audit": Example(
+        words="{model} --policies blocks:size=16,window --length 320 --budget 32 --runs {runs} "
+        "--precision fp32 --set corpus={books} --set local_tokens=24 --set needles=2 "
+        "--set texts=1 --set tail=40",
+        missing="{model} --set corpus={gone} --run {target}", typo="needle=2", stop=LOG, count=2,
+        makes_run=True,
+    ),
+    "stream bench": Example(
+        words="{model} --lengths 100,200 --budget 32 --set steps=2 --precision fp32 "
+        "--runs {runs} --policy " + BLOCKS,
+        missing="{gone} --run {target}", typo="step=2", stop=PASS, count=5, makes_run=True,
+    ),
     "prefer audit": Example(
         words="{pairs} --model {model} --score 4", stop=SCORE,
         missing="{gone} --model {model}", typo="templat=x",
@@ -212,6 +232,8 @@ JOBS = {
     "recall curve": "burnish.recall.run:measure_curve",
     "recall compare": "burnish.recall.run:compare_models",
     "prefer train": "burnish.recipes.preferring:train_preferences",
+    "stream audit": "burnish.stream.audit_job:audit_policies",
+    "stream bench": "burnish.stream.bench:bench_stream",
 }
 MAKE_RUNS = sorted(JOBS)
 
@@ -288,6 +310,21 @@ def weights(files: dict[str, Path], tiny_folder: Any) -> str:
     return train_draft(settings, runs=files["prompts"].parent / "runs")["weights"]
 
 
+@pytest.fixture(scope="session")
+def index(files: dict[str, Path], tiny_folder: Any) -> Path:
+    """An index of the books, made by the tiny model."""
+    from burnish.stream.ingest import IngestSettings, ingest
+
+    folder = files["books"].parent / "index"
+    ingest(
+        IngestSettings(
+            model=str(tiny_folder()), files=(str(files["books"]),), index=str(folder),
+            policy=BLOCKS, precision="fp32",
+        )
+    )  # fmt: skip
+    return folder
+
+
 @pytest.fixture
 def places(
     files: dict[str, Path], tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -309,6 +346,8 @@ def words_of(places: dict[str, str], request: pytest.FixtureRequest, tmp_path: P
             known["finished"] = str(request.getfixturevalue("finished"))
         if "{weights}" in text:
             known["weights"] = str(request.getfixturevalue("weights"))
+        if "{index}" in text:
+            known["index"] = str(request.getfixturevalue("index"))
         if "{config}" in text:
             from burnish.base.settings import to_dict
 

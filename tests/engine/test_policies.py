@@ -226,3 +226,54 @@ def test_planted_attention_that_sees_one_token_more(
     monkeypatch.setattr(BoundedAttend, "__init__", wide)
     with pytest.raises(AssertionError):
         check_naive(tiny_model("llama"), SPEC)
+
+
+RETRIEVING = "triangle-dp:far_tokens=12,local_tokens=8,num_sinks=2,most_tokens=6,least_tokens=2"
+
+
+def test_retrieving_policies_do_not_depend_on_the_batch(tiny_model: Any) -> None:
+    model = tiny_model("llama")
+    requests = requests_of(texts([60, 16, 60, 33]), *MIXED)
+    alone = [generate(model, [request], kv=RETRIEVING)[0] for request in requests]
+    assert generate(model, requests, batch_size=3, kv=RETRIEVING) == alone
+    assert alone != generate(model, requests)
+
+
+def test_retrieving_texts_beyond_the_models_window(tiny_model: Any) -> None:
+    model = dataclasses.replace(tiny_model("llama"), max_position=20)
+    requests = requests_of(texts([40]), Sampling(max_new_tokens=5))
+    assert len(generate(model, requests, kv=RETRIEVING)[0].tokens) == 5
+    for kv in ("int8", f"{RETRIEVING},positions=true"):
+        with pytest.raises(SettingError, match="must fit the model's window of 20 tokens"):
+            generate(model, requests, kv=kv)
+
+
+def check_surprise(model: Model, reference: Any, surprises: Any) -> None:
+    (tokens,) = texts([9])
+    with torch.no_grad():
+        logits = reference(torch.tensor([tokens])).logits[0]
+        hidden = policies_module.read_rows(
+            model.network, [open_memory(kv_policies.parse("full"), shape_of(model))], [tokens]
+        )
+        found = surprises(model.network, hidden, tokens)
+    wanted = -logits.log_softmax(-1)[torch.arange(8), torch.tensor(tokens[1:])]
+    assert found[0] != found[0]  # unknown
+    torch.testing.assert_close(torch.tensor(found[1:]).float(), wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_surprise_is_that_of_transformers(
+    tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies_module, "SURPRISE_ROWS", 3)
+    check_surprise(tiny_model("llama"), tiny_reference("llama"), policies_module._surprises)
+    spec = "surprise:far_tokens=12,local_tokens=8,most_tokens=6,least_tokens=2"
+    requests = requests_of(texts([60]), Sampling(max_new_tokens=5))
+    assert len(generate(tiny_model("llama"), requests, kv=spec)[0].tokens) == 5
+
+
+def test_planted_surprise_of_the_token_before(tiny_model: Any, tiny_reference: Any) -> None:
+    def early(decoder: Any, hidden: Tensor, tokens: Sequence[int]) -> Any:
+        return policies_module._surprises(decoder, hidden, [*tokens[1:], tokens[0]])
+
+    with pytest.raises(AssertionError):
+        check_surprise(tiny_model("llama"), tiny_reference("llama"), early)

@@ -122,6 +122,14 @@ def test_window_equals_eviction_token_by_token(budget: int, sinks: int, chunk: i
     check_eviction(budget, sinks, chunk)
 
 
+def test_sinks_equal_eviction_token_by_token() -> None:
+    """`sinks` is StreamingLLM with the settings of the retrieving policies."""
+    sinks = kv_policies.parse("sinks:far_tokens=3,local_tokens=4,num_sinks=2")
+    window = kv_policies.parse("window:budget_tokens=9,num_sinks=2")
+    assert (sinks.budget_tokens, sinks.view) == (9, window.view)
+    check_eviction(9, 2, 4)
+
+
 def test_planted_sinks_at_their_true_distance(monkeypatch: Any) -> None:
     def still(self: BoundedAttend, memory: BoundedMemory, num_rows: int) -> None:
         exact(self, memory, num_rows)

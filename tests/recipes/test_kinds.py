@@ -33,6 +33,9 @@ from burnish.scaling.ladder import LadderSettings
 from burnish.scaling.plan_job import plan_scaling
 from burnish.scaling.settings import DataSettings, PlanSettings, ScalingFitSettings
 from burnish.scaling.settings import FitSettings as LawSettings
+from burnish.stream.audit_job import AuditSettings, audit_policies
+from burnish.stream.bench import BenchSettings as StreamBenchSettings
+from burnish.stream.bench import bench_stream
 from burnish.train.settings import LoraSettings, TrainSettings
 
 OLDER = Path(__file__).parent.parent / "fixtures" / "older_runs.tar.gz"  # by version 0.1.0, trimmed
@@ -147,6 +150,24 @@ def make_scaling_ladder(model: Path, place: Path) -> Path:
     return place / "ladder"
 
 
+def make_stream_audit(model: Path, place: Path) -> Path:
+    settings = AuditSettings(
+        model=str(model), policies="blocks:size=16,window", length=320, budget=32, needles=2,
+        local_tokens=24, texts=1, tail=40, precision="fp32", device="cpu",
+    )  # fmt: skip
+    audit_policies(settings, folder=place / "audit")
+    return place / "audit"
+
+
+def make_stream_bench(model: Path, place: Path) -> Path:
+    settings = StreamBenchSettings(
+        model=str(model), policy="blocks:size=16", lengths=(100,), budget=32, steps=1,
+        precision="fp32", device="cpu",
+    )  # fmt: skip
+    bench_stream(settings, folder=place / "bench")
+    return place / "bench"
+
+
 MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "prefer": make_prefer,
     "recall-curve": make_recall,
@@ -157,6 +178,8 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "scaling-fit": make_scaling_fit,
     "scaling-plan": make_scaling_plan,
     "scaling-ladder": make_scaling_ladder,
+    "stream-audit": make_stream_audit,
+    "stream-bench": make_stream_bench,
 }
 
 

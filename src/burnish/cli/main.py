@@ -21,6 +21,7 @@ from burnish.cli import (
     sandbox,
     scaling,
     serve,
+    stream,
     text,
     verify,
 )
@@ -50,6 +51,7 @@ def make_app() -> typer.Typer:
     app.add_typer(prefer.app, name="prefer")
     app.add_typer(arch.app, name="arch")
     app.add_typer(scaling.app, name="scaling")
+    app.add_typer(stream.app, name="stream")
 
     @app.callback()
     def burnish_options(
@@ -83,9 +85,9 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    for stream in (sys.stdin, sys.stdout):  # a byte that is no UTF-8 ends no command
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape" if stream is sys.stdin else "replace")
+    for file in (sys.stdin, sys.stdout):  # a byte that is no UTF-8 ends no command
+        if isinstance(file, io.TextIOWrapper):
+            file.reconfigure(errors="surrogateescape" if file is sys.stdin else "replace")
     try:
         if not is_main():  # of the processes that torchrun started, rank 0 prints
             set_quiet(True)

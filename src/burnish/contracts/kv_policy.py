@@ -90,9 +90,9 @@ class View:
 class KVPolicy(Protocol):
     """Says which tokens a token may attend to; the cache and the attention belong to `kv`.
 
-    What a token sees must not depend on how rows are chunked. `budget_tokens`: most tokens whose
-    keys and values a token may attend to, itself included; None: no limit. Where the budget covers
-    the text, attention is full. See docs/decisions/0004-kv-policies.md.
+    With a `view`, what a token sees does not depend on how rows are chunked. `budget_tokens`: most
+    tokens whose keys and values a token may attend to, itself included; None: no limit. Where the
+    budget covers the text, attention is full. See docs/decisions/0004-kv-policies.md.
     """
 
     @property
@@ -103,4 +103,22 @@ class KVPolicy(Protocol):
     @property
     def view(self) -> View | None:
         """The tokens that it sees; None: all before it."""
+        ...
+
+
+@runtime_checkable
+class MemoryPolicy(KVPolicy, Protocol):
+    """A policy whose choice depends on queries, so that it brings a memory of its own.
+
+    What a token sees depends on the passes: one choice serves all rows of a pass. Its memory may
+    have `see_surprise`, which a pass calls before `advance` where `needs_surprise` is true.
+    """
+
+    @property
+    def most_distance_tokens(self) -> int | None:
+        """Largest distance at which a token is read; None: that of the text."""
+        ...
+
+    def open(self, shape: KVShape) -> KVMemory:
+        """An empty memory for one sequence."""
         ...

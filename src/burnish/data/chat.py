@@ -31,7 +31,7 @@ def render_chat(
     Oracle: tests/data/test_chat.py::test_rendering_is_that_of_transformers
     """
     given = {"add_generation_prompt": add_generation_prompt, "tools": tools}
-    return _encode(tokenizer, _chat_text(tokenizer, messages, **given))
+    return _encode(tokenizer, chat_text(tokenizer, messages, **given))
 
 
 def render_prompt(
@@ -103,7 +103,7 @@ def render_example(
         given_ids, answer_ids = _encode_parts(tokenizer, given, given + answer)
         return start + given_ids, [*answer_ids, _end_token(tokenizer)]
     messages = [*to_messages(prompt, system, examples), {"role": "assistant", "content": answer}]
-    whole = _chat_text(tokenizer, messages, add_generation_prompt=False)
+    whole = chat_text(tokenizer, messages, add_generation_prompt=False)
     if not whole.startswith(given):
         remedy = "Use --template plain, or mend the template's generation prompt"
         rule = "must render a prompt the same with and without its answer"
@@ -145,19 +145,20 @@ def _prompt_text(
 ) -> str:
     if _uses_chat(tokenizer, template):
         messages = to_messages(prompt, system, examples)
-        return _chat_text(tokenizer, messages, add_generation_prompt=True)
+        return chat_text(tokenizer, messages, add_generation_prompt=True)
     parts = [] if system is None else [system]
     parts += [f"{question}\n{answer}" for question, answer in examples]
     return "\n\n".join([*parts, prompt]) + "\n"
 
 
-def _chat_text(
+def chat_text(
     tokenizer: "PreTrainedTokenizerFast",
     messages: Sequence[Message],
     *,
     add_generation_prompt: bool,
     tools: Sequence[Mapping[str, Any]] | None = None,
 ) -> str:
+    """The text of `messages` in the tokenizer's template. Raises: ModelError, RefusedError."""
     if not tokenizer.chat_template:
         remedy = "Use an instruct model, or --template plain for a base model"
         raise ModelError("tokenizer", tokenizer.name_or_path, "has no chat template", remedy=remedy)

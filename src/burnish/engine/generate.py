@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from burnish.base.errors import SettingError
 from burnish.base.meter import Meter
 from burnish.contracts.generation import Completion, Request
-from burnish.contracts.kv_policy import KVPolicy
+from burnish.contracts.kv_policy import KVPolicy, MemoryPolicy
 from burnish.contracts.session import Session
 from burnish.engine.loop import Loop, OnDone
 from burnish.engine.policies import PolicySession, bounded_policy
@@ -63,6 +63,8 @@ def open_loop(
 
 def budget_of(policy: KVPolicy | None) -> int | None:
     """Most positions that the model meets under a policy [tokens]; None: those of the text."""
+    if isinstance(policy, MemoryPolicy):
+        return policy.most_distance_tokens
     packed = policy is not None and policy.view is not None and policy.view.positions == "packed"
     return policy.budget_tokens if policy is not None and packed else None
 

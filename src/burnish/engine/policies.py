@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,12 +11,13 @@ from torch import Tensor
 from burnish.base.errors import ModelError
 from burnish.contracts.attention import Attend
 from burnish.contracts.kv_policy import KVMemory, KVPolicy, KVShape
-from burnish.kv.memory import open_memory
+from burnish.kv.memory import keeps_all, open_memory
 from burnish.kv.policies import kv_policies
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 
 FULL = "full"
+SURPRISE_ROWS = 128  # rows whose logits exist at once
 CHUNK_ROWS = 512  # of a prompt, read at once: a memory never holds more than its budget and these
 
 
@@ -26,7 +28,7 @@ def bounded_policy(model: Model, kv: KVPolicy | str | None) -> KVPolicy | None:
     `kv_policies.parse` raises.
     """
     policy = kv_policies.parse(kv) if isinstance(kv, str) else kv
-    if policy is None or policy.view is None:
+    if policy is None or keeps_all(policy):
         return None
     if not isinstance(model.network, Decoder):
         remedy = "Take a model of the Llama, Mistral or Qwen family, or leave --kv out"
@@ -100,14 +102,54 @@ class PolicySession:
         self._memories[target] = self._memories[source].fork()
 
     def _pass(self, memories: Sequence[KVMemory], rows: Sequence[Sequence[int]]) -> Tensor:
-        counts = [len(tokens) for tokens in rows]
-        parts = [memory.attend(num) for memory, num in zip(memories, counts, strict=True)]
-        ids = torch.tensor([t for tokens in rows for t in tokens], device=self._shape.device)
-        attend = parts[0] if len(parts) == 1 else _SideBySide(parts, counts)
-        hidden = self._decoder.hidden(ids, attend)
-        for memory in memories:
-            memory.advance()
-        return hidden
+        return read_rows(self._decoder, memories, rows, surprises=needs_surprise(self._policy))
+
+
+def needs_surprise(policy: KVPolicy) -> bool:
+    """Whether a policy's memory wants to know how surprising each token is."""
+    return bool(getattr(policy, "needs_surprise", False))
+
+
+def read_rows(
+    decoder: Decoder,
+    memories: Sequence[KVMemory],
+    rows: Sequence[Sequence[int]],
+    *,
+    surprises: bool = False,
+) -> Float[Tensor, "N d"]:
+    """One pass over the next tokens of each memory; their final hidden rows.
+
+    Source: ours. Oracle: tests/engine/test_policies.py::test_policy_equals_naive_eviction
+    """
+    counts = [len(tokens) for tokens in rows]
+    parts = [memory.attend(num) for memory, num in zip(memories, counts, strict=True)]
+    device = decoder.model.embed_tokens.weight.device
+    ids = torch.tensor([t for tokens in rows for t in tokens], device=device)
+    attend = parts[0] if len(parts) == 1 else _SideBySide(parts, counts)
+    hidden = decoder.hidden(ids, attend)
+    if surprises:
+        told = zip(memories, hidden.split(counts), rows, strict=True)
+        for memory, states, tokens in told:
+            memory.see_surprise(_surprises(decoder, states, tokens))
+    for memory in memories:
+        memory.advance()
+    return hidden
+
+
+def _surprises(decoder: Decoder, hidden: Tensor, tokens: Sequence[int]) -> np.ndarray:
+    """Surprise [nats] of the tokens of a pass; unknown (NaN) for the first one.
+
+    Source: EM-LLM, arXiv 2407.09450, equation 1.
+    Oracle: tests/engine/test_policies.py::test_surprise_is_that_of_transformers
+    """
+    found = np.full(len(tokens), np.nan)
+    for begin in range(0, len(tokens) - 1, SURPRISE_ROWS):
+        rows = hidden[begin : min(begin + SURPRISE_ROWS, len(tokens) - 1)]
+        following = torch.tensor(tokens[begin + 1 : begin + 1 + len(rows)], device=hidden.device)
+        logits = decoder.head(rows).float()
+        lost = logits.logsumexp(-1) - logits.gather(1, following[:, None])[:, 0]
+        found[begin + 1 : begin + 1 + len(rows)] = lost.cpu().numpy()
+    return found
 
 
 class _SideBySide:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from burnish.contracts.kv_policy import KVShape, View
+from burnish.kv.grouped import grouped_scores
 from burnish.kv.rope import Rope, rotate
 
 
@@ -122,9 +123,9 @@ class BoundedAttend:
     ) -> Float[Tensor, "N H D"]:
         """Attention output of every row; keeps keys and values."""
         keys, values = self._memory.append(layer, rotate(key, self._rotation), value)
-        scores = _scores(rotate(query, self._rotation), keys)
+        scores = grouped_scores(rotate(query, self._rotation), keys)
         if self._moves:
-            at_end = _scores(rotate(query, self._inside), keys[:, : self._memory.num_sinks])
+            at_end = grouped_scores(rotate(query, self._inside), keys[:, : self._memory.num_sinks])
             scores[..., : at_end.shape[-1]] = at_end
         window, seen = self._memory.window(layer), self._seen
         seen = seen if window is None else seen & (self._distance < window)
@@ -132,9 +133,3 @@ class BoundedAttend:
         return (shares.flatten(1, 2) @ values).unflatten(1, shares.shape[1:3]).permute(
             2, 0, 1, 3
         ).flatten(1, 2)  # fmt: skip
-
-
-def _scores(query: Float[Tensor, "N H D"], keys: Float[Tensor, "K T D"]) -> Tensor:
-    """Scaled products `[K, H / K, N, T]` of every row's heads with the keys they share."""
-    grouped = query.unflatten(1, (len(keys), -1)).permute(1, 2, 0, 3) * query.shape[-1] ** -0.5
-    return (grouped.flatten(1, 2) @ keys.mT).unflatten(1, grouped.shape[1:3])

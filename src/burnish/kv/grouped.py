@@ -59,3 +59,15 @@ def attend_behind(
     before = before.reshape(own.shape)
     share = (before_sum.reshape(own_sum.shape) - own_sum).sigmoid()[..., None].to(own.dtype)
     return (own + share * (before - own))[0].transpose(0, 1)
+
+
+def grouped_scores(
+    query: Float[Tensor, "N H D"], keys: Float[Tensor, "K T D"]
+) -> Float[Tensor, "K G N T"]:
+    """Scaled products of every row's heads with the keys that their group shares.
+
+    Source: grouped-query attention, arXiv 2305.13245.
+    Oracle: tests/kv/test_policies.py::test_window_equals_eviction_token_by_token
+    """
+    grouped = query.unflatten(1, (len(keys), -1)).permute(1, 2, 0, 3) * query.shape[-1] ** -0.5
+    return (grouped.flatten(1, 2) @ keys.mT).unflatten(1, grouped.shape[1:3])

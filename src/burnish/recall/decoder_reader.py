@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from burnish.contracts.kv_policy import KVPolicy
-from burnish.engine.policies import shape_of
+from burnish.engine.policies import needs_surprise, read_rows, shape_of
 from burnish.kv.memory import open_memory
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
@@ -56,8 +56,7 @@ class DecoderReader:
         return gather(parts)
 
     def _pass(self, tokens: Sequence[int]) -> Tensor:
-        ids = torch.tensor(list(tokens), device=self._shape.device)
-        hidden = self._decoder.hidden(ids, self._memory.attend(len(tokens)))
-        self._memory.advance()
+        surprises = needs_surprise(self._policy)
+        hidden = read_rows(self._decoder, [self._memory], [tokens], surprises=surprises)
         self.num_rows += len(tokens)
         return hidden

@@ -22,6 +22,8 @@ from burnish.scaling import fit_job, ladder_job, plan_job
 from burnish.scaling.known import WHAT as SCALING_FIT
 from burnish.scaling.ladder import LadderSettings
 from burnish.scaling.settings import PlanSettings, ScalingFitSettings
+from burnish.stream import audit_job as stream_audit
+from burnish.stream import bench as stream_bench
 
 Info = Mapping[str, Any]
 Settings = TypeVar("Settings")
@@ -74,4 +76,6 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     SCALING_FIT: _of(ScalingFitSettings, fit_job.fit_job),
     plan_job.WHAT: _of(PlanSettings, plan_job.plan_job),
     ladder_job.WHAT: _of(LadderSettings, laddering.climbing_job),
+    stream_audit.WHAT: _of(stream_audit.AuditSettings, stream_audit.audit_job),
+    stream_bench.WHAT: _of(stream_bench.BenchSettings, stream_bench.bench_job),
 }

@@ -1,0 +1,199 @@
+"""`burnish stream`: read a text once in bounded memory, and ask it later."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from burnish.cli.options import (
+    AsJson,
+    Config,
+    Device,
+    ModelArgument,
+    Precision,
+    RunFolder,
+    Runs,
+    Sets,
+    job_options,
+    settings_from,
+    show_result,
+    table,
+)
+
+app = typer.Typer(
+    help="Read texts of any length in bounded memory, and ask them later.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+FilesArgument = Annotated[
+    list[str], typer.Argument(help="Text, Markdown, source or PDF files, or folders of them.")
+]
+IndexArgument = Annotated[str, typer.Argument(help="Index folder that stream ingest made.")]
+QuestionArgument = Annotated[str, typer.Argument(help="What to ask; empty: continue the text.")]
+IndexOption = Annotated[str, typer.Option("--index", help="Folder of the index.")]
+Policy = Annotated[str | None, typer.Option(help="A policy that retrieves. [default: triangle-dp]")]
+Budget = Annotated[
+    int | None, typer.Option("--budget", help="Far tokens read at a time. [default: 1024]")
+]
+Template = Annotated[
+    str | None, typer.Option(help="chat, plain, or auto: chat where the model has a template.")
+]
+Policies = Annotated[
+    str | None, typer.Option(help="Specs, separated by commas. [default: triangle-dp,blocks]")
+]
+Length = Annotated[int | None, typer.Option(help="Tokens of a text. [default: 4096]")]
+Lengths = Annotated[str | None, typer.Option(help="Tokens. [default: 2048,4096,8192]")]
+Out = Annotated[Path | None, typer.Option(help="Also write a page to this folder.")]
+Append = Annotated[bool, typer.Option("--append", help="Add the files to a complete index.")]
+Conversation = Annotated[
+    Path | None, typer.Option(help="File that keeps the turns, for follow-up questions.")
+]
+MaxNew = Annotated[
+    int | None, typer.Option("--max-new-tokens", help="Most tokens to write. [default: 128]")
+]
+
+
+@app.command()
+def ingest(
+    model: ModelArgument,
+    files: FilesArgument,
+    index: IndexOption,
+    policy: Policy = None,
+    budget: Budget = None,
+    template: Template = None,
+    append: Append = False,
+    config: Config = None,
+    sets: Sets = [],  # noqa: B006 - typer copies it
+    device: Device = None,
+    precision: Precision = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read FILES with MODEL into an index folder. An interrupted call resumes when repeated."""
+    from burnish.stream.ingest import IngestSettings, ingest
+
+    flags = {"model": model, "index": index, "policy": policy, "far_tokens": budget}
+    flags |= {"files": tuple(files), "template": template, "append": append or None}
+    flags |= {"device": device, "precision": precision}
+    settings = settings_from(IngestSettings, config=config, sets=sets, flags=flags)
+    result = ingest(settings)
+    show_result(
+        result,
+        as_json=as_json,
+        text=lambda: table(["what", "value"], [[name, value] for name, value in result.items()]),
+        next_command=f"burnish stream ask {index} QUESTION",
+    )
+
+
+@app.command()
+def ask(
+    index: IndexArgument,
+    question: QuestionArgument,
+    conversation: Conversation = None,
+    out: Out = None,
+    max_new_tokens: MaxNew = None,
+    model: Annotated[
+        str | None, typer.Option(help="Where the model lies. [default: where it was]")
+    ] = None,
+    device: Device = None,
+    precision: Precision = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer QUESTION from an index, without reading the text again; show the spans read."""
+    from burnish.stream.ask import AskSettings, ask
+
+    flags = {"index": index, "question": question, "max_new_tokens": max_new_tokens}
+    flags |= {"conversation": str(conversation) if conversation else None, "model": model}
+    flags |= {"device": device, "precision": precision}
+    flags |= {"out": str(out) if out else None}
+    result = ask(settings_from(AskSettings, flags=flags))
+
+    def told() -> str:
+        rows = [
+            [f"{s['file']}:{s.get('line', s.get('page'))}", s["score"], " ".join(s["text"].split())]
+            for s in result["spans"]
+        ]
+        return f"{result['text']}\n\n{table(['place', 'score', 'span read'], rows)}"
+
+    show_result(result, as_json=as_json, text=told, next_command=f"burnish stream ask {index} ...")
+
+
+@app.command()
+def audit(
+    model: ModelArgument,
+    policies: Policies = None,
+    length: Length = None,
+    budget: Budget = None,
+    config: Config = None,
+    sets: Sets = [],  # noqa: B006
+    runs: Runs = Path("runs"),
+    folder: RunFolder = None,
+    device: Device = None,
+    precision: Precision = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what policies read of planted sentences, under one budget, with intervals.
+
+    Interrupted runs resume when you repeat the command. Other settings, for example:
+    --set texts=5 --set needles=20 --set corpus=austen --set bound=0.1
+    """
+    from burnish.stream.audit_job import AuditSettings, audit_policies
+
+    flags = {"model": model, "policies": policies, "length": length, "budget": budget}
+    flags |= {"device": device, "precision": precision}
+    settings = settings_from(AuditSettings, config=config, sets=sets, flags=flags)
+    result = audit_policies(settings, **job_options(runs, folder))
+    names = ("evidence_recall", "mass_recall", "bound")
+
+    def told() -> str:
+        values = [
+            [spec, *(row[n]["value"] if n in row else None for n in names)]
+            for spec, row in result["policies"].items()
+        ]
+        return table(["policy", *names], values)
+
+    following = f"burnish report show {result['run']}"
+    show_result(result, as_json=as_json, text=told, next_command=following)
+
+
+@app.command()
+def bench(
+    model: ModelArgument,
+    policy: Policy = None,
+    lengths: Lengths = None,
+    budget: Budget = None,
+    config: Config = None,
+    sets: Sets = [],  # noqa: B006
+    runs: Runs = Path("runs"),
+    folder: RunFolder = None,
+    device: Device = None,
+    precision: Precision = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure memory and latency by length; far tokens lie on disk.
+
+    Finished lengths are kept when you repeat the command. Other settings: --set steps=16
+    """
+    from burnish.stream.bench import BenchSettings, bench_stream
+
+    flags = {"model": model, "policy": policy, "budget": budget, "device": device}
+    flags |= {"precision": precision, "lengths": _numbers(lengths)}
+    settings = settings_from(BenchSettings, config=config, sets=sets, flags=flags)
+    result = bench_stream(settings, **job_options(runs, folder))
+    rows = result["lengths"]
+    show_result(
+        result,
+        as_json=as_json,
+        text=lambda: table(list(rows[0]), [list(row.values()) for row in rows]),
+        next_command=f"burnish report show {result['run']}",
+    )
+
+
+def _numbers(text: str | None) -> tuple[int, ...] | None:
+    from burnish.base.errors import SettingError
+
+    try:
+        return None if text is None else tuple(int(part) for part in text.split(","))
+    except ValueError:
+        rule, remedy = "must be numbers separated by commas", "For example 2048,4096"
+        raise SettingError("--lengths", text, rule, remedy=remedy) from None

@@ -1,0 +1,40 @@
+"""`quest`: small pages, scored by a bound on their keys' products with the query."""
+
+from dataclasses import dataclass
+
+from burnish.kv.policies import kv_policies
+from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.policy import Retrieving, check_least
+from burnish.kv.retrieval.segment import Pieces
+
+
+@kv_policies.register("quest")
+@dataclass(frozen=True, kw_only=True)
+class QuestPolicy(Retrieving):
+    """Pages of `size` tokens with the least and the largest cell of their keys.
+
+    Source: Quest, arXiv 2406.10774.
+    Departure: keys before rotation, since positions depend on what else is read; also in prefill,
+    by the largest bound over the chunk's queries; no layer is left dense.
+    Oracle: tests/kv/retrieval/test_choose.py::test_page_bounds_hold
+    """
+
+    size: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least("size", self.size, 1)
+
+    @property
+    def plan(self) -> Plan:
+        """Pages with bounds."""
+        return Plan(
+            far_tokens=self.far_tokens,
+            local_tokens=self.local_tokens,
+            num_sinks=self.num_sinks,
+            segmenter=Pieces(size=self.size),
+            positions=self.positions,
+            vectors="bounds",
+            every_tokens=self.every_tokens,
+            tier=self.tier,
+        )

@@ -1,0 +1,1 @@
+"""Memories that bring far tokens back: spans, their index, the choice of spans, and the store."""

@@ -1,0 +1,65 @@
+"""Settings that both triangle policies share."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.policy import Retrieving, check_least, check_share
+from burnish.kv.retrieval.segment import Triangles
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triangular(Retrieving):
+    """Spans of high triangle score, with up to `most_vectors` index vectors each.
+
+    `theta`: the score's threshold; by default calibrated for each layer so that spans have
+    `mean_tokens` on average. `static`: always `most_vectors` vectors. `persist` (gamma) and
+    `persist_frac` (rho): persistent recall. `vote_frac`: a share for spans that other layers read.
+    Source: Ltri-LLM, arXiv 2412.04757; reconstruction, since no method section could be read.
+    """
+
+    theta: float | None = None
+    least_tokens: int = 8
+    most_tokens: int = 128
+    mean_tokens: float = 32.0
+    most_vectors: int = 4
+    static: bool = False
+    persist: float = 0.0
+    persist_frac: float = 0.0
+    vote_frac: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least("least_tokens", self.least_tokens, 1)
+        check_least("most_tokens", self.most_tokens, self.least_tokens)
+        check_least("mean_tokens", self.mean_tokens, 1)
+        check_least("most_vectors", self.most_vectors, 1)
+        for name in ("persist", "persist_frac", "vote_frac"):
+            check_share(name, getattr(self, name))
+        if self.theta is not None:
+            check_least("theta", self.theta, 0)
+
+    def planned(self, how: Literal["greedy", "best"], *, shuffled: bool = False) -> Plan:
+        """The plan with a way to find spans."""
+        triangles = Triangles(
+            how=how,
+            theta=self.theta,
+            least_tokens=self.least_tokens,
+            most_tokens=self.most_tokens,
+            mean_tokens=self.mean_tokens,
+            shuffled=shuffled,
+        )
+        return Plan(
+            far_tokens=self.far_tokens,
+            local_tokens=self.local_tokens,
+            num_sinks=self.num_sinks,
+            segmenter=triangles,
+            positions=self.positions,
+            most_vectors=self.most_vectors,
+            static=self.static,
+            persist=self.persist,
+            persist_frac=self.persist_frac,
+            vote_frac=self.vote_frac,
+            every_tokens=self.every_tokens,
+            tier=self.tier,
+        )

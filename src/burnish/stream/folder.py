@@ -1,0 +1,210 @@
+"""An index folder: a manifest that always names whole files, and the files that it names."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from torch import Tensor
+
+from burnish.base.canonical import content_hash, file_hash
+from burnish.base.errors import BurnishError, InputError, MissingFileError, ModelError
+from burnish.base.files import atomic_write, nearest_paths, read_json, read_text, write_json
+from burnish.contracts.kv_policy import KVShape
+from burnish.kv.policies import kv_policies
+from burnish.kv.retrieval.memory import RetrievingMemory, layer_file
+from burnish.kv.retrieval.policy import Retrieving
+from burnish.kv.retrieval.state import from_tensors, to_tensors
+from burnish.stream.document import Document
+
+MANIFEST, FORMAT = "manifest.json", 1
+OWN_FILES = ("state-*.safetensors", "text-*.txt", "tokens-*.npz", "layer-*.kv")
+AGAIN = "Run stream ingest again with the same words: it resumes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What an index is: whose, of what text, and which files hold it.
+
+    `num_tokens` of `total_tokens` have been read. `template`: `chat` if the text stands in the
+    model's chat template. `fingerprint` names all that keys and values depend on.
+    """
+
+    fingerprint: Mapping[str, Any]
+    policy: str
+    template: str
+    text: str
+    tokens: str
+    head: str
+    parts: list[list[Any]]
+    total_tokens: int
+    num_tokens: int = 0
+    state: str = ""
+    state_sha256: str = ""
+    far_tokens: list[int] | None = None
+    format: int = FORMAT
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the text has been read."""
+        return self.num_tokens == self.total_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A document and its tokens: `offsets[t]` are the characters of token t in the document.
+
+    `head` is what the template puts before the document; its tokens have offsets (0, 0).
+    """
+
+    document: Document
+    head: str
+    ids: np.ndarray
+    offsets: np.ndarray
+
+
+def fingerprint(model: Any, key: str) -> dict[str, Any]:
+    """What keys and values depend on: weights and tokenizer, precision, rotary positions."""
+    rope = model.config.rope_parameters
+    return {
+        "model": model.spec,
+        "weights": key,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "rope": {name: rope[name] for name in sorted(rope)},
+    }
+
+
+def write_source(folder: Path, source: Source) -> dict[str, Any]:
+    """Write text and tokens under names of their own content; what the manifest says of them."""
+    key = content_hash([source.document.text, source.head, source.ids.tolist()])[:16]
+    text, tokens = f"text-{key}.txt", f"tokens-{key}.npz"
+    with atomic_write(folder / text) as file:
+        file.write(source.document.text)
+    with atomic_write(folder / tokens, "wb") as file:
+        np.savez(file, ids=source.ids, offsets=source.offsets)
+    return {
+        "text": text,
+        "tokens": tokens,
+        "head": source.head,
+        "parts": source.document.to_dict(),
+        "total_tokens": len(source.ids),
+    }
+
+
+def read_source(folder: Path, manifest: Manifest) -> Source:
+    """The document and its tokens. Raises InputError for files that are damaged or gone."""
+    try:
+        text = read_text(folder / manifest.text)
+        with np.load(BytesIO((folder / manifest.tokens).read_bytes())) as arrays:
+            ids, offsets = arrays["ids"], arrays["offsets"]
+    except (BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
+        raise _damaged(folder, manifest.tokens) from error
+    key = content_hash([text, manifest.head, ids.tolist()])[:16]
+    if f"tokens-{key}.npz" != manifest.tokens:
+        raise _damaged(folder, manifest.tokens)
+    document = Document.from_dict(text, manifest.parts)
+    return Source(document=document, head=manifest.head, ids=ids, offsets=offsets)
+
+
+def save(folder: Path, manifest: Manifest, memory: RetrievingMemory, last: Tensor) -> Manifest:
+    """Write the memory; only then does the manifest name it. `last` is the last hidden row.
+
+    Interrupted anywhere, the folder is what the manifest before says: files grow at their ends and
+    states have names of their own.
+    Source: ours. Oracle: tests/stream/test_folder.py::test_killed_anywhere_leaves_the_last_state
+    """
+    from safetensors.torch import save as serialised
+
+    for store in memory.stores:
+        store.spill()
+    name = f"state-{memory.num_tokens:09d}.safetensors"
+    with atomic_write(folder / name, "wb") as file:
+        file.write(serialised({**to_tensors(memory), "last": last.contiguous().cpu()}))
+    new = replace(
+        manifest,
+        num_tokens=memory.num_tokens,
+        state=name,
+        state_sha256=file_hash(folder / name),
+        far_tokens=[store.num_tokens for store in memory.stores],
+    )
+    write_json(folder / MANIFEST, asdict(new))
+    kept = {name, new.text, new.tokens}
+    for pattern in OWN_FILES[:3]:
+        for path in folder.glob(pattern):
+            if path.name not in kept:
+                path.unlink()
+    return new
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an index folder.
+
+    Raises MissingFileError, and InputError for a folder that is no index or of another format.
+    """
+    if not (folder / MANIFEST).is_file():
+        if folder.is_dir():
+            rule, remedy = "must hold an index", "Make one with stream ingest"
+            raise InputError("index", str(folder), rule, remedy=remedy)
+        raise MissingFileError("index", str(folder), "does not exist", remedy=nearest_paths(folder))
+    told = read_json(folder / MANIFEST)
+    if not isinstance(told, dict) or told.get("format") != FORMAT:
+        got = told.get("format") if isinstance(told, dict) else told
+        rule = f"must have format {FORMAT}"
+        raise InputError("index", got, rule, remedy="Ingest the text again with this version")
+    try:
+        return Manifest(**told)
+    except TypeError as error:
+        raise _damaged(folder, MANIFEST) from error
+
+
+def check_model(manifest: Manifest, found: Mapping[str, Any]) -> None:
+    """Raise ModelError, naming what differs, where an index belongs to another model."""
+    for name in ("weights", "dtype", "rope"):
+        saved, now = manifest.fingerprint.get(name), found[name]
+        if saved != now:
+            rule = f"must be that of the index ({name} {_short(saved)})"
+            remedy = "Open it with the model and precision that made it, or ingest again"
+            raise ModelError(f"model's {name}", _short(now), rule, remedy=remedy)
+
+
+def open_memory_of(
+    folder: Path, manifest: Manifest, shape: KVShape, *, writable: bool = False
+) -> tuple[RetrievingMemory, Tensor]:
+    """The saved memory over the folder's files, and the last hidden row.
+
+    Raises InputError for files that are shorter than the manifest says, changed or gone.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    policy = kv_policies.parse(manifest.policy)
+    assert isinstance(policy, Retrieving)
+    row_bytes = 2 * shape.num_kv_heads * shape.head_dim * shape.dtype.itemsize
+    for layer, num in enumerate(manifest.far_tokens or []):
+        path = layer_file(folder, layer)
+        if num and (not path.is_file() or path.stat().st_size < num * row_bytes):
+            raise _damaged(folder, path.name)
+    path = folder / manifest.state
+    if not path.is_file() or file_hash(path) != manifest.state_sha256:
+        raise _damaged(folder, path.name)
+    try:
+        tensors = load(path.read_bytes())
+        memory = from_tensors(policy.plan, shape, tensors, folder, writable=writable)
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        if isinstance(error, BurnishError):
+            raise
+        raise _damaged(folder, path.name) from error
+    return memory, tensors["last"].to(shape.device)
+
+
+def _damaged(folder: Path, name: str) -> InputError:
+    rule = "is damaged: a file is gone, cut short or changed"
+    return InputError(f"index {folder}", name, rule, remedy="Delete the folder and ingest again")
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return text[:16] if len(text) == 64 else text

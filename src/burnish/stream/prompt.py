@@ -1,0 +1,89 @@
+"""Document and question as one prompt, cut where the document ends."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from burnish.base.errors import ModelError
+from burnish.data.chat import chat_text
+from burnish.stream.document import BETWEEN, Document
+from burnish.stream.folder import Source
+
+MARK = "\N{BLACK QUESTION MARK ORNAMENT}burnish\N{BLACK QUESTION MARK ORNAMENT}"
+SEAM_TOKENS = 64  # of the document that are tokenised again to see whether the seam is clean
+
+Turns = Sequence[Mapping[str, str]]  # question and answer of earlier turns
+
+
+def make_source(tokenizer: Any, document: Document, template: str) -> Source:
+    """The document's tokens, behind what the template puts before it.
+
+    Raises ModelError where a template changes the document.
+    Source: ours. Oracle: tests/stream/test_prompt.py::test_two_parts_are_the_whole_chat
+    """
+    head = ""
+    if template == "chat":
+        whole = _rendered(tokenizer, document.text + BETWEEN + MARK, ())
+        head, middle, _ = whole.partition(document.text + BETWEEN)
+        if not middle:
+            rule, remedy = "must hold a message as it is", "Use --template plain"
+            raise ModelError("chat template", whole[:60], rule, remedy=remedy)
+    special = template != "chat"
+    made = tokenizer(head + document.text, add_special_tokens=special, return_offsets_mapping=True)
+    offsets = np.array(made["offset_mapping"], dtype=np.int64).reshape(-1, 2) - len(head)
+    ids = np.array(made["input_ids"], dtype=np.int64)
+    return Source(document=document, head=head, ids=ids, offsets=np.maximum(offsets, 0))
+
+
+def extended_source(tokenizer: Any, source: Source, more: Document) -> Source:
+    """A source with another document behind it; the tokens before stay as they are."""
+    whole = source.document.joined(more)
+    begin = len(source.document.text)
+    made = tokenizer(whole.text[begin:], add_special_tokens=False, return_offsets_mapping=True)
+    offsets = np.array(made["offset_mapping"], dtype=np.int64).reshape(-1, 2) + begin
+    return Source(
+        document=whole,
+        head=source.head,
+        ids=np.concatenate((source.ids, np.array(made["input_ids"], dtype=np.int64))),
+        offsets=np.concatenate((source.offsets, offsets)),
+    )
+
+
+def question_tokens(
+    tokenizer: Any, source: Source, question: str, template: str, turns: Turns = ()
+) -> tuple[list[int], str]:
+    """Tokens behind the document's, and how clean the seam is.
+
+    `seamless`: together they are the tokens of the joined text; `hard`: the tokenizer would merge
+    characters across the document's end, so that it is a boundary.
+    Source: ours. Oracle: tests/stream/test_prompt.py::test_a_seam_that_would_merge_is_reported
+    """
+    begin = source.head + source.document.text
+    if template == "chat":
+        first = turns[0]["question"] if turns else question
+        whole = _rendered(tokenizer, source.document.text + BETWEEN + first, turns, question)
+        if not whole.startswith(begin):
+            rule, remedy = "must hold a message as it is", "Use --template plain"
+            raise ModelError("chat template", whole[:60], rule, remedy=remedy)
+        tail = whole[len(begin) :]
+    else:
+        before = "".join(f"{turn['question']}{turn['answer']}{BETWEEN}" for turn in turns)
+        tail = before + question
+    if not tail:
+        return [], "seamless"
+    own = list(tokenizer(tail, add_special_tokens=False)["input_ids"])
+    ids = source.ids[-SEAM_TOKENS:].tolist()
+    start = int(source.offsets[-len(ids), 0])
+    joined = tokenizer(source.document.text[start:] + tail, add_special_tokens=False)["input_ids"]
+    clean = list(joined)[-len(own) - 1 :] == [*ids, *own][-len(own) - 1 :]
+    return own, "seamless" if clean else "hard"
+
+
+def _rendered(tokenizer: Any, content: str, turns: Turns, question: str = "") -> str:
+    messages = [{"role": "user", "content": content}]
+    asked = [*(turn["question"] for turn in turns[1:]), question]
+    for turn, following in zip(turns, asked, strict=False):
+        messages.append({"role": "assistant", "content": turn["answer"]})
+        messages.append({"role": "user", "content": following})
+    return chat_text(tokenizer, messages, add_generation_prompt=True)

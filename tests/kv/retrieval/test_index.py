@@ -1,0 +1,50 @@
+"""How many vectors a span gets, and which."""
+
+import numpy as np
+import torch
+
+from burnish.kv.retrieval.index import SpanIndex, vector_counts, vectors_of
+from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.segment import Pieces
+
+
+def plan_of(**given: object) -> Plan:
+    return Plan(far_tokens=4, local_tokens=4, num_sinks=0, segmenter=Pieces(size=4), **given)
+
+
+def test_confident_spans_have_fewer_vectors() -> None:
+    assert vector_counts(np.array([9.0, 1.0, 0.0]), 4, static=False) == [1, 4, 4]
+    assert vector_counts(np.array([5.0, 5.0]), 4, static=False) == [2, 2]
+    assert vector_counts(np.array([5.0, -1.0]), 4, static=False) == [1, 4]
+    assert vector_counts(np.array([9.0, 1.0]), 3, static=True) == [3, 3]
+
+
+def test_vectors_are_the_most_attended_keys() -> None:
+    keys = torch.randn((2, 6, 5), generator=torch.Generator().manual_seed(0))
+    band = np.zeros((6, 3))
+    band[2, 1] = band[5, 2] = 5.0  # tokens 1 and 3 receive much
+    bounds = [(0, 3), (3, 6)]
+    apart = vectors_of(plan_of(static=True, most_vectors=1), keys, bounds, band, 0.0)
+    assert torch.equal(torch.cat(apart, 1), keys[:, [1, 3]])
+    (mean, _) = vectors_of(
+        plan_of(static=True, most_vectors=3, vectors="averaged"), keys, bounds, band, 0.0
+    )
+    torch.testing.assert_close(mean[:, 0], keys[:, :3].mean(1))
+    (low_high, _) = vectors_of(plan_of(vectors="bounds"), keys, bounds, band, None)
+    assert torch.equal(low_high[:, 0], keys[:, :3].amin(1))
+    assert torch.equal(low_high[:, 1], keys[:, :3].amax(1))
+
+
+def test_an_index_grows_and_comes_back() -> None:
+    keys = torch.randn((2, 9, 5), generator=torch.Generator().manual_seed(0))
+    index = SpanIndex.empty(2, 5, keys[:0])
+    for bounds, begin in (([(0, 2), (2, 5)], 0), ([(0, 4)], 5)):
+        vectors = [keys[:, begin + a : begin + b] for a, b in bounds]
+        index = index.extended(bounds, vectors)
+    assert index.starts.tolist() == [0, 2, 5] and index.lengths.tolist() == [2, 3, 4]
+    assert index.owner.tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 2]
+    assert torch.equal(index.vectors, keys)
+    again = SpanIndex.from_dict(index.to_dict())
+    query = torch.randn((3, 4, 5), generator=torch.Generator().manual_seed(2))
+    assert torch.equal(again.scores(plan_of(), query), index.scores(plan_of(), query))
+    assert index.num_bytes == 9 * 2 * 5 * 4 + 4 * (9 + 6)

@@ -1,0 +1,62 @@
+"""An index folder is what its manifest says, whatever happens while it is written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from burnish.stream import folder as module
+from burnish.stream import ingest as ingest_module
+from burnish.stream.ask import Index
+from burnish.stream.folder import read_manifest
+from burnish.stream.ingest import ingest
+
+
+class Killed(BaseException):
+    """Stands for a process that ends here."""
+
+
+def check_killed(settings_of: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    ingest(settings_of())
+    before = Index(tmp_path / "index").ask("", max_new_tokens=3)["text"]
+    (tmp_path / "more.md").write_text("and then the tide came back " * 20, encoding="utf-8")
+    more = settings_of(files=(str(tmp_path / "more.md"),), append=True)
+
+    def dying(*given: Any) -> None:
+        raise Killed
+
+    for name in ("write_json", "file_hash"):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, dying)
+            if name == "file_hash":  # reading an index needs it too
+                exact = module.save
+                patch.setattr(ingest_module, "open_memory_of", ingest_module.open_memory_of)
+                assert exact is module.save
+            with pytest.raises(Killed):
+                ingest(more)
+        assert read_manifest(tmp_path / "index").complete
+        assert Index(tmp_path / "index").ask("", max_new_tokens=3)["text"] == before
+    assert ingest(more)["files"] == 2
+
+
+def test_killed_anywhere_leaves_the_last_state(
+    settings_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_killed(settings_of, tmp_path, monkeypatch)
+
+
+def test_planted_state_under_the_old_name(
+    settings_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One name for all states: the old manifest then names the new state."""
+
+    def one_name(path: Path, mode: str = "w") -> Any:
+        if path.name.startswith("state-"):
+            old = list(path.parent.glob("state-*"))
+            path = old[0] if old else path
+        return exact(path, mode)
+
+    exact = module.atomic_write
+    monkeypatch.setattr(module, "atomic_write", one_name)
+    with pytest.raises((AssertionError, Exception)):
+        check_killed(settings_of, tmp_path, monkeypatch)
