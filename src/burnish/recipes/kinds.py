@@ -10,6 +10,9 @@ from burnish.base.errors import InputError
 from burnish.base.naming import suggest
 from burnish.draft import measure as draft_bench
 from burnish.draft import train as draft_train
+from burnish.graph import bench_job as graph_bench
+from burnish.graph import train_job as graph_train
+from burnish.graph.settings import BenchSettings, GraphSettings
 from burnish.jobs.job import Job
 from burnish.prefer.settings import PreferSettings
 from burnish.recall import run as recall
@@ -62,6 +65,14 @@ def _pretrain(info: Info) -> Job:
     return arch.pretrain_job(coerce_value("settings", info["settings"], PretrainSettings))
 
 
+def _graph_train(info: Info) -> Job:
+    return graph_train.train_job(coerce_value("settings", info["settings"], GraphSettings))
+
+
+def _graph_bench(info: Info) -> Job:
+    return graph_bench.bench_job(coerce_value("settings", info["settings"], BenchSettings))
+
+
 def _scaling_fit(info: Info) -> Job:
     return fit_job.fit_job(coerce_value("settings", info["settings"], ScalingFitSettings))
 
@@ -81,6 +92,8 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     draft_train.WHAT: _draft_train,
     draft_bench.WHAT: _draft_bench,
     arch.WHAT: _pretrain,
+    graph_train.WHAT: _graph_train,
+    graph_bench.WHAT: _graph_bench,
     SCALING_FIT: _scaling_fit,
     plan_job.WHAT: _scaling_plan,
     ladder_job.WHAT: _scaling_ladder,
