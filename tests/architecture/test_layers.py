@@ -93,7 +93,7 @@ def test_planted_imports_are_refused(skeleton, importer, imported):
 def test_every_imported_package_is_declared(root, package):
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
-    wanted = project["dependencies"] + optional["ray"] + optional["sandbox"]
+    wanted = project["dependencies"] + optional["ray"] + optional["sandbox"] + optional["graph"]
     assert check_declared(package, {normalised(r) for r in wanted}) == []
 
 

@@ -61,8 +61,6 @@ def test_planted_sum_for_mean(monkeypatch):
         check_layer("sage")
 
 
-
-
 def test_gradients_of_layers():
     one_way = GRAPH.adjacency.copy()
     one_way.data[: one_way.nnz // 2] = 0.5  # not symmetric

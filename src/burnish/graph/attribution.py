@@ -1,4 +1,4 @@
-"""What the language model, the graph network, the feedback and the graph each add, with intervals."""
+"""What language model, graph network, feedback and graph each add, with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def by_arm(rows: Sequence[Row]) -> dict[str, Estimate]:
 def contrasts(rows: Sequence[Row], *, lower_is_better: bool) -> dict[str, Any]:
     """Paired differences, positive where the first arm is better; and each seed's own.
 
-    Source: ours. Oracle: tests/graph/test_attribution.py::test_contrasts_are_paired_by_query_and_seed
+    Source: ours. Oracle: tests/graph/test_attribution.py::test_contrasts_are_paired
     """
     values = {(row.arm, row.query, row.seed): row.value for row in rows}
     found: dict[str, Any] = {}

@@ -33,7 +33,7 @@ def bench_graph(settings: BenchSettings, place: Place | None = None) -> dict[str
     Raises MissingFileError and InputError for a graph that cannot be read, what its problem
     raises, ModelError.
     Source: AskGNN, arXiv 2410.07074 (reconstruction); controls and attribution are ours.
-    Oracle: tests/graph/test_bench_job.py::test_interrupted_and_resumed_equals_straight
+    Oracle: tests/graph/test_bench_job.py::test_resumed_equals_straight
     """
     return run_job(bench_job(settings), place or Place())
 
@@ -65,7 +65,7 @@ def bench_job(settings: BenchSettings) -> Job:
 class SeedStep(Step):
     """One seed; what the model said is kept in the graph's log, so it is never asked twice.
 
-    Source: ours. Oracle: tests/graph/test_bench_job.py::test_interrupted_and_resumed_equals_straight
+    Source: ours. Oracle: tests/graph/test_bench_job.py::test_resumed_equals_straight
     """
 
     bench: BenchSettings

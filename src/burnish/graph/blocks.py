@@ -13,7 +13,7 @@ from burnish.graph.layers import Block, SparseMatrix
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """`nodes` are the input rows of the first of `blocks`; the last one's outputs were asked for."""
+    """`nodes` are the first block's input rows; the last one's outputs were asked for."""
 
     nodes: np.ndarray
     blocks: tuple[Block, ...]

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from scipy import sparse
@@ -14,7 +13,7 @@ from burnish.base.errors import InputError, SettingError
 from burnish.base.files import atomic_write
 
 WORD = re.compile(r"\w+")
-NUM_POWERS = 4  # of the randomised decomposition
+NUM_POWERS = 3  # of the randomised decomposition
 SPARE = 16  # directions that it computes beyond those that are kept
 
 
@@ -32,7 +31,7 @@ class TextVectors:
     directions: np.ndarray  # a row for each word
 
     @classmethod
-    def fit(cls, texts: Sequence[str], *, width: int = 128, least_texts: int = 2) -> Self:
+    def fit(cls, texts: Sequence[str], *, width: int = 128, least_texts: int = 2) -> "TextVectors":
         """Learn words, weights and directions. Raises InputError for texts without a word."""
         counts = Counter(word for text in texts for word in set(words_of(text)))
         words = sorted(word for word, count in counts.items() if count >= least_texts)
@@ -57,7 +56,7 @@ class TextVectors:
             )  # fmt: skip
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path) -> "TextVectors":
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as kept:
             words = tuple(kept["words"].tolist())
@@ -124,8 +123,9 @@ def _weighted(
 def _directions(matrix: sparse.csr_array, width: int) -> np.ndarray:
     """Leading right singular vectors, a row for each column of the matrix."""
     rank = min(width, *matrix.shape)
-    rng = np.random.default_rng(0)
-    tried = rng.standard_normal((matrix.shape[1], min(rank + SPARE, *matrix.shape)))
+    rng, matrix = np.random.default_rng(0), matrix.astype(np.float32)
+    size = (matrix.shape[1], min(rank + SPARE, *matrix.shape))
+    tried = rng.standard_normal(size, dtype=np.float32)
     rows, _ = np.linalg.qr(matrix @ tried)
     for _ in range(NUM_POWERS):
         columns, _ = np.linalg.qr(matrix.T @ rows)

@@ -82,7 +82,7 @@ def train_retriever(
 
 
 class _Course:
-    """The batches of one training; all of the pool's neighbourhood is kept where it is not drawn."""
+    """The batches of one training; a neighbourhood that is not drawn is kept."""
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """The structure-enhanced bi-encoder: one graph network for queries and examples alike."""
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -29,7 +31,7 @@ class Retriever(nn.Module):
         kind = LAYERS[settings.structure]
         wide = settings.structure != "sgc"
         widths = [num_features] + [settings.hidden if wide else num_features] * settings.layers
-        steps = zip(widths[:-1], widths[1:], strict=True)
+        steps = itertools.pairwise(widths)
         self.layers = nn.ModuleList(kind(num_in, num_out) for num_in, num_out in steps)
         self.norms = nn.ModuleList(
             nn.LayerNorm(width) if wide else nn.Identity() for width in widths[1:]

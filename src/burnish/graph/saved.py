@@ -1,4 +1,4 @@
-"""A trained retriever in a folder: weights, text vectors, graph, pool; opened to ask and predict."""
+"""A trained retriever in a folder: weights, text vectors, graph, pool; to ask and predict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -118,32 +118,42 @@ class SavedRetriever:
             raise InputError("node", node, "must be a node of the graph", remedy=remedy)
         return self.world.graph.index[node]
 
-    def ask(self, items: Sequence[int]) -> list[Asked]:
-        """Answers for nodes: examples from the pool, one prompt a node."""
+    def examples(self, items: Sequence[int]) -> tuple[list[list[int]], np.ndarray]:
+        """Examples of nodes from the pool, best first, and their scores."""
         queries, problem = np.array(items, dtype=np.int64), self.problem
-        asker = self.world.with_problem(problem)
         own = encode(self.retriever, problem, self.features, queries)
         found = top_k(
-            own.compared, self.keys.compared, asker.how.examples,
+            own.compared, self.keys.compared, self.world.settings.prompt.examples,
             query_groups=problem.groups[queries], key_groups=problem.groups[problem.pool],
         )  # fmt: skip
-        shown = [[int(problem.pool[i]) for i in found.row(q)] for q in range(len(queries))]
+        rows = range(len(queries))
+        return [[int(problem.pool[i]) for i in found.row(q)] for q in rows], found.scores
+
+    def prompts(self, items: Sequence[int]) -> list[str]:
+        """The prompts of nodes, with their examples; no model is asked."""
+        shown, _ = self.examples(items)
+        asker = self.world.with_problem(self.problem)
+        return [asker.prompt(item, own) for item, own in zip(items, shown, strict=True)]
+
+    def ask(self, items: Sequence[int]) -> list[Asked]:
+        """Answers for nodes: one prompt a node."""
+        problem, (shown, scores) = self.problem, self.examples(items)
+        asker = self.world.with_problem(problem)
         readings = asker.read(items, shown, what="predict")
         answers = []
-        for row, (item, reading, own_items) in enumerate(zip(items, readings, shown, strict=True)):
-            choice = reading.choice
+        for row, (item, reading, own) in enumerate(zip(items, readings, shown, strict=True)):
+            choice, names = reading.choice, problem.graph.ids
             share = None if choice is None else reading.shares(len(asker.labels))[choice]
-            scores = found.scores[row]
+            examples = [
+                {"id": names[e], "answer": problem.answers[e], "score": round(float(s), 4),
+                 "text": problem.text(e)}
+                for e, s in zip(own, scores[row], strict=False)
+            ]  # fmt: skip
+            prediction = None if choice is None else asker.labels[choice]
             answers.append(
                 Asked(
-                    node=problem.graph.ids[item],
-                    prediction=None if choice is None else asker.labels[choice], share=share,
-                    examples=[
-                        {"id": problem.graph.ids[e], "answer": problem.answers[e],
-                         "score": round(float(s), 4), "text": problem.text(e)}
-                        for e, s in zip(own_items, scores, strict=False)
-                    ],
-                    prompt=asker.prompt(item, own_items),
+                    node=names[item], prediction=prediction, share=share, examples=examples,
+                    prompt=asker.prompt(item, own),
                 )
             )  # fmt: skip
         return answers

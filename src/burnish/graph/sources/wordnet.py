@@ -1,7 +1,7 @@
 """`wordnet`: English nouns, joined by every relation but the hierarchy that gives the label away.
 
-The files are found on this machine (`WNSEARCHDIR`, Debian's folder, the cache), or fetched once with
-the ordinary Debian client from the package `wordnet-base`.
+The files are found on this machine (`WNSEARCHDIR`, Debian's folder, the cache), or fetched once
+with the ordinary Debian client from the package `wordnet-base`.
 """
 
 import os
