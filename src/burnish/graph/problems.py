@@ -42,7 +42,9 @@ class Problem:
     def targets(self) -> np.ndarray:
         """Class of each pool item, in the order of `pool`; -1 where there is none."""
         numbers = {name: index for index, name in enumerate(self.classes)}
-        return np.array([numbers.get(self.label_of(i), -1) for i in self.pool], dtype=np.int64)
+        return np.array(
+            [numbers.get(self.label_of(i), -1) for i in self.pool.tolist()], dtype=np.int64
+        )
 
     def label_of(self, item: int) -> str:
         """What the retriever's classifier learns: the answer, or a node's label in generation."""
