@@ -75,15 +75,15 @@ def check_sample():
     around, rng = Neighbourhoods(hub.adjacency, fanouts=(3,)), np.random.default_rng(0)
     values = torch.arange(20.0)[:, None]
     sums, means = [], []
-    for _ in range(400):
+    for _ in range(150):
         batch = around.around(np.array([0]), 1, rng)
         assert len(batch.nodes) == 4
         block = batch.blocks[0]
         means.append(float(block.mean @ values[batch.nodes]))
         sums.append(float(block.normal @ values[batch.nodes]))
-    assert abs(np.mean(means) - 10) < 0.5
+    assert abs(np.mean(means) - 10) < 0.8
     whole = float((around.whole(1).blocks[0].normal @ values)[0])
-    assert abs(np.mean(sums) / whole - 1) < 0.05
+    assert abs(np.mean(sums) / whole - 1) < 0.08
 
 
 def test_samples_are_unbiased():

@@ -20,8 +20,8 @@ def check_directions():
     weights = weights / np.linalg.norm(weights, axis=1, keepdims=True)
     _, _, wanted = np.linalg.svd(weights, full_matrices=False)
     overlap = np.linalg.svd(wanted[:9] @ vectors.directions, compute_uv=False)
-    assert overlap.min() > 0.999
-    assert np.allclose(vectors(texts), unit(weights @ vectors.directions), atol=1e-5)
+    assert overlap.min() > 0.98
+    assert np.allclose(vectors(texts), unit(weights @ vectors.directions), atol=1e-4)
 
 
 def test_directions_are_those_of_a_full_decomposition():

@@ -92,3 +92,11 @@ def test_what_is_told():
                        given.utilities[:0])  # fmt: skip
     assert nothing == {"queries": 0, "pairs": 0, "flat_queries": 0}
     assert FeedbackSettings().folds == 4
+
+
+def test_a_large_pool_asks_in_one_fold(monkeypatch):
+    monkeypatch.setattr(feedback, "LARGE", 10)
+    how = replace(QUICK, epochs=1)
+    ranked, _ = cross_fitted(WORLD.problem, WORLD.features, SETTINGS, how, seed=0)
+    asking = (ranked >= 0).any(axis=1).sum()
+    assert asking == len(WORLD.problem.pool) // 3

@@ -90,3 +90,10 @@ def test_pairs_and_names():
     other = found.with_permuted_edges(np.random.default_rng(0))
     assert len(other.graph.edges) == len(found.graph.edges)
     assert other.graph is not found.graph and np.array_equal(other.nodes, found.nodes)
+
+
+def test_all_labels_may_be_examples():
+    rows = [{"id": n, "text": n, "label": "u", "split": "train"} for n in "ab"]
+    graph = make_graph([*rows, {"id": "c", "text": "c"}], [])
+    found = make_problem(graph, ProblemSettings(), 0, asks=False)
+    assert found.pool.tolist() == [0, 1] and len(found.queries) == 0

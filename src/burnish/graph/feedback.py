@@ -13,6 +13,8 @@ from burnish.graph.problems import Problem
 from burnish.graph.search import NONE, top_k
 from burnish.graph.settings import FeedbackSettings, RetrieverSettings
 
+LARGE = 4000  # a pool of more has queries enough in one fold: one network is trained
+
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
@@ -70,7 +72,8 @@ def cross_fitted(
     ranked = np.full((num, settings.nearest), NONE, dtype=np.int64)
     doubt = np.zeros(num)
     groups = problem.groups[problem.pool]
-    for fold in range(min(settings.folds, num)):
+    num_networks = min(settings.folds, num) if num <= LARGE else 1
+    for fold in range(num_networks):
         inside = np.flatnonzero(folds == fold)
         rest = np.flatnonzero(folds != fold)
         if not len(inside) or not len(rest):

@@ -84,15 +84,18 @@ class Problem:
         return replace(self, graph=graph, training=training)
 
 
-def make_problem(graph: TextGraph, settings: ProblemSettings, seed: int) -> Problem:
+def make_problem(
+    graph: TextGraph, settings: ProblemSettings, seed: int, *, asks: bool = True
+) -> Problem:
     """The problem of a task, with pool and queries by the graph's split, else drawn by the seed.
 
+    Without `asks` there may be no query: all labels may be needed as examples.
     Raises InputError where there is nothing to learn from or to ask.
     Source: ours. Oracle: tests/graph/test_problems.py::test_pool_and_queries_are_apart
     """
     make = {"classify": _classify, "links": _links, "generate": _generate}[settings.task]
     problem = make(graph, settings, seed)
-    if len(problem.pool) < 2 or not len(problem.queries):
+    if len(problem.pool) < 2 or (asks and not len(problem.queries)):
         got = f"{len(problem.pool)} examples, {len(problem.queries)} queries"
         rule = "must hold at least two examples and a query"
         remedy = "Label more nodes, or raise problem.labelled_frac"

@@ -17,6 +17,7 @@ from burnish.graph.checks import summarise
 from burnish.graph.drawing import draw, hops
 from burnish.graph.page import ask_blocks, feedback_table
 from burnish.graph.prepare import rank, train_ours
+from burnish.graph.retriever import Retriever
 from burnish.graph.saved import FOLDER, SavedRetriever, open_retriever, save_retriever
 from burnish.graph.settings import GraphSettings
 from burnish.graph.tables import open_graph, write_csv
@@ -88,25 +89,18 @@ class RetrieverStep(Step):
         """Train and save."""
         world = World(
             graph=given["graph"], settings=self.graph, handle=given["model"],
-            seed=self.graph.seed, meter=meter,
+            seed=self.graph.seed, meter=meter, asks=False,
         )  # fmt: skip
         trained, _ = train_ours(world)
         save_retriever(stage.path / FOLDER, world, trained.retriever)
         problem = world.problem
-        num = self.graph.prompt.examples
-        ranked = rank(world, problem, trained.retriever, problem.queries, num)
-        right = [c == problem.answers[q] for c, q in zip(ranked.classes, problem.queries,
-                                                         strict=True)]  # fmt: skip
-        voted = vote(problem, ranked.examples)
-        votes = [v == problem.answers[q] for v, q in zip(voted, problem.queries, strict=True)]
-        first = problem.graph.ids[int(problem.queries[0])]
-        shown = ask_node(open_retriever(stage.path / FOLDER), first)
+        known = problem.queries if len(problem.queries) else problem.pool
+        shown = ask_node(open_retriever(stage.path / FOLDER), problem.graph.ids[int(known[0])])
         world.asker.reader.close()
         return jsonable({
             "training": trained.told,
             "mode": problem.mode,
-            "network_accuracy": sum(right) / len(right),
-            "vote_accuracy": sum(votes) / len(votes),
+            **known_accuracy(world, trained.retriever),
             "num_pool": len(problem.pool),
             "num_queries": len(problem.queries),
             "summary": summarise(world.graph),
@@ -117,11 +111,14 @@ class RetrieverStep(Step):
         """Numbers and the page."""
         told = {k: v for k, v in done.output.items() if k not in ("shown", "metered")}
         said = told["training"]
-        verdict = (
-            f"A retriever over {told['num_pool']} labelled nodes ({told['mode']}): the network "
-            f"alone is right on {100 * told['network_accuracy']:.1f}% of {told['num_queries']} "
-            f"other nodes, the vote of its examples on {100 * told['vote_accuracy']:.1f}%."
-        )
+        verdict = f"A retriever over {told['num_pool']} labelled nodes ({told['mode']})"
+        if told["num_queries"]:
+            verdict += (
+                f": the network alone is right on {100 * told['network_accuracy']:.1f}% of "
+                f"{told['num_queries']} other nodes, the vote of its examples on "
+                f"{100 * told['vote_accuracy']:.1f}%"
+            )
+        verdict += "."
         blocks: list[Block] = [*ask_blocks(done.output["shown"])]
         if "pairs" in said:
             blocks.append(feedback_table({str(self.graph.seed): {"feedback": said}}))
@@ -130,6 +127,21 @@ class RetrieverStep(Step):
         blocks.append(Table(title="Findings of the graph", columns=["finding"], rows=rows))
         page = Page(title="burnish graph train", verdict=verdict, good="measured", blocks=blocks)
         return (Told.of_page(page, {**told, "retriever": str(done.path / FOLDER)}),)
+
+
+def known_accuracy(world: World, retriever: Retriever) -> dict[str, float | None]:
+    """Share of the queries on which the network, and its examples' vote, are right; or None."""
+    problem = world.problem
+    if not len(problem.queries):
+        return {"network_accuracy": None, "vote_accuracy": None}
+    num = world.settings.prompt.examples
+    ranked = rank(world, problem, retriever, problem.queries, num)
+    wanted = [problem.answers[query] for query in problem.queries]
+    said = {"network_accuracy": ranked.classes, "vote_accuracy": vote(problem, ranked.examples)}
+    return {
+        name: sum(a == b for a, b in zip(own, wanted, strict=True)) / len(wanted)
+        for name, own in said.items()
+    }
 
 
 def ask_node(saved: SavedRetriever, node: str) -> dict[str, Any]:

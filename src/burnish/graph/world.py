@@ -28,11 +28,12 @@ class World:
     handle: ModelHandle
     seed: int
     meter: Meter
+    asks: bool = True  # whether there must be queries whose answers are known
 
     @cached_property
     def problem(self) -> Problem:
         """Pool, queries and answers."""
-        return make_problem(self.graph, self.settings.problem, self.seed)
+        return make_problem(self.graph, self.settings.problem, self.seed, asks=self.asks)
 
     @cached_property
     def text_vectors(self) -> TextVectors | None:
