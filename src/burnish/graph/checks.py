@@ -75,20 +75,20 @@ def crossing_duplicates(graph: TextGraph) -> int:
 
 
 def notes(graph: TextGraph, findings: dict[str, int]) -> list[str]:
-    """The findings in sentences; nothing where there is nothing to say."""
+    """The findings in words; nothing where there is nothing to say."""
     read = graph.counts
     rows = [
-        (findings["label_leaks"], "nodes have their label in their own text"),
-        (findings["isolated_queries"], "test nodes have no edge: their text alone is used"),
+        (findings["label_leaks"], "nodes with their label in their own text"),
+        (findings["isolated_queries"], "test nodes without an edge (their text alone is used)"),
         (findings["same_text_pairs_across_splits"],
-         "test nodes share their text with a training node, which is no example for them"),
+         "test nodes with the text of a training node, which is no example for them"),
         (findings["unanswerable_queries"],
-         "test nodes have a label that no training node has: they count as wrong"),
-        (findings["empty_texts"], "nodes have no text"),
-        (read.get("trimmed_labels", 0), "labels lost white space around them"),
-        (read.get("repeated_edges", 0), "edges were given again and are counted once"),
-        (read.get("loops", 0), "edges from a node to itself were left out"),
-        (read.get("dropped_edges", 0), "edges to unknown nodes were left out"),
-        (read.get("created_nodes", 0), "unlabelled nodes without text were made for edges"),
+         "test nodes with a label that no training node has (they count as wrong)"),
+        (findings["empty_texts"], "nodes without text"),
+        (read.get("trimmed_labels", 0), "labels that lost white space around them"),
+        (read.get("repeated_edges", 0), "edges given again (counted once)"),
+        (read.get("loops", 0), "edges from a node to itself (left out)"),
+        (read.get("dropped_edges", 0), "edges to unknown nodes (left out)"),
+        (read.get("created_nodes", 0), "unlabelled nodes without text, made for edges"),
     ]  # fmt: skip
-    return [f"{count} {text}" for count, text in rows if count]
+    return [f"{text}: {count}" for count, text in rows if count]
