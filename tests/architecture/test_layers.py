@@ -26,7 +26,7 @@ def run_contracts(folder: Path, source: Path) -> subprocess.CompletedProcess:
 
 def check_declared(package: Path, declared: set[str]) -> list[str]:
     """Third-party modules that are imported but whose distribution is not declared."""
-    owners = importlib.metadata.packages_distributions()
+    owners = {"faiss": ["faiss-cpu"], **importlib.metadata.packages_distributions()}
     findings = []
     for path in sorted(package.rglob("*.py")):
         for node in walk(parse(path.read_text())):
@@ -94,7 +94,7 @@ def test_every_imported_package_is_declared(root, package):
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
     wanted = project["dependencies"] + [
-        r for name in ("ray", "sandbox", "serve", "pdf") for r in optional[name]
+        r for name in ("ray", "sandbox", "serve", "pdf", "graph") for r in optional[name]
     ]
     assert check_declared(package, {normalised(r) for r in wanted}) == []
 

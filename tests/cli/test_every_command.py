@@ -35,6 +35,10 @@ TRAIN = ("--prompts {prompts} --set fit.entries=[1,2] --set fit.epochs=1 --preci
           "--set distil.max_new_tokens=6 --set distil.vocabulary=150")  # fmt: skip
 SMALL = ("--set column=prompt --set width=32 --set num_heads=1 --set context=8 "
          "--set batch_tokens=16 --set sample_tokens=0 --set precision=fp32")  # fmt: skip
+RETRIEVER = ("--set problem.labelled_frac=0.4 --set problem.queries=4 --set retriever.epochs=2 "
+             "--set retriever.hidden=11 --set retriever.feature_width=7 --set retriever.width=5 "
+             "--set feedback.candidates=2 --set feedback.nearest=2 --set feedback.folds=2 "
+             "--set feedback.tokens=1500 --precision fp32")  # fmt: skip
 CURVE = ("--lengths 20,30 --set corpus={books} --set cue_tokens=4 --set least_tokens=20 "
          "--set trials=2 --precision fp32 --runs {runs}")  # fmt: skip
 
@@ -149,6 +153,27 @@ EXAMPLES = {
         words="{model} {curve} " + CURVE, missing="{curve} {gone}", typo="margn=0.1",
         stop=LOG, count=6, makes_run=True,
     ),
+    "graph ingest": Example(
+        words="{graph} --out {target}", missing="{gone} --out {target}",
+        stop="burnish.graph.sources:load_source",
+    ),
+    "graph train": Example(
+        words="{graph} --model {model} --runs {runs} " + RETRIEVER, missing="{gone}",
+        typo="retriever.epoch=1", stop=LOG, count=30, makes_run=True,
+    ),
+    "graph ask": Example(
+        words="{retriever} --node n00", missing="{gone} --node n00",
+        stop="burnish.graph.saved:open_retriever",
+    ),
+    "graph predict": Example(
+        words="{retriever} --out {target} --limit 2", missing="{gone} --out {target}",
+        stop="burnish.graph.train_job:predict_nodes",
+    ),
+    "graph bench": Example(
+        words="{graph} --model {model} --runs {runs} --set arms=[bm25,gnn,ours] "
+        + RETRIEVER.replace("--set ", "--set base."),
+        missing="{gone}", typo="sead=1", stop=LOG, count=30, makes_run=True,
+    ),
     "arch pretrain": Example(
         words="--corpus {prompts} --depth 1 --tokens 200 --out {runs}/own " + SMALL,
         missing="--corpus {gone} --out {target}", typo="contxt=8", stop=LOG, count=4,
@@ -226,6 +251,8 @@ EXAMPLES = {
 }  # fmt: skip
 JOBS = {
     "ablate": "burnish.recipes.ablating:ablate",
+    "graph train": "burnish.graph.train_job:train_graph",
+    "graph bench": "burnish.graph.bench_job:bench_graph",
     "improve": "burnish.recipes.improve:improve",
     "draft train": "burnish.draft.train:train_draft",
     "draft bench": "burnish.draft.measure:bench_drafts",
@@ -293,7 +320,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
     for name, text in texts.items():
         (folder / name).write_text(text)
-    return {name.partition(".")[0]: folder / name for name in texts}
+    graph = folder / "graph"
+    graph.mkdir()
+    nodes = [f"n{i:02d},{words[i % 4]} {words[i % 3]},{'ab'[i % 2]}" for i in range(30)]
+    edges = [f"n{i:02d},n{(i + 2) % 30:02d}" for i in range(30)]
+    (graph / "nodes.csv").write_text("\n".join(["id,text,label", *nodes, "n30,hat,"]) + "\n")
+    (graph / "edges.csv").write_text("\n".join(["source,target", *edges]) + "\n")
+    return {name.partition(".")[0]: folder / name for name in texts} | {"graph": graph}
 
 
 @pytest.fixture(scope="session")
@@ -325,6 +358,20 @@ def index(files: dict[str, Path], tiny_folder: Any) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def retriever(files: dict[str, Path], tiny_folder: Any) -> str:
+    """A trained retriever of the small graph."""
+    from burnish.base.settings import load_settings
+    from burnish.graph.settings import GraphSettings
+    from burnish.graph.train_job import train_graph
+    from burnish.jobs.job import Place
+
+    given = {"graph": str(files["graph"]), "model": str(tiny_folder()), "precision": "fp32"}
+    sets = [word for word in RETRIEVER.split() if "=" in word]
+    settings = load_settings(GraphSettings, overrides=sets, named=given)
+    return train_graph(settings, Place(runs=files["graph"].parent / "runs"))["run"]
+
+
 @pytest.fixture
 def places(
     files: dict[str, Path], tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -344,6 +391,8 @@ def words_of(places: dict[str, str], request: pytest.FixtureRequest, tmp_path: P
         known = dict(places)
         if "{finished}" in text:
             known["finished"] = str(request.getfixturevalue("finished"))
+        if "{retriever}" in text:
+            known["retriever"] = str(request.getfixturevalue("retriever"))
         if "{weights}" in text:
             known["weights"] = str(request.getfixturevalue("weights"))
         if "{index}" in text:

@@ -20,6 +20,15 @@ from burnish.base.records import read_json, write_json, write_records
 from burnish.draft.fit import FitSettings
 from burnish.draft.measure import BenchSettings, bench_drafts
 from burnish.draft.train import DistilSettings, TrainDraftSettings, train_draft
+from burnish.graph.bench_job import bench_graph
+from burnish.graph.settings import BenchSettings as GraphBenchSettings
+from burnish.graph.settings import (
+    FeedbackSettings,
+    GraphSettings,
+    ProblemSettings,
+    RetrieverSettings,
+)
+from burnish.graph.train_job import train_graph
 from burnish.jobs.job import Place
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainSettings
 from burnish.recall.run import measure_curve
@@ -168,6 +177,32 @@ def make_stream_bench(model: Path, place: Path) -> Path:
     return place / "bench"
 
 
+def graph_settings(model: Path, place: Path) -> GraphSettings:
+    labels = [f"n{i:02d},word{i % 4} word{i % 3},{'ab'[i % 2]}" for i in range(24)]
+    edges = [f"n{i:02d},n{(i + 2) % 24:02d}" for i in range(24)]
+    folder = place / "graph"
+    folder.mkdir()
+    (folder / "nodes.csv").write_text("\n".join(["id,text,label", *labels]) + "\n")
+    (folder / "edges.csv").write_text("\n".join(["source,target", *edges]) + "\n")
+    return GraphSettings(
+        graph=str(folder), model=str(model), precision="fp32", device="cpu",
+        problem=ProblemSettings(labelled_frac=0.4, queries=4),
+        retriever=RetrieverSettings(hidden=7, width=5, feature_width=5, epochs=2),
+        feedback=FeedbackSettings(tokens=1500, candidates=2, nearest=2, folds=2),
+    )  # fmt: skip
+
+
+def make_graph_train(model: Path, place: Path) -> Path:
+    train_graph(graph_settings(model, place), Place(folder=place / "graph-train"))
+    return place / "graph-train"
+
+
+def make_graph_bench(model: Path, place: Path) -> Path:
+    settings = GraphBenchSettings(base=graph_settings(model, place), arms=("gnn", "ours"))
+    bench_graph(settings, Place(folder=place / "graph-bench"))
+    return place / "graph-bench"
+
+
 MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "prefer": make_prefer,
     "recall-curve": make_recall,
@@ -175,6 +210,8 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "draft-bench": make_draft_bench,
     "arch-pretrain": make_arch,
     "arch-compare": make_arch_compare,
+    "graph-train": make_graph_train,
+    "graph-bench": make_graph_bench,
     "scaling-fit": make_scaling_fit,
     "scaling-plan": make_scaling_plan,
     "scaling-ladder": make_scaling_ladder,

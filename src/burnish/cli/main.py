@@ -13,6 +13,7 @@ from burnish.cli import (
     arch,
     doctor,
     draft,
+    graph,
     improve,
     models,
     prefer,
@@ -48,6 +49,7 @@ def make_app() -> typer.Typer:
     app.add_typer(sandbox.app, name="sandbox")
     app.add_typer(draft.app, name="draft")
     app.add_typer(recall.app, name="recall")
+    app.add_typer(graph.app, name="graph")
     app.add_typer(prefer.app, name="prefer")
     app.add_typer(arch.app, name="arch")
     app.add_typer(scaling.app, name="scaling")

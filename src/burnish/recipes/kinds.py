@@ -12,6 +12,9 @@ from burnish.base.errors import InputError
 from burnish.base.naming import suggest
 from burnish.draft import measure as draft_bench
 from burnish.draft import train as draft_train
+from burnish.graph import bench_job as graph_bench
+from burnish.graph import train_job as graph_train
+from burnish.graph.settings import BenchSettings, GraphSettings
 from burnish.jobs.job import Job
 from burnish.prefer.settings import PreferSettings
 from burnish.recall import run as recall
@@ -73,6 +76,8 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     draft_bench.WHAT: _of(draft_bench.BenchSettings, draft_bench.bench_job),
     arch.WHAT: _of(PretrainSettings, arch.pretrain_job),
     arch_compare.WHAT: _of(CompareSettings, arch_compare.compare_job),
+    graph_train.WHAT: _of(GraphSettings, graph_train.train_job),
+    graph_bench.WHAT: _of(BenchSettings, graph_bench.bench_job),
     SCALING_FIT: _of(ScalingFitSettings, fit_job.fit_job),
     plan_job.WHAT: _of(PlanSettings, plan_job.plan_job),
     ladder_job.WHAT: _of(LadderSettings, laddering.climbing_job),
