@@ -16,7 +16,7 @@ from burnish.serve.settings import ServeSettings
 from burnish.serve.writing import Writing
 
 NAME = "llama"
-LONG = {"model": NAME, "prompt": [5, 6, 7], "max_tokens": 500, "temperature": 1, "seed": 3}
+LONG = {"model": NAME, "prompt": [5, 6, 7], "max_tokens": 200, "temperature": 1, "seed": 3}
 
 
 class Listening:
@@ -66,7 +66,7 @@ def check_leaving(one: Listening, *, stream: bool) -> None:
         if stream:
             assert left.recv(100)
     until(lambda: served.worker.num_active == 0 and served.gate.num_running == 0, seconds=20)
-    assert whole > 100 and counter._value.get() < 2 * whole
+    assert whole > 50 and counter._value.get() < 2 * whole
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -86,7 +86,7 @@ def test_planted_request_that_is_not_cancelled(
 
 
 def test_a_slow_reader_gets_all_and_keeps_no_place(listening: Listening) -> None:
-    gate, body = listening.asked.served.gate, {**LONG, "stream": True, "max_tokens": 120}
+    gate, body = listening.asked.served.gate, {**LONG, "stream": True, "max_tokens": 60}
     with listening.client() as client:
         whole = client.post("/v1/completions", json={**body, "stream": False}).json()
         with client.stream("POST", "/v1/completions", json=body) as reply:
@@ -101,7 +101,7 @@ def test_stopping_finishes_what_was_taken_in(listening: Listening) -> None:
 
     def ask() -> None:
         with listening.client() as client:
-            replies.append(client.post("/v1/completions", json={**LONG, "max_tokens": 300}))
+            replies.append(client.post("/v1/completions", json={**LONG, "max_tokens": 120}))
 
     asking = threading.Thread(target=ask)
     asking.start()
