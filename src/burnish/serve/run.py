@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,17 +22,7 @@ def listen(app: Any, settings: ServeSettings, gates: Sequence[Gate]) -> None:
     Raises SettingError for an address that cannot be opened, IncompleteError where requests were
     broken off.
     """
-    opened = open_socket(settings.host, settings.port)
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=int(settings.drain_s) or 1,
-    )
-    server = _Server(config, gates, settings.host, opened.getsockname()[1])
-    with opened:
-        asyncio.run(server.serve(sockets=[opened]))
+    Server(app, settings, gates).run()
     left = sum(gate.num_running + gate.num_waiting for gate in gates)
     if left:
         raise IncompleteError(
@@ -58,19 +49,36 @@ def open_socket(host: str, port: int) -> socket.socket:
     return opened
 
 
-class _Server(uvicorn.Server):
-    """Tells where it listens; the first signal drains, the second ends."""
+class Server(uvicorn.Server):
+    """Tells where it listens; the first signal drains, the second ends.
 
-    def __init__(self, config: uvicorn.Config, gates: Sequence[Gate], host: str, port: int) -> None:
-        super().__init__(config)
-        self._gates, self._address = gates, f"{f'[{host}]' if ':' in host else host}:{port}"
+    Raises SettingError for an address that cannot be opened. `port` is the one it listens on.
+    """
+
+    def __init__(self, app: Any, settings: ServeSettings, gates: Sequence[Gate]) -> None:
+        drain_s = max(int(settings.drain_s), 1)
+        quiet = {"log_level": "warning", "access_log": False, "lifespan": "off"}
+        super().__init__(uvicorn.Config(app, timeout_graceful_shutdown=drain_s, **quiet))
+        self._gates, self._opened = gates, open_socket(settings.host, settings.port)
+        self.port, host = int(self._opened.getsockname()[1]), settings.host
+        self._address = f"{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer until a signal."""
+        with self._opened:
+            asyncio.run(self.serve(sockets=[self._opened]))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
         await super().startup(sockets=sockets)
         say(f"listening on http://{self._address}")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Handle signals while it runs; another thread than the first gets none."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
@@ -80,6 +88,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
+        """The first signal refuses what is new, the second ends what is left."""
         if self.should_exit:
             self.force_exit = True
             return

@@ -1,0 +1,129 @@
+"""Claim: at concurrency 8, more tokens a second than llama.cpp's own server on the same weights.
+
+Both servers run the same Q4_1 file with the same threads and eight slots, and get the same greedy
+chats, `--concurrency` at once, in turns: ours, theirs, ours, theirs. Each run counts the tokens
+that its server reports and the time from the first request to the last answer; first tokens come
+from the streams. `--llama-server` names the program, built from the source that
+`llama-cpp-python` ships:
+
+    cmake -B build -DCMAKE_BUILD_TYPE=Release vendor/llama.cpp
+    cmake --build build --target llama-server
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import time
+from typing import Any
+
+import httpx
+from recording import median, save
+from serve_load import QUESTIONS, Server, percentiles
+
+
+class Theirs:
+    """`llama-server` in a process of its own."""
+
+    def __init__(self, program: str, file: str, slots: int, threads: int) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        words = [program, "-m", file, "--port", str(port), "--parallel", str(slots), "-c",
+                 str(1024 * slots), "-t", str(threads), "--no-webui"]  # fmt: skip
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.url = f"http://127.0.0.1:{port}"
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            try:
+                if httpx.get(f"{self.url}/health").status_code == 200:
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.2)
+        raise SystemExit("llama-server did not start")
+
+    def stop(self) -> int:
+        """End it."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+async def chat(client: httpx.AsyncClient, index: int, num_new: int) -> tuple[float, int]:
+    """One streamed answer: seconds to its first token, and how many tokens it has."""
+    text = f"{QUESTIONS[index % len(QUESTIONS)]} Answer number {index}."
+    body = {"model": "served", "messages": [{"role": "user", "content": text}], "stream": True,
+            "max_tokens": num_new, "temperature": 0,
+            "stream_options": {"include_usage": True}}  # fmt: skip
+    begun, first, num = time.perf_counter(), 0.0, 0
+    async with client.stream("POST", "/v1/chat/completions", json=body) as reply:
+        async for line in reply.aiter_lines():
+            if not line.startswith("data: {"):
+                continue
+            event: dict[str, Any] = json.loads(line[6:])
+            if not first and event["choices"] and event["choices"][0]["delta"].get("content"):
+                first = time.perf_counter() - begun
+            if event.get("usage"):
+                num = event["usage"]["completion_tokens"]
+    return first, num
+
+
+async def run(url: str, num: int, concurrency: int, num_new: int) -> dict[str, Any]:
+    """So many chats: tokens a second, and first tokens."""
+    left, found = iter(range(num)), list[tuple[float, int]]()
+    async with httpx.AsyncClient(base_url=url, timeout=600) as client:
+
+        async def work() -> None:
+            for index in left:
+                found.append(await chat(client, index, num_new))
+
+        begun = time.perf_counter()
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+        seconds = time.perf_counter() - begun
+    tokens = sum(num for _, num in found)
+    return {"tokens_per_s": tokens / seconds, "tokens": tokens,
+            "first_s": [first for first, _ in found]}  # fmt: skip
+
+
+def main() -> None:
+    """Both servers in turns."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--llama-server", required=True)
+    parser.add_argument("--gguf", required=True, help="The Q4_1 file that both serve.")
+    parser.add_argument("--chats", type=int, default=48)
+    parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--new-tokens", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--draft", default="plain")
+    given = parser.parse_args()
+    threads = len(os.sched_getaffinity(0))
+    ours = Server([given.gguf, "--precision", "int4", "--draft", given.draft, "--context", "1024",
+                   "--parallel", str(given.concurrency), "--set", "name=served"])  # fmt: skip
+    theirs = Theirs(given.llama_server, given.gguf, given.concurrency, threads)
+    sides = {"burnish": ours, "llama-server": theirs}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
+    try:
+        for turn in range(given.rounds + 1):  # the first round warms up
+            for name, side in sides.items():
+                asked = (side.url, given.chats, given.concurrency, given.new_tokens)
+                found = asyncio.run(run(*asked))
+                print(name, round(found["tokens_per_s"], 1), "tokens/s", flush=True)
+                if turn:
+                    runs[name].append(found)
+    finally:
+        for side in sides.values():
+            side.stop()
+    rows: dict[str, Any] = {"settings": vars(given) | {"threads": threads}}
+    for name, found in runs.items():
+        rows[name] = {
+            "tokens_per_s": median([one["tokens_per_s"] for one in found]),
+            "first_token": percentiles([s for one in found for s in one["first_s"]]),
+        }
+    pairs = zip(runs["burnish"], runs["llama-server"], strict=True)
+    rows["ratio"] = median([a["tokens_per_s"] / b["tokens_per_s"] for a, b in pairs])
+    save("serve_throughput", rows, peers=["llama-cpp-python"])
+
+
+if __name__ == "__main__":
+    main()
