@@ -93,3 +93,9 @@ def test_cut_answers_cannot_pass_as_short(
     gate = not_longer(estimate(low, high), margin=0.1, num_newly_cut=cut, num_newly_ended=ended)
     assert gate.outcome == outcome
     assert ("newly cut" in gate.sentence) == (cut > ended)
+
+
+def test_one_newly_cut_answer_is_enough_to_doubt() -> None:
+    gate = not_longer(estimate(-0.5, 0.05), margin=0.1, num_newly_cut=1)
+    assert gate.outcome == "undetermined"
+    assert "1 answers are newly cut at the token cap (0 no longer)" in gate.sentence

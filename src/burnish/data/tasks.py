@@ -35,5 +35,12 @@ def make_task(
 
 
 def distinct_tasks(tasks: Iterable[Task]) -> list[Task]:
-    """Return the tasks without those whose id came before, in their order."""
-    return list({task.id: task for task in reversed(list(tasks))}.values())[::-1]
+    """Return the tasks without those whose id came before, in their order.
+
+    Source: ours.
+    Oracle: tests/data/test_tasks.py::test_the_first_of_equal_tasks_is_kept_in_its_place
+    """
+    kept: dict[str, Task] = {}
+    for task in tasks:
+        kept.setdefault(task.id, task)
+    return list(kept.values())
