@@ -8,11 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from burnish.arch import network as module
+from burnish.arch.configs import block_of, shape_config
 from burnish.arch.network import new_network, save_network, shape_of
 from burnish.arch.plan import Shape
 from burnish.base.errors import ModelError
 from burnish.base.files import read_json
 from burnish.data.shards import Marks
+from burnish.models.count import count
 
 SHAPE = Shape(num_layers=2, width=28, ffn_width=37, num_heads=2, num_kv_heads=1, vocab=101)
 
@@ -37,6 +39,29 @@ def test_new_weights() -> None:
             continue
         ends = name.endswith(("o_proj.weight", "down_proj.weight"))
         assert float(parameter.detach().std()) == pytest.approx(0.01 if ends else 0.02, rel=0.05)
+
+
+BLOCKS = ["dense:times=2", "moe:experts=3,top_k=2", "moe:experts=2,top_k=1,shared=20"]
+BLOCKS += ["pcformer:order=4,gamma_scope=channel,beta=0.5,corrector=ema,history=3"]
+BLOCKS += ["pcformer:orders=1x1-3x1,corrector=mix,function=rknorm"]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_blocks_have_their_parameters(block: str, tmp_path: Path) -> None:
+    """Counted without transformers, in the network, and in the folder that it saves."""
+    network = make(block=block, width=32)
+    shape = Shape(**{**vars(SHAPE), "block": block, "width": 32})
+    known, own = shape_config(shape), network.shape
+    assert (known.experts, known.solver, known.d_ff) == (own.experts, own.solver, known.d_ff)
+    numel = sum(p.numel() for p in network.parameters())
+    assert shape.num_params == count(known).num_params == count(own).num_params == numel
+    assert save_network(network, Nothing(), tmp_path / "model") < 1e-5
+    if not block.startswith("dense"):
+        again = shape_config(Shape(**{**vars(shape), "block": block_of(own)}))
+        assert (again.experts, again.solver) == (own.experts, own.solver)
+    for name, parameter in network.named_parameters():
+        if name.endswith("alpha") or name.endswith("gamma"):
+            assert (parameter == 0).all()  # the sigmoid of 0 is a half
 
 
 @pytest.mark.parametrize("tied", [True, False])

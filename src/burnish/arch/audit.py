@@ -87,7 +87,8 @@ class CorrectorOnly:
 
     A predictor's stage then sees the corrector's keys and values of earlier tokens, and its own of
     this one.
-    Source: arXiv 2411.03042, from its released code. Oracle: tests/arch/test_audit.py
+    Source: arXiv 2411.03042, from its released code.
+    Oracle: tests/arch/test_audit.py::test_exact_caches_pass
     """
 
     def __init__(self, attend: Attend, solver: SolverConfig) -> None:

@@ -342,7 +342,7 @@ class Decoder(nn.Module):
 def first_order(decoder: Decoder) -> Iterator[None]:
     """Meanwhile each layer is evaluated once, as if there were no solver.
 
-    Source: ours. Oracle: tests/models/test_solver.py::test_first_order_is_the_plain_model
+    Source: ours. Oracle: tests/arch/test_upcycle_solver.py::test_first_order_is_the_plain_model
     """
     decoder.model.first_order = True
     try:
