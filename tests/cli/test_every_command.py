@@ -170,6 +170,11 @@ EXAMPLES = {
         words="{model} --out {target} --block moe:experts=2,top_k=1",
         missing="{gone} --out {target}", stop="burnish.models.save:save_model",
     ),
+    "curate leakage": Example(
+        words="{rows} --benchmark {items} --no-run --runs {runs}",
+        missing="{gone} --benchmark {items} --runs {runs}", typo="max_run=3", statuses=(0, 1),
+        stop="burnish.curate.leakage:scan_pool",
+    ),
     "scaling fit": Example(
         words="{table} --resamples 3 --runs {runs}", missing="{gone} --runs {runs}",
         typo="fit.resample=3", stop="burnish.scaling.fit_job:fit_scaling",
@@ -237,6 +242,7 @@ def options_of(command: Any) -> set[str]:
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Small inputs of every kind, made once."""
+    from fixtures.curating import BEHAVIOUR, GCD, ODD, as_rows
     from fixtures.recalling import planted_curve
 
     folder = tmp_path_factory.mktemp("inputs")
@@ -265,6 +271,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "prompts.jsonl": "".join(json.dumps(row) + "\n" for row in prompts),
         "pairs.jsonl": "".join(json.dumps(row) + "\n" for row in pairs),
         "curve.json": json.dumps(curve),
+        "rows.jsonl": "".join(json.dumps(row) + "\n" for row in BEHAVIOUR),
+        "items.jsonl": "".join(json.dumps(row) + "\n" for row in as_rows([GCD, ODD])),
         "problem.json": json.dumps(problem),
         "program.py": "import time\n\ndef main():\n    time.sleep(0.5)\n\nmain()\n",
         "books.txt": "".join(chr(97 + i * i % 26) + " " * (i % 5 == 0) for i in range(4000)),

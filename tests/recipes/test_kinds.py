@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.curating import BEHAVIOUR, GCD, ODD, as_rows
 from fixtures.pretraining import make_corpus, tiny_settings
 
 import burnish as package
@@ -17,6 +18,7 @@ from burnish.arch.compare import compare as compare_blocks
 from burnish.arch.compare_settings import CompareSettings
 from burnish.arch.pretrain import pretrain
 from burnish.base.records import read_json, write_json, write_records
+from burnish.curate.settings import LeakageSettings
 from burnish.draft.fit import FitSettings
 from burnish.draft.measure import BenchSettings, bench_drafts
 from burnish.draft.train import DistilSettings, TrainDraftSettings, train_draft
@@ -24,6 +26,7 @@ from burnish.jobs.job import Place
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainSettings
 from burnish.recall.run import measure_curve
 from burnish.recall.settings import RecallSettings
+from burnish.recipes.curating import leakage_with_sandbox
 from burnish.recipes.kinds import KINDS
 from burnish.recipes.laddering import climb_ladder
 from burnish.recipes.preferring import train_preferences
@@ -147,6 +150,16 @@ def make_scaling_ladder(model: Path, place: Path) -> Path:
     return place / "ladder"
 
 
+def make_leakage(model: Path, place: Path) -> Path:
+    write_records(place / "pool.jsonl", BEHAVIOUR[:3])
+    write_records(place / "items.jsonl", as_rows([GCD, ODD]))
+    settings = LeakageSettings(
+        pool=str(place / "pool.jsonl"), benchmarks=(str(place / "items.jsonl"),)
+    )
+    leakage_with_sandbox(settings, Place(folder=place / "leakage"))
+    return place / "leakage"
+
+
 MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "prefer": make_prefer,
     "recall-curve": make_recall,
@@ -157,6 +170,7 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "scaling-fit": make_scaling_fit,
     "scaling-plan": make_scaling_plan,
     "scaling-ladder": make_scaling_ladder,
+    "curate-leakage": make_leakage,
 }
 
 

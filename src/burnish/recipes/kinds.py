@@ -10,13 +10,15 @@ from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
 from burnish.base.naming import suggest
+from burnish.curate import leakage_job
+from burnish.curate.settings import LeakageSettings
 from burnish.draft import measure as draft_bench
 from burnish.draft import train as draft_train
 from burnish.jobs.job import Job
 from burnish.prefer.settings import PreferSettings
 from burnish.recall import run as recall
 from burnish.recall.settings import RecallSettings
-from burnish.recipes import ablating, improve, laddering, preferring
+from burnish.recipes import ablating, curating, improve, laddering, preferring
 from burnish.recipes.settings import ImproveSettings
 from burnish.scaling import fit_job, ladder_job, plan_job
 from burnish.scaling.known import WHAT as SCALING_FIT
@@ -74,4 +76,5 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     SCALING_FIT: _of(ScalingFitSettings, fit_job.fit_job),
     plan_job.WHAT: _of(PlanSettings, plan_job.plan_job),
     ladder_job.WHAT: _of(LadderSettings, laddering.climbing_job),
+    leakage_job.WHAT: _of(LeakageSettings, curating.sandboxed_leakage_job),
 }

@@ -1,0 +1,26 @@
+"""Where curation meets the sandbox: leaks and quality with programs that run."""
+
+from typing import Any
+
+from burnish.curate.leakage_job import find_leakage, leakage_job
+from burnish.curate.settings import LeakageSettings
+from burnish.jobs.job import Job, Place
+from burnish.sandbox.executor import SandboxExecutor
+
+
+def leakage_with_sandbox(settings: LeakageSettings, place: Place | None = None) -> dict[str, Any]:
+    """`find_leakage`, with the sandbox running what samples hold.
+
+    Source: ours. Oracle: tests/recipes/test_curating.py::test_cases_of_leaks
+    """
+    return find_leakage(settings, sandbox(settings.isolation, settings.wall_s), place)
+
+
+def sandboxed_leakage_job(settings: LeakageSettings) -> Job:
+    """The job of `leakage_with_sandbox`."""
+    return leakage_job(settings, sandbox(settings.isolation, settings.wall_s))
+
+
+def sandbox(isolation: str, wall_s: float) -> SandboxExecutor:
+    """The executor of the settings."""
+    return SandboxExecutor(isolation=isolation, wall_s=wall_s)
