@@ -6,7 +6,8 @@ from burnish.base.rng import stream
 from burnish.curate import dedup
 from burnish.curate.dedup import bands, duplicates, jaccard, shingles
 
-WORDS = "open a file and count the vowels of each line then print reverse merge two lists".split()
+LINE = "open a file count vowels each line then print reverse merge two lists"
+WORDS = tuple(LINE.split())
 
 
 def texts(num=160):
@@ -68,8 +69,8 @@ def test_known_cases():
     forms = [
         "Écris une fonction qui compte les caractères du mot déjà",
         "E\u0301cris une fonction qui compte les caracte\u0300res du mot de\u0301ja\u0300",
-        "写一个函数，返回列表的最大值",
-        "写一个程序，读取文件并打印行数",
+        "写一个函数, 返回列表的最大值",
+        "写一个程序, 读取文件并打印行数",
     ]
     assert set(duplicates(forms)) == {1}
     wrapped = ["a farmer has 12 crates", "\ufeffa farmer\r\nhas 12\r\ncrates"]

@@ -33,7 +33,7 @@ def ids(rows):
 
 
 def check_planted(tmp_path):
-    found = find(tmp_path, [*ordinary(300), *LEAKS, *BEHAVIOUR[:3]], executor=Here(), max_runs=40)
+    found = find(tmp_path, [*ordinary(300), *LEAKS, *BEHAVIOUR[:3]], executor=Here(), max_runs=16)
     assert ids(LEAKS) | {"rewritten"} <= ids(r for r in found["flagged"] if r["verdict"] == "leak")
     assert {r["benchmark_id"] for r in found["flagged"] if r["id"] in ids(LEAKS)} == {"brackets"}
     assert "mutant" not in ids(found["flagged"]) and "mutant" not in ids(found["common_knowledge"])

@@ -73,8 +73,7 @@ def find_leaks(scan: Scan, settings: LeakageSettings, executor: Executor | None)
     Oracle: tests/curate/test_leakage.py::test_planted_leaks_are_found_and_others_are_not
     """
     programs = _programs(scan, settings) if executor is not None and settings.run else {}
-    asked = _asked(scan, programs, settings)
-    evidence = run_asked(asked, programs, scan.items, scan.targets, executor) if asked else {}
+    evidence = _evidence(scan, programs, settings, executor) if executor and programs else {}
     rows = list(_decided(scan, settings, evidence))
     spans = _ledger(scan, rows, settings)  # also says what could not be run
     dicts = [
@@ -179,23 +178,38 @@ def _programs(scan: Scan, settings: LeakageSettings) -> dict[int, Program]:
     return found
 
 
-def _asked(scan: Scan, programs: Mapping[int, Program], settings: LeakageSettings) -> list[Asked]:
-    """Rows from the nearest on, each with its nearest items whose arguments fit."""
+def _evidence(
+    scan: Scan, programs: Mapping[int, Program], settings: LeakageSettings, executor: Executor
+) -> dict[Asked, Evidence]:
+    """Rows from the nearest on, each on its nearest item; those that fail, on the next one.
+
+    So the runs that there are go to what is likeliest first.
+    """
+    fitting = {row: _fitting(scan, row, programs[row])[: settings.candidates] for row in programs}
     best = scan.scored.scores
-    asked: list[Asked] = []
-    for row in sorted(programs, key=lambda row: (-best[row, 0], row)):
-        arities = programs[row].functions.values()
-        fitting = [
-            int(item)
-            for item in scan.scored.items[row]
-            if (target := scan.targets.get(int(item))) is not None
-            and any(least <= target.num_arguments <= most for least, most in arities)
-        ]
-        asked += [Asked(row, item) for item in fitting[: settings.candidates]]
-        if len(asked) >= settings.max_runs:
+    waiting = sorted(programs, key=lambda row: (-best[row, 0], row))
+    found: dict[Asked, Evidence] = {}
+    for number in range(settings.candidates):
+        asked = [Asked(row, fitting[row][number]) for row in waiting if number < len(fitting[row])]
+        room = settings.max_runs - len(found)
+        if len(asked) > room:
             say(f"note: {settings.max_runs} runs are the limit; --set max_runs=N raises it")
-            break
-    return asked[: settings.max_runs]
+        asked = asked[:room]
+        found |= run_asked(asked, programs, scan.items, scan.targets, executor)
+        passed = {pair.row for pair in asked if found[pair].state is RunState.PASSED}
+        waiting = [row for row in waiting if row not in passed]
+    return found
+
+
+def _fitting(scan: Scan, row: int, program: Program) -> list[int]:
+    """The row's nearest items whose tests call a function of as many arguments."""
+    arities = program.functions.values()
+    return [
+        int(item)
+        for item in scan.scored.items[row]
+        if (target := scan.targets.get(int(item))) is not None
+        and any(least <= target.num_arguments <= most for least, most in arities)
+    ]
 
 
 def _decided(

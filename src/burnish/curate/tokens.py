@@ -1,5 +1,6 @@
 """What static views read: characters, words in their stems, code without its names."""
 
+import functools
 import keyword
 import re
 import unicodedata
@@ -14,54 +15,11 @@ NAME, NUMBER = 1, 2
 ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "s", "ly", "er")
 LEAST_STEM = 3
 # words that stand in most programs and their descriptions, whatever they do
-STOP = frozenset(
-    [
-        "def",
-        "return",
-        "function",
-        "let",
-        "const",
-        "var",
-        "for",
-        "if",
-        "else",
-        "while",
-        "in",
-        "of",
-        "the",
-        "a",
-        "an",
-        "to",
-        "is",
-        "and",
-        "or",
-        "not",
-        "true",
-        "false",
-        "none",
-        "null",
-        "import",
-        "from",
-        "self",
-        "int",
-        "float",
-        "double",
-        "str",
-        "string",
-        "list",
-        "vector",
-        "std",
-        "include",
-        "public",
-        "static",
-        "void",
-        "char",
-        "bool",
-        "args",
-        "input",
-        "output",
-    ]
-)
+STOP_WORDS = """
+def return function let const var for if else while in of the a an to is and or not true false none
+null import from self int float double str string list vector std include public static void char
+bool args input output
+"""
 MAX_CACHE = 1 << 20
 
 
@@ -129,7 +87,14 @@ class Stemmer:
     @staticmethod
     def _id(word: str) -> int:
         found = stem(word.lower())
-        return 0 if found in STOP else zlib.crc32(unicodedata.normalize("NFKC", found).encode()) + 1
+        return (
+            0 if found in _stop() else zlib.crc32(unicodedata.normalize("NFKC", found).encode()) + 1
+        )
+
+
+@functools.cache
+def _stop() -> frozenset[str]:
+    return frozenset(STOP_WORDS.split())
 
 
 def stem(word: str) -> str:
