@@ -61,12 +61,12 @@ class PoolReport:
         return {name: getattr(self, name) for name in names}
 
 
-def read_pool(path: Path | str, report: PoolReport) -> Iterator[Sample]:
+def read_pool(path: Path | str, report: PoolReport, *, any_shape: bool = False) -> Iterator[Sample]:
     """Samples of a file or folder of .jsonl, .jsonl.gz, .json, .parquet or .arrow, one by one.
 
     JSONL, Parquet and Arrow are streamed. Rows that cannot be read are counted in `report` and
     named; lines over 16 MB are skipped without being held; a line that is not UTF-8 is read as
-    Windows-1252 and counted.
+    Windows-1252 and counted. `any_shape` also gives rows without texts, such as embeddings.
     Raises: MissingFileError; InputError, for a file of no known kind or a damaged container.
     Source: ours. Oracle: tests/curate/test_pool.py::test_bad_rows_are_named_and_others_kept
     """
@@ -79,7 +79,7 @@ def read_pool(path: Path | str, report: PoolReport) -> Iterator[Sample]:
                 report.bad(where, row.problem, row.got)
                 continue
             try:
-                sample = read_sample(row, number)
+                sample = read_sample(row, number, any_shape=any_shape)
             except ShapeError as error:
                 report.bad(where, error.rule, repr(error.value))
                 continue

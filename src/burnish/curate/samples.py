@@ -59,17 +59,23 @@ class Sample:
         return not self.question.strip() or (talks and not self.answer.strip())
 
 
-def read_sample(row: Mapping[str, Any], number: int) -> Sample:
+def read_sample(row: Mapping[str, Any], number: int, *, any_shape: bool = False) -> Sample:
     """The sample of a row: messages, instruction and response, prompt and completion, or a text.
 
-    Raises: ShapeError, for a row in no known shape.
+    Raises: ShapeError, for a row in no known shape; with `any_shape` it has no turns instead.
     Source: the shapes of TRL, ShareGPT, Alpaca and OpenAI.
     Oracle: tests/curate/test_samples.py::test_shapes_give_the_same_turns
     """
     id = next((row[key] for key in IDS if row.get(key) not in (None, "")), f"row-{number}")
     if isinstance(id, Mapping | list):
         raise ShapeError("id", id, "must be a text or a number", remedy="Write one")
-    return Sample(id=id, number=number, turns=tuple(_turns(row)), row=row)
+    try:
+        turns = tuple(_turns(row))
+    except ShapeError:
+        if not any_shape:
+            raise
+        turns = ()
+    return Sample(id=id, number=number, turns=turns, row=row)
 
 
 def _turns(row: Mapping[str, Any]) -> list[Turn]:

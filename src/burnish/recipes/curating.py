@@ -3,7 +3,8 @@
 from typing import Any
 
 from burnish.curate.leakage_job import find_leakage, leakage_job
-from burnish.curate.settings import LeakageSettings
+from burnish.curate.score_job import score_job, score_pool
+from burnish.curate.settings import LeakageSettings, ScoreSettings
 from burnish.jobs.job import Job, Place
 from burnish.sandbox.executor import SandboxExecutor
 
@@ -24,3 +25,16 @@ def sandboxed_leakage_job(settings: LeakageSettings) -> Job:
 def sandbox(isolation: str, wall_s: float) -> SandboxExecutor:
     """The executor of the settings."""
     return SandboxExecutor(isolation=isolation, wall_s=wall_s)
+
+
+def score_with_sandbox(settings: ScoreSettings, place: Place | None = None) -> dict[str, Any]:
+    """`score_pool`, with the sandbox running answers on tests from their own rows.
+
+    Source: ours. Oracle: tests/recipes/test_curating.py::test_quality_by_the_sandbox
+    """
+    return score_pool(settings, sandbox(settings.isolation, settings.wall_s), place)
+
+
+def sandboxed_score_job(settings: ScoreSettings) -> Job:
+    """The job of `score_with_sandbox`."""
+    return score_job(settings, sandbox(settings.isolation, settings.wall_s))

@@ -10,8 +10,9 @@ from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
 from burnish.base.naming import suggest
-from burnish.curate import leakage_job
-from burnish.curate.settings import LeakageSettings
+from burnish.curate import dedup_job, leakage_job, pick_job, score_job, train_job
+from burnish.curate.settings import DedupSettings, LeakageSettings, PickSettings, ScoreSettings
+from burnish.curate.train_job import TrainScorerSettings
 from burnish.draft import measure as draft_bench
 from burnish.draft import train as draft_train
 from burnish.jobs.job import Job
@@ -77,4 +78,8 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     plan_job.WHAT: _of(PlanSettings, plan_job.plan_job),
     ladder_job.WHAT: _of(LadderSettings, laddering.climbing_job),
     leakage_job.WHAT: _of(LeakageSettings, curating.sandboxed_leakage_job),
+    dedup_job.WHAT: _of(DedupSettings, dedup_job.dedup_job),
+    score_job.WHAT: _of(ScoreSettings, curating.sandboxed_score_job),
+    pick_job.WHAT: _of(PickSettings, pick_job.pick_job),
+    train_job.WHAT: _of(TrainScorerSettings, train_job.train_scorer_job),
 }
