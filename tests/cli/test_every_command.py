@@ -196,6 +196,30 @@ EXAMPLES = {
         words="{model} --out {target} --block moe:experts=2,top_k=1",
         missing="{gone} --out {target}", stop="burnish.models.save:save_model",
     ),
+    "curate leakage": Example(
+        words="{rows} --benchmark {items} --no-run --runs {runs}",
+        missing="{gone} --benchmark {items} --runs {runs}", typo="max_run=3", statuses=(0, 1),
+        stop="burnish.curate.leakage:scan_pool",
+    ),
+    "curate dedup": Example(
+        words="{rows} --runs {runs}", missing="{gone} --runs {runs}", typo="jacard=1",
+        stop="burnish.curate.dedup_job:drop_duplicates",
+    ),
+    "curate train": Example(
+        words="{model} --seeds {prompts} --set num_seeds=12 --runs {runs}",
+        missing="{model} --seeds {gone} --runs {runs}", typo="num_seed=12",
+        stop="burnish.curate.train_job:train_scorer",
+    ),
+    "curate score": Example(
+        words="{rows} --scorer length --no-run --set model={model} --runs {runs}",
+        missing="{gone} --scorer length --runs {runs}", typo="max_test=3",
+        stop="burnish.curate.score_job:score_pool",
+    ),
+    "curate pick": Example(
+        words="{scored} --budget 2 --set model={model} --runs {runs}",
+        missing="{gone} --budget 2 --runs {runs}", typo="alfa=1",
+        stop="burnish.curate.pick_job:pick_rows",
+    ),
     "scaling fit": Example(
         words="{table} --resamples 3 --runs {runs}", missing="{gone} --runs {runs}",
         typo="fit.resample=3", stop="burnish.scaling.fit_job:fit_scaling",
@@ -286,6 +310,7 @@ def options_of(command: Any) -> set[str]:
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Small inputs of every kind, made once."""
+    from fixtures.curating import BEHAVIOUR, GCD, ODD, as_rows
     from fixtures.recalling import planted_curve
 
     folder = tmp_path_factory.mktemp("inputs")
@@ -314,6 +339,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "prompts.jsonl": "".join(json.dumps(row) + "\n" for row in prompts),
         "pairs.jsonl": "".join(json.dumps(row) + "\n" for row in pairs),
         "curve.json": json.dumps(curve),
+        "rows.jsonl": "".join(json.dumps(row) + "\n" for row in BEHAVIOUR),
+        "scored.jsonl": "".join(
+            json.dumps(row | {"complexity": i}) + "\n" for i, row in enumerate(BEHAVIOUR)
+        ),
+        "items.jsonl": "".join(json.dumps(row) + "\n" for row in as_rows([GCD, ODD])),
         "problem.json": json.dumps(problem),
         "program.py": "import time\n\ndef main():\n    time.sleep(0.5)\n\nmain()\n",
         "books.txt": "".join(chr(97 + i * i % 26) + " " * (i % 5 == 0) for i in range(4000)),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.curating import BEHAVIOUR, GCD, ODD, as_rows
 from fixtures.pretraining import make_corpus, tiny_settings
 
 import burnish as package
@@ -17,6 +18,10 @@ from burnish.arch.compare import compare as compare_blocks
 from burnish.arch.compare_settings import CompareSettings
 from burnish.arch.pretrain import pretrain
 from burnish.base.records import read_json, write_json, write_records
+from burnish.curate.dedup_job import drop_duplicates
+from burnish.curate.pick_job import pick_rows
+from burnish.curate.settings import DedupSettings, LeakageSettings, PickSettings, ScoreSettings
+from burnish.curate.train_job import TrainScorerSettings, train_scorer
 from burnish.draft.fit import FitSettings
 from burnish.draft.measure import BenchSettings, bench_drafts
 from burnish.draft.train import DistilSettings, TrainDraftSettings, train_draft
@@ -33,6 +38,7 @@ from burnish.jobs.job import Place
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainSettings
 from burnish.recall.run import measure_curve
 from burnish.recall.settings import RecallSettings
+from burnish.recipes.curating import leakage_with_sandbox, score_with_sandbox
 from burnish.recipes.kinds import KINDS
 from burnish.recipes.laddering import climb_ladder
 from burnish.recipes.preferring import train_preferences
@@ -203,6 +209,46 @@ def make_graph_bench(model: Path, place: Path) -> Path:
     return place / "graph-bench"
 
 
+def make_leakage(model: Path, place: Path) -> Path:
+    write_records(place / "pool.jsonl", BEHAVIOUR[:3])
+    write_records(place / "items.jsonl", as_rows([GCD, ODD]))
+    settings = LeakageSettings(
+        pool=str(place / "pool.jsonl"), benchmarks=(str(place / "items.jsonl"),)
+    )
+    leakage_with_sandbox(settings, Place(folder=place / "leakage"))
+    return place / "leakage"
+
+
+def make_dedup(model: Path, place: Path) -> Path:
+    write_records(place / "pool.jsonl", [*BEHAVIOUR, BEHAVIOUR[0]])
+    drop_duplicates(DedupSettings(pool=str(place / "pool.jsonl")), Place(folder=place / "dedup"))
+    return place / "dedup"
+
+
+def make_score(model: Path, place: Path) -> Path:
+    write_records(place / "pool.jsonl", BEHAVIOUR[:2])
+    settings = ScoreSettings(
+        pool=str(place / "pool.jsonl"), scorer="length", model=str(model), quality=False
+    )
+    score_with_sandbox(settings, Place(folder=place / "score"))
+    return place / "score"
+
+
+def make_pick(model: Path, place: Path) -> Path:
+    rows = [row | {"complexity": i} for i, row in enumerate(BEHAVIOUR)]
+    write_records(place / "pool.jsonl", rows)
+    settings = PickSettings(pool=str(place / "pool.jsonl"), budget=2, model=str(model))
+    pick_rows(settings, Place(folder=place / "pick"))
+    return place / "pick"
+
+
+def make_scorer(model: Path, place: Path) -> Path:
+    seeds = (str(make_prompts(place, 20)),)
+    settings = TrainScorerSettings(model=str(model), pools=seeds, num_seeds=12)
+    train_scorer(settings, Place(folder=place / "scorer"))
+    return place / "scorer"
+
+
 MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "prefer": make_prefer,
     "recall-curve": make_recall,
@@ -217,6 +263,11 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "scaling-ladder": make_scaling_ladder,
     "stream-audit": make_stream_audit,
     "stream-bench": make_stream_bench,
+    "curate-leakage": make_leakage,
+    "curate-dedup": make_dedup,
+    "curate-score": make_score,
+    "curate-pick": make_pick,
+    "curate-train": make_scorer,
 }
 
 

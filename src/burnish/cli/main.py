@@ -11,6 +11,7 @@ from burnish.base.errors import BurnishError, InputError, SettingError
 from burnish.base.progress import set_quiet
 from burnish.cli import (
     arch,
+    curate,
     doctor,
     draft,
     graph,
@@ -52,6 +53,7 @@ def make_app() -> typer.Typer:
     app.add_typer(graph.app, name="graph")
     app.add_typer(prefer.app, name="prefer")
     app.add_typer(arch.app, name="arch")
+    app.add_typer(curate.app, name="curate")
     app.add_typer(scaling.app, name="scaling")
     app.add_typer(stream.app, name="stream")
 

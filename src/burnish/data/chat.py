@@ -10,6 +10,17 @@ if TYPE_CHECKING:
 
 Template = Literal["auto", "chat", "plain"]
 Message = Mapping[str, Any]
+ROLES: Mapping[str, str] = {  # what data sets call who speaks
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "system": "system",
+    "developer": "system",
+}
 
 
 class RefusedError(ModelError):

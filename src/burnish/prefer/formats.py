@@ -7,18 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.base.errors import InputError
+from burnish.data.chat import ROLES
 
-ROLES = {
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-    "system": "system",
-    "developer": "system",
-}
 QUESTIONS = ("prompt", "conversations", "instruction", "question", "input")  # where a prompt stands
 SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 _MARK = re.compile(r"\n\n(Human|Assistant):")

@@ -10,6 +10,9 @@ from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
 from burnish.base.naming import suggest
+from burnish.curate import dedup_job, leakage_job, pick_job, score_job, train_job
+from burnish.curate.settings import DedupSettings, LeakageSettings, PickSettings, ScoreSettings
+from burnish.curate.train_job import TrainScorerSettings
 from burnish.draft import measure as draft_bench
 from burnish.draft import train as draft_train
 from burnish.graph import bench_job as graph_bench
@@ -19,7 +22,7 @@ from burnish.jobs.job import Job
 from burnish.prefer.settings import PreferSettings
 from burnish.recall import run as recall
 from burnish.recall.settings import RecallSettings
-from burnish.recipes import ablating, improve, laddering, preferring
+from burnish.recipes import ablating, curating, improve, laddering, preferring
 from burnish.recipes.settings import ImproveSettings
 from burnish.scaling import fit_job, ladder_job, plan_job
 from burnish.scaling.known import WHAT as SCALING_FIT
@@ -83,4 +86,9 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     ladder_job.WHAT: _of(LadderSettings, laddering.climbing_job),
     stream_audit.WHAT: _of(stream_audit.AuditSettings, stream_audit.audit_job),
     stream_bench.WHAT: _of(stream_bench.BenchSettings, stream_bench.bench_job),
+    leakage_job.WHAT: _of(LeakageSettings, curating.sandboxed_leakage_job),
+    dedup_job.WHAT: _of(DedupSettings, dedup_job.dedup_job),
+    score_job.WHAT: _of(ScoreSettings, curating.sandboxed_score_job),
+    pick_job.WHAT: _of(PickSettings, pick_job.pick_job),
+    train_job.WHAT: _of(TrainScorerSettings, train_job.train_scorer_job),
 }

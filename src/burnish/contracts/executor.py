@@ -1,0 +1,41 @@
+"""What runs programs for others: code, a script of asserts, and what came of it."""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+class RunState(enum.StrEnum):
+    """What came of one trial; a program that could not be run is no failed program."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_EXECUTABLE = "not_executable"  # nothing here runs it: another language, no compiler
+    UNSCORED = "unscored"  # the machine failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A program and the script of asserts that must run to its end behind it."""
+
+    code: str
+    asserts: str
+    language: str = "python"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """The state of a trial, and why."""
+
+    state: RunState
+    reason: str = ""
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Runs trials apart from this process, with limits; one result a trial, in their order."""
+
+    def run(self, trials: Sequence[Trial]) -> list[TrialResult]:
+        """Run all trials. Raises nothing that a program could cause."""
+        ...

@@ -1,0 +1,1 @@
+"""Choosing training data by complexity, quality and diversity; catching benchmark leaks."""

@@ -1,0 +1,134 @@
+"""Hashed n-grams: streams of tokens of many texts, and an inverted index of few items."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Integer
+
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+FILTER_BITS = 21
+
+
+def mix(ids: Integer[np.ndarray, " T"]) -> Integer[np.ndarray, " T"]:
+    """A fixed 64-bit value for every token id (splitmix64)."""
+    with np.errstate(over="ignore"):
+        x = ids.astype(np.uint64) * MULTIPLIER + MULTIPLIER
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def fold(ids: Integer[np.ndarray, " T"], n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places and hashes of all n-grams without a token 0, which stands between texts.
+
+    The hash is 64 bits wide: among a million grams on both sides, two collide with a chance of
+    one in ten million.
+    Source: polynomial hashing, Karp and Rabin 1987.
+    Oracle: tests/curate/test_grams.py::test_folded_grams_are_equal_exactly_when_tokens_are
+    """
+    num = len(ids) - n + 1
+    if num <= 0:
+        return np.empty(0, np.int64), np.empty(0, np.uint64)
+    known = np.ones(num, dtype=bool)
+    for k in range(n):
+        known &= ids[k : k + num] != 0
+    places = np.flatnonzero(known)
+    with np.errstate(over="ignore"):
+        hashes = np.full(len(places), np.uint64(n))
+        values = mix(ids)
+        for k in range(n):
+            hashes = hashes * MULTIPLIER + values[places + k]
+    return places, hashes
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Tokens of many texts, one after another, each followed by a 0; `owners` tell whose."""
+
+    ids: Int[np.ndarray, " T"]
+    owners: Int[np.ndarray, " T"]
+
+    @classmethod
+    def of(cls, texts: Sequence[Int[np.ndarray, " M"]]) -> "Stream":
+        """Join texts that are token ids already."""
+        gap = np.zeros(1, np.int64)
+        parts = [part for text in texts for part in (text, gap)]
+        ids = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        lengths = [len(text) + 1 for text in texts]
+        return cls(ids, np.repeat(np.arange(len(texts)), lengths))
+
+
+class GramIndex:
+    """Which items hold which n-grams; matches whole batches of texts at once.
+
+    `sizes[i]` is the number of distinct grams of item i.
+    Source: ours. Oracle: tests/curate/test_grams.py::test_matches_equal_set_intersections
+    """
+
+    def __init__(self, streams: Mapping[int, Stream], num_items: int) -> None:
+        """`streams` holds the items' tokens for every length of gram."""
+        self.lengths = tuple(streams)
+        owners, hashes = _grams(streams)
+        order = np.lexsort((owners, hashes))
+        owners, hashes = owners[order], hashes[order]
+        fresh = np.ones(len(owners), dtype=bool)
+        fresh[1:] = (owners[1:] != owners[:-1]) | (hashes[1:] != hashes[:-1])
+        self.items, hashes = owners[fresh], hashes[fresh]
+        self.keys, starts = np.unique(hashes, return_index=True)
+        self.ends = np.append(starts, len(self.items))
+        self.sizes = np.bincount(self.items, minlength=num_items)
+        self._filter = np.zeros(1 << FILTER_BITS, dtype=bool)
+        self._filter[_short(self.keys)] = True
+
+    @property
+    def num_grams(self) -> int:
+        """Distinct grams of all items."""
+        return len(self.keys)
+
+    def match(self, rows: Stream | Mapping[int, Stream]) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct pairs (text, gram) of a batch, sorted, where some item has the gram.
+
+        Streams by length are for grams whose tokens depend on it, such as marks at the ends.
+        """
+        streams = dict.fromkeys(self.lengths, rows) if isinstance(rows, Stream) else rows
+        owners, hashes = _grams(streams)
+        owners, grams, _ = self._found(owners, hashes)
+        return np.divmod(np.unique(owners * max(self.num_grams, 1) + grams), max(self.num_grams, 1))
+
+    def places(self, ids: Integer[np.ndarray, " T"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where a text's tokens begin a gram of some item: places, lengths and grams."""
+        found = [fold(ids, n) for n in self.lengths]
+        places = np.concatenate([p for p, _ in found])
+        sizes = np.repeat(self.lengths, [len(p) for p, _ in found])
+        places, grams, kept = self._found(places, np.concatenate([h for _, h in found]))
+        return places, sizes[kept], grams
+
+    def _found(
+        self, owners: np.ndarray, hashes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        near = np.flatnonzero(self._filter[_short(hashes)])
+        if not self.num_grams or not len(near):
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+        at = np.minimum(np.searchsorted(self.keys, hashes[near]), self.num_grams - 1)
+        hit = self.keys[at] == hashes[near]
+        return owners[near[hit]], at[hit], near[hit]
+
+    def matrix(self) -> Any:
+        """Items by grams, as a sparse matrix of ones."""
+        import scipy.sparse as sp
+
+        grams = np.repeat(np.arange(self.num_grams), np.diff(self.ends))
+        ones = np.ones(len(self.items), np.float32)
+        return sp.csr_matrix((ones, (self.items, grams)), shape=(len(self.sizes), self.num_grams))
+
+
+def _grams(streams: Mapping[int, Stream]) -> tuple[np.ndarray, np.ndarray]:
+    found = [(stream, *fold(stream.ids, n)) for n, stream in streams.items()]
+    owners = np.concatenate([stream.owners[places] for stream, places, _ in found])
+    return owners, np.concatenate([hashes for _, _, hashes in found])
+
+
+def _short(hashes: np.ndarray) -> np.ndarray:
+    return (hashes >> np.uint64(64 - FILTER_BITS)).astype(np.int64)

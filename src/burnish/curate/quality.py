@@ -1,0 +1,183 @@
+"""Quality of answers: tests from the row's own text are run; a posterior models wrong tests."""
+
+import ast
+import doctest
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import special
+
+from burnish.contracts.executor import Executor, RunState, Trial
+from burnish.curate.programs import Program, program_of
+from burnish.curate.samples import Sample
+
+PRIOR = 0.5  # of an answer to be right, before any test
+TEST_ACCURACY = 0.9  # chance that a test states what is right
+FALSE_PASS = 0.35  # chance that a wrong answer passes a test
+DOCSTRING_END = re.compile(r"^[ \t]*(?:\"\"\"|''')", re.MULTILINE)
+MARK = r"==|=>|->|→|returns?|should return|#\s*(?:=>|->|Output:?|returns)?"
+CALL = re.compile(rf"\b([A-Za-z_]\w*\((?:[^()\n]|\([^()\n]*\))*\))`?\s*(?:{MARK})\s*`?")
+ENDS = re.compile(r"[.,;:`)]?(?:\s|$)|`")  # where a written value may end
+ASSERT = re.compile(r"^\s*assert\s+.+$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What tests say of an answer. `value` is the posterior chance that it is right.
+
+    `state` is `executable`, or why there is no value: `not_executable` (no Python function in it),
+    `no_tests`, `unscored` (the machine failed). `value` is None there, never 0.
+    """
+
+    state: str
+    passed: int = 0
+    total: int = 0
+    value: float | None = None
+
+
+def row_tests(sample: Sample, most: int = 12) -> list[str]:
+    """Asserts out of a row: doctests, asserts in its text, and written examples `f(1) -> 2`.
+
+    Source: ours; the paper asks a tuned model for twelve test cases.
+    Oracle: tests/curate/test_quality.py::test_tests_are_read_from_texts
+    """
+    found: list[str] = []
+    texts = [sample.question, sample.answer]
+    for text in texts:
+        found += _doctests(text)
+    found += [m[0].strip() for text in texts for m in ASSERT.finditer(text)]
+    found += [x for text in texts for line in text.splitlines() for x in _examples(line)]
+    good = [test for test in dict.fromkeys(found) if _is_test(test)]
+    return good[:most]
+
+
+def _doctests(text: str) -> list[str]:
+    try:
+        examples = doctest.DocTestParser().get_examples(text)
+    except ValueError:
+        return []
+    found = []
+    for example in examples:
+        source, want = example.source.strip(), DOCSTRING_END.split(example.want)[0].strip()
+        if want and "\n" not in source and _value(want):
+            found.append(f"assert {source} == {want}")
+    return found
+
+
+def _examples(line: str) -> list[str]:
+    """Asserts of the calls in a line that are followed by their value."""
+    found = []
+    for match in CALL.finditer(line):
+        rest = line[match.end() :].rstrip(" .")
+        ends = sorted({m.start() for m in ENDS.finditer(rest)} | {len(rest)}, reverse=True)
+        want = next((rest[:end].strip() for end in ends if _value(rest[:end].strip())), "")
+        if want:
+            found.append(f"assert {match[1]} == {want}")
+    return found
+
+
+def _value(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def _is_test(text: str) -> bool:
+    try:
+        tree = ast.parse(text)
+    except (ValueError, SyntaxError, RecursionError):
+        return False
+    return any(isinstance(n, ast.Call) for n in ast.walk(tree))
+
+
+def posterior(
+    passed: Float[np.ndarray, " R"],
+    total: Float[np.ndarray, " R"],
+    *,
+    prior: float = PRIOR,
+    accuracy: float = TEST_ACCURACY,
+    false_pass: float = FALSE_PASS,
+) -> Float[np.ndarray, " R"]:
+    """The chance that an answer is right, given how many tests it passes.
+
+    A right answer passes a test with `accuracy`, because tests may be wrong; a wrong one with
+    `false_pass`. So one failed test of twelve does not condemn an answer.
+    Source: XCoder measures tests of 65% to 79% accuracy (section 4); the model of errors is ours.
+    Oracle: tests/curate/test_quality.py::test_the_posterior_is_calibrated
+    """
+    failed = total - passed
+    right = np.log(prior) + passed * np.log(accuracy) + failed * np.log1p(-accuracy)
+    wrong = np.log1p(-prior) + passed * np.log(false_pass) + failed * np.log1p(-false_pass)
+    return special.expit(right - wrong)
+
+
+def estimate_rates(
+    passed: Float[np.ndarray, " R"], total: Float[np.ndarray, " R"], *, rounds: int = 200
+) -> tuple[float, float, float]:
+    """Prior, test accuracy and false passes of a pool, from its pass counts alone (EM).
+
+    A mixture of two binomials; the component that passes more is that of right answers.
+    Source: EM for binomial mixtures, Dempster, Laird and Rubin 1977.
+    Oracle: tests/curate/test_quality.py::test_rates_are_recovered
+    """
+    prior, accuracy, false_pass = PRIOR, TEST_ACCURACY, FALSE_PASS
+    for _ in range(rounds):
+        right = posterior(passed, total, prior=prior, accuracy=accuracy, false_pass=false_pass)
+        prior = float(np.clip(right.mean(), 0.01, 0.99))
+        accuracy = float(np.clip((right * passed).sum() / max((right * total).sum(), 1e-9),
+                                 0.02, 0.995))  # fmt: skip
+        wrong = 1 - right
+        false_pass = float(np.clip((wrong * passed).sum() / max((wrong * total).sum(), 1e-9),
+                                   0.005, 0.98))  # fmt: skip
+    if accuracy < false_pass:
+        return 1 - prior, false_pass, accuracy
+    return prior, accuracy, false_pass
+
+
+def measure_quality(
+    samples: Sequence[Sample], executor: Executor, *, max_tests: int = 12
+) -> list[Quality]:
+    """Quality of every row; each test is a trial of its own.
+
+    Source: XCoder, arXiv 2409.03810, section 3.2: the number of passed tests.
+    Departure: a posterior in place of the count, and rows that cannot be run have a state.
+    Oracle: tests/curate/test_quality.py::test_states_of_rows
+    """
+    programs = [program_of(sample) for sample in samples]
+    tests = [row_tests(s, max_tests) if p else [] for s, p in zip(samples, programs, strict=True)]
+    plan = [
+        (row, Trial(code=program.code, asserts=test))
+        for row, (program, some) in enumerate(zip(programs, tests, strict=True))
+        if program is not None
+        for test in some
+        if calls_own(test, program)
+    ]
+    results = executor.run([trial for _, trial in plan])
+    states: list[list[RunState]] = [[] for _ in samples]
+    for (row, _), result in zip(plan, results, strict=True):
+        states[row].append(result.state)
+    return [_quality(program, some) for program, some in zip(programs, states, strict=True)]
+
+
+def calls_own(test: str, program: Program) -> bool:
+    """Whether a test calls a function of the program."""
+    names = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
+    return bool(names & set(program.functions))
+
+
+def _quality(program: Program | None, states: Sequence[RunState]) -> Quality:
+    if program is None:
+        return Quality("not_executable")
+    known = [s for s in states if s in (RunState.PASSED, RunState.FAILED)]
+    if not states:
+        return Quality("no_tests")
+    if not known:
+        return Quality("unscored")
+    passed = sum(state is RunState.PASSED for state in known)
+    value = posterior(np.array([passed]), np.array([len(known)]))
+    return Quality("executable", passed, len(known), float(value[0]))

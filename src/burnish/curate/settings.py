@@ -1,0 +1,112 @@
+"""Settings of `burnish curate`: how leaks are found, what is scored and what is chosen."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from burnish.base.errors import SettingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakageSettings:
+    """How a pool is compared with benchmarks.
+
+    `fpr`: the share of rows without a leak that may be flagged by the calibrated score. `run`: run
+    samples on the items' own tests. `max_runs`: programs that are run at most; `candidates`: items
+    that each program is tried on. `wall_s`: time of one program [s]. `tli_frac`: the largest
+    share of n-grams that the paper's filter leaves. `verbatim_frac`, `weighted_frac`,
+    `code_frac`: shares of a prompt's characters, of their weight, and of a solution's code from
+    which a row is a leak whatever the pool holds; `translated_frac` is that of a translated
+    solution, in pools that are too small to calibrate on.
+    """
+
+    pool: str = ""
+    benchmarks: tuple[str, ...] = ("humaneval",)
+    fpr: float = 0.01
+    run: bool = True
+    max_runs: int = 1000
+    candidates: int = 5
+    wall_s: float = 3.0
+    isolation: str = "auto"
+    tli_frac: float = 0.05
+    verbatim_frac: float = 0.8
+    weighted_frac: float = 0.6
+    code_frac: float = 0.9
+    translated_frac: float = 0.65
+    launcher: str = "serial"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fpr < 0.5:
+            raise SettingError("fpr", self.fpr, "must lie in (0, 0.5)", remedy="0.01 is usual")
+        if self.max_runs < 0 or self.candidates < 1 or self.wall_s <= 0:
+            value = (self.max_runs, self.candidates, self.wall_s)
+            rule = "must not be negative"
+            raise SettingError("max_runs, candidates, wall_s", value, rule, remedy="1000, 5, 3")
+        if not self.benchmarks:
+            remedy = "Write --benchmark humaneval"
+            raise SettingError("benchmark", "", "must be named", remedy=remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DedupSettings:
+    """How near-duplicates are found: character 5-grams whose Jaccard index is at least this."""
+
+    pool: str = ""
+    jaccard: float = 0.8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.jaccard <= 1:
+            rule = "must lie in (0, 1]"
+            raise SettingError("jaccard", self.jaccard, rule, remedy="0.8 is usual; 1: equal texts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """How rows are scored. `scorer`: a file of `curate train`, or `length`.
+
+    `tokens`: the model whose tokens are counted; empty: that of the scorer. `turns`: how the
+    scores of several turns become one. `quality`: run the answers' programs on tests from the
+    row's own text.
+    """
+
+    pool: str = ""
+    scorer: str = "bundled"
+    model: str = "smollm2-135m"
+    turns: Literal["sum", "mean", "max"] = "sum"
+    quality: bool = True
+    max_tests: int = 12
+    wall_s: float = 3.0
+    isolation: str = "auto"
+    max_tokens: int = 256
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickSettings:
+    """The paper's Algorithm 1, with what it leaves open as settings.
+
+    `alpha` weighs complexity against quality. `normalise`: ranks, or min-max. `rule`: `xcoder`,
+    `deita` (complexity times quality, and its own batched filter) or `random`. `threshold`: cosine
+    similarity from which a row repeats a chosen one; 1 or more turns diversity off. `budget`:
+    rows; `tokens`: instead, tokens.
+    """
+
+    pool: str = ""
+    rule: Literal["xcoder", "deita", "random"] = "xcoder"
+    budget: int = 0
+    tokens: int = 0
+    alpha: float = 0.5
+    normalise: Literal["rank", "minmax"] = "rank"
+    turns: Literal["sum", "mean", "max"] = "sum"
+    threshold: float = 0.945
+    model: str = "smollm2-135m"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.budget > 0) == (self.tokens > 0):
+            value = {"budget": self.budget, "tokens": self.tokens}
+            rule, remedy = "must be one of the two, and positive", "Write --budget 1000"
+            raise SettingError("budget and tokens", value, rule, remedy=remedy)
+        if not 0 <= self.alpha <= 1:
+            raise SettingError("alpha", self.alpha, "must lie in [0, 1]", remedy="0.5 is usual")

@@ -1,0 +1,176 @@
+"""`burnish curate train`: a complexity scorer for a model, from instructions that are evolved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from burnish.base.canonical import content_hash
+from burnish.base.errors import InputError, SettingError
+from burnish.base.hashes import remembered_hash
+from burnish.base.meter import Meter
+from burnish.base.rng import stream
+from burnish.base.settings import to_dict
+from burnish.base.stages import Stage, StageResult
+from burnish.contracts.page import Page, Table
+from burnish.contracts.step import Told
+from burnish.curate.complexity import Scorer, fit_head, save_scorer
+from burnish.curate.evolve import NUM_LEVELS, evolved_set
+from burnish.curate.pool import PoolReport, pool_files, read_pool
+from burnish.curate.scoring import cut_tokens, embed_texts
+from burnish.jobs.job import Job, Place, run_job
+from burnish.jobs.result import Header
+from burnish.jobs.step import Given, Step, Value
+from burnish.models.handle import ModelHandle
+
+WHAT = "curate-train"
+SCORER = "scorer.npz"
+LEAST_SEEDS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainScorerSettings:
+    """How a scorer is trained.
+
+    `pools`: files whose instructions are the seeds; `num_seeds` of them are evolved to every level.
+    `layer`: of the states (-1: the last). A fifth of the seeds is held out.
+    """
+
+    model: str = "smollm2-135m"
+    pools: tuple[str, ...] = ()
+    num_seeds: int = 400
+    layer: int = -1
+    penalty: float = 1e-2
+    max_tokens: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.pools:
+            remedy = "Write --seeds FILE: rows with instructions"
+            raise SettingError("seeds", "", "must be named", remedy=remedy)
+        if self.num_seeds < LEAST_SEEDS:
+            rule = f"must be at least {LEAST_SEEDS}"
+            raise SettingError("num_seeds", self.num_seeds, rule, remedy="400 is usual")
+
+
+def train_scorer(settings: TrainScorerSettings, place: Place | None = None) -> dict[str, Any]:
+    """Train a scorer; the result is what `result.json` holds, with the scorer's file.
+
+    Raises: what reading the seeds and the model raises; InputError, for too few seeds.
+    Source: XCoder, arXiv 2409.03810, section 3.1: levels are rounds of evolution.
+    Oracle: tests/curate/test_train_job.py::test_a_scorer_ranks_levels_of_new_seeds
+    """
+    job = train_scorer_job(settings)
+    for value in job.given.values():
+        _ = value.key
+    result = run_job(job, place or Place())
+    return result | {"scorer": str(Path(result["run"]) / "stages" / "train" / SCORER)}
+
+
+def train_scorer_job(settings: TrainScorerSettings) -> Job:
+    """The job of `curate train`."""
+    handle = ModelHandle(settings.model)
+    return Job(
+        what=WHAT,
+        settings=to_dict(settings),
+        seed=settings.seed,
+        parts=[TrainScorerStep(settings=settings)],
+        given={
+            "seeds": Value(lambda: _pools_key(settings.pools), lambda: settings.pools),
+            "model": Value(lambda: handle.key, lambda: handle),
+        },
+        header=Header(
+            title=f"burnish curate train: {settings.model}", numbers={"model": settings.model}
+        ),
+    )
+
+
+def _pools_key(pools: Sequence[str]) -> str:
+    return content_hash([remembered_hash(p) for pool in pools for p in pool_files(pool)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainScorerStep(Step):
+    """Evolves, embeds, fits, and measures on seeds that were held out.
+
+    Source: XCoder, arXiv 2409.03810, section 3.1.
+    Oracle: tests/curate/test_train_job.py::test_a_scorer_ranks_levels_of_new_seeds
+    """
+
+    settings: TrainScorerSettings
+    name: str = "train"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The seeds and the model."""
+        return ("seeds", "model")
+
+    @property
+    def writes(self) -> Mapping[str, str]:
+        """The scorer."""
+        return {"scorer": SCORER}
+
+    def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
+        """Train, and write the scorer."""
+        settings, handle = self.settings, given["model"]
+        seeds = seed_instructions(settings)
+        texts, levels = evolved_set(seeds, seed=settings.seed)
+        layer = None if settings.layer < 0 else settings.layer
+        cut = [cut_tokens(handle, text, settings.max_tokens) for text in texts]
+        states = embed_texts(handle, cut, meter, layer=layer)
+        held = np.repeat(np.arange(len(seeds)) < max(2, len(seeds) // 5), NUM_LEVELS)
+        fitted = fit_head(states[~held], levels[~held], penalty=settings.penalty)
+        num_layers = handle.model.config.num_hidden_layers
+        info = {"num_seeds": len(seeds), "pools": [Path(p).name for p in settings.pools]}
+        scorer = Scorer(
+            fitted.weight, fitted.bias, fitted.mean, fitted.scale,
+            layer=num_layers if layer is None else layer, backbone=handle.key, info=info,
+        )  # fmt: skip
+        save_scorer(scorer, stage.path / SCORER)
+        found = scorer.score(states[held])
+        rank = float(stats.spearmanr(found, levels[held]).statistic)
+        lengths = np.array([len(t) for t in texts])[held]
+        length_rank = float(stats.spearmanr(lengths, levels[held]).statistic)
+        means = [float(found[levels[held] == level].mean()) for level in range(NUM_LEVELS)]
+        return {
+            "told": {
+                "num_seeds": len(seeds),
+                "num_heldout_seeds": int(held.sum()) // NUM_LEVELS,
+                "spearman": rank,
+                "spearman_length": length_rank,
+                "mean_score_by_level": means,
+            }
+        }
+
+    def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
+        """The ranks and the page."""
+        told = done.output["told"]
+        rows = [[level, round(m, 3)] for level, m in enumerate(told["mean_score_by_level"])]
+        page = Page(
+            title="burnish curate train",
+            verdict=f"On {told['num_heldout_seeds']} held-out seeds the scorer ranks levels with "
+            f"Spearman {told['spearman']:.2f}; length does with {told['spearman_length']:.2f}.",
+            good="measured",
+            headline=[("Spearman", f"{told['spearman']:.2f}", "levels of held-out seeds")],
+            blocks=[Table(title="Mean score by level", columns=["level", "score"], rows=rows)],
+        )
+        return (Told.of_page(page, told),)
+
+
+def seed_instructions(settings: TrainScorerSettings) -> list[str]:
+    """Distinct first questions of the pools, drawn by the seed. Raises: InputError, for too few."""
+    found: dict[str, None] = {}
+    for pool in settings.pools:
+        for sample in read_pool(pool, PoolReport()):
+            text = next((t.text for t in sample.turns if t.role in ("user", "text")), "")
+            if text.strip():
+                found.setdefault(text.strip())
+    if len(found) < LEAST_SEEDS:
+        rule = f"must hold at least {LEAST_SEEDS} distinct instructions"
+        raise InputError("seeds", len(found), rule, remedy="Add rows")
+    texts = list(found)
+    order = stream(settings.seed, "seeds").permutation(len(texts))
+    return [texts[i] for i in order[: settings.num_seeds]]

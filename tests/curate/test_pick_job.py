@@ -1,0 +1,62 @@
+"""The run of pick: every row has a reason."""
+
+from pathlib import Path
+
+import pytest
+from fixtures.curating import row
+
+from burnish.base.errors import InputError
+from burnish.base.records import read_records, write_records
+from burnish.curate.pick_job import pick_rows
+from burnish.curate.settings import PickSettings
+from burnish.jobs.job import Place
+
+CHAIN = [
+    {"id": "A", "score": 3.0, "embedding": [1.0, 0.0]},
+    {"id": "B", "score": 2.0, "embedding": [0.939693, 0.34202]},
+    {"id": "C", "score": 1.0, "embedding": [0.766044, 0.642788]},
+]
+
+
+def picked(tmp_path, rows, tiny_folder, **given):
+    write_records(tmp_path / "pool.jsonl", rows)
+    settings = PickSettings(
+        pool=str(tmp_path / "pool.jsonl"), model=str(tiny_folder()), **{"budget": 9, **given}
+    )
+    found = pick_rows(settings, Place(runs=tmp_path / "runs"))
+    return found, read_records(Path(found["run"]) / "stages" / "pick" / "decisions.jsonl")
+
+
+def test_every_row_has_a_reason(tmp_path, tiny_folder):
+    found, decisions = picked(tmp_path, CHAIN, tiny_folder, threshold=0.9)
+    assert found["picked"] == ["A", "C"]
+    assert [(d["id"], d["reason"], d.get("of")) for d in decisions] == [
+        ("A", "chosen", None), ("B", "near", "A"), ("C", "chosen", None)
+    ]  # fmt: skip
+    assert found["reasons"] == {"chosen": 2, "near": 1}
+    assert found["curve"]["kept"]["0.9"][-1] == 2
+
+
+def test_rows_are_embedded_and_counted(tmp_path, tiny_folder):
+    rows = [row(i, f"river {i}", "hat " * (i + 1)) | {"complexity": i} for i in range(5)]
+    rows += [rows[4] | {"id": "again"}, row("empty", "", "")]
+    found, decisions = picked(tmp_path, rows, tiny_folder, budget=0, tokens=30, threshold=0.9999)
+    assert found["num_tokens"] <= 30 and found["num_picked"] >= 1
+    reasons = {d["id"]: d["reason"] for d in decisions}
+    assert reasons["again"] == "near" and reasons["empty"] == "empty"
+
+
+def test_aggregates_of_turns(tmp_path, tiny_folder):
+    rows = [row("long", "a", "b") | {"turn_scores": [1] * 6},
+            row("one", "c", "d") | {"turn_scores": [5]}]  # fmt: skip
+    for turns, first in (("sum", "long"), ("mean", "one"), ("max", "one")):
+        found, _ = picked(tmp_path, rows, tiny_folder, turns=turns, budget=1, threshold=1.0)
+        assert found["picked"] == [first] and found["aggregate"] == turns
+
+
+def test_rows_without_scores(tmp_path, tiny_folder):
+    rows = [row(i, f"river {i}", "hat") for i in range(4)]
+    with pytest.raises(InputError, match="curate score"):
+        picked(tmp_path, rows, tiny_folder)
+    found, _ = picked(tmp_path, rows, tiny_folder, rule="random", budget=2)
+    assert found["num_picked"] == 2
