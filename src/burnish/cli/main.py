@@ -11,6 +11,7 @@ from burnish.base.errors import BurnishError, InputError, SettingError
 from burnish.base.progress import set_quiet
 from burnish.cli import (
     arch,
+    critique,
     doctor,
     draft,
     improve,
@@ -50,6 +51,7 @@ def make_app() -> typer.Typer:
     app.add_typer(prefer.app, name="prefer")
     app.add_typer(arch.app, name="arch")
     app.add_typer(scaling.app, name="scaling")
+    app.add_typer(critique.app, name="critique")
 
     @app.callback()
     def burnish_options(

@@ -5,8 +5,6 @@ from typing import Literal
 
 from burnish.critique.grammar import Form
 
-SHUFFLED_NOTE = ""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Wording:
@@ -39,3 +37,8 @@ class Wording:
             f"step.\n\n{critique}\n\nUse the critique as a reference, and write a new solution "
             "that ends with the answer."
         )
+
+    def solution_in(self, prompt: str, problem: str) -> str:
+        """The solution in a critic's prompt: the inverse of `critique_prompt`."""
+        begin, end = self.critique_prompt(problem, "\0").split("\0")
+        return prompt.removeprefix(begin).removesuffix(end)

@@ -8,13 +8,27 @@ from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
 from burnish.base.naming import suggest
+from burnish.critique import build_job, refine_job
+from burnish.critique.settings import (
+    CritiqueBuildSettings,
+    CritiqueFilterSettings,
+    CritiqueRefineSettings,
+)
 from burnish.draft import measure as draft_bench
 from burnish.draft import train as draft_train
 from burnish.jobs.job import Job
 from burnish.prefer.settings import PreferSettings
 from burnish.recall import run as recall
 from burnish.recall.settings import RecallSettings
-from burnish.recipes import ablating, improve, laddering, preferring
+from burnish.recipes import (
+    ablating,
+    critic_loop,
+    critic_training,
+    improve,
+    laddering,
+    preferring,
+)
+from burnish.recipes.critic_settings import CriticLoopSettings, CriticTrainSettings
 from burnish.recipes.settings import ImproveSettings
 from burnish.scaling import fit_job, ladder_job, plan_job
 from burnish.scaling.known import WHAT as SCALING_FIT
@@ -71,4 +85,9 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     SCALING_FIT: _of(ScalingFitSettings, fit_job.fit_job),
     plan_job.WHAT: _of(PlanSettings, plan_job.plan_job),
     ladder_job.WHAT: _of(LadderSettings, laddering.climbing_job),
+    build_job.BUILD: _of(CritiqueBuildSettings, build_job.build_job),
+    build_job.FILTER: _of(CritiqueFilterSettings, build_job.filter_job),
+    refine_job.WHAT: _of(CritiqueRefineSettings, refine_job.refine_job),
+    critic_training.WHAT: _of(CriticTrainSettings, critic_training.train_job),
+    critic_loop.WHAT: _of(CriticLoopSettings, critic_loop.loop_job),
 }

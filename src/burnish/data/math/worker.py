@@ -16,7 +16,10 @@ def main() -> None:
     """Answer questions from stdin until it closes. One child each, killed at its deadline."""
     import sympy
 
-    sympy.Sum(sympy.Symbol("k"), (sympy.Symbol("k"), 1, sympy.Symbol("n"))).doit()  # warm
+    k, n = sympy.symbols("k n")
+    for question in (sympy.Sum(k, (k, 1, n)), sympy.Sum(1 / k**2, (k, 1, sympy.oo)),
+                     sympy.Integral(sympy.sin(k) + k, (k, 0, sympy.pi))):  # fmt: skip
+        sympy.simplify(question.doit())  # forks begin with what this leaves in sympy's caches
     _say({"ready": True})
     children: dict[int, tuple[int, int, float]] = {}  # read end: pid, id, until
     buffer = b""

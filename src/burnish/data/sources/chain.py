@@ -18,7 +18,7 @@ MAX_ROUNDS = 20
 class ChainSource:
     """`size` distinct chains of `steps` sums and differences, with numbers in [`low`, `high`).
 
-    Source: ours. Oracle: tests/data/test_sources.py::test_chains_verify_themselves
+    Source: ours. Oracle: tests/data/test_chains.py::test_the_source_makes_distinct_tasks
     """
 
     size: int = 500
