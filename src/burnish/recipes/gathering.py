@@ -68,6 +68,25 @@ def gather(
     return done
 
 
+def attempt_again(
+    wrong: Sequence[tuple[Task, Record]],
+    answers: Sequence[Record],
+    players: tuple[Player, Player],
+    settings: CriticLoopSettings,
+    *,
+    seed: int,
+) -> Gathered:
+    """Criticise and refine wrong answers, of which `answers` holds all; nothing is selected.
+
+    Source: as `gather`. Oracle: tests/recipes/test_critiquing.py::test_revisions_join_the_pool
+    """
+    done = Gathered(answers=list(answers))
+    spent = _refine(done, wrong, players, settings, seed, False) if wrong else Counter[str]()
+    tasks = list({task.id: task for task, _ in wrong}.values())
+    done.counts |= _counts(done, tasks, wrong) | {"tokens": dict(spent)}
+    return done
+
+
 def _sample_wishes(tasks: Sequence[Task], settings: CriticLoopSettings, seed: int) -> list[Wish]:
     return [
         Wish(
