@@ -220,6 +220,38 @@ EXAMPLES = {
         missing="{gone} --budget 2 --runs {runs}", typo="alfa=1",
         stop="burnish.curate.pick_job:pick_rows",
     ),
+    "critique grade": Example(
+        words="--gold 1/2 --answer 0.5", missing="--jsonl {gone}",
+        stop="burnish.critique.grading:grade",
+    ),
+    "critique build": Example(
+        words="chain:sums?size=3&steps=2 --runs {runs}", missing="{gone} --runs {runs}",
+        typo="flaw.num_inserted=1", stop="burnish.critique.build_job:annotate",
+        makes_run=True,
+    ),
+    "critique filter": Example(
+        words="{triples} --model {model} --refinements 1 --set filter.min_right=1 "
+        "--set max_new_tokens=3 --runs {runs}",
+        missing="{gone}", typo="filter.min=1", stop=LOG, count=2, makes_run=True,
+    ),
+    "critique train": Example(
+        words="{model} {triples} --steps 2 --set max_new_tokens=3 --set num_measured=2 "
+        "--runs {runs}",
+        missing="{model} {gone}", typo="train.step=1", stop=LOG, count=2, makes_run=True,
+    ),
+    "critique refine": Example(
+        words="{model} chain:sums?size=2&steps=2 --critic scripted --set refine.num_paths=2 "
+        "--set refine.max_new_tokens=3 --set num_level_samples=1 --set max_plain_votes=2 "
+        "--runs {runs}",
+        missing="{model} {gone} --runs {runs}", typo="refine.path=1", stop=LOG, count=3,
+        makes_run=True,
+    ),
+    "critique loop": Example(
+        words="{guesser} {colours} --critic none --set num_dev=60 --set num_samples=2 "
+        "--set temperature=1.0 --set max_new_tokens=3 --set train.num_steps=1 "
+        "--set num_level_samples=1 --runs {runs}",
+        missing="{model} {gone} --runs {runs}", typo="sample=1", stop=LOG, count=2, makes_run=True,
+    ),
     "scaling fit": Example(
         words="{table} --resamples 3 --runs {runs}", missing="{gone} --runs {runs}",
         typo="fit.resample=3", stop="burnish.scaling.fit_job:fit_scaling",
@@ -402,6 +434,17 @@ def retriever(files: dict[str, Path], tiny_folder: Any) -> str:
     return train_graph(settings, Place(runs=files["graph"].parent / "runs"))["run"]
 
 
+@pytest.fixture(scope="session")
+def triples(files: dict[str, Path]) -> Path:
+    """A few triples of planted errors."""
+    from burnish.critique.build_job import build_critiques
+    from burnish.critique.settings import CritiqueBuildSettings
+    from burnish.jobs.job import Place
+
+    settings = CritiqueBuildSettings(tasks=("chain:sums?size=3&steps=2",))
+    return build_critiques(settings, Place(runs=files["prompts"].parent / "runs"))["triples"]
+
+
 @pytest.fixture
 def places(
     files: dict[str, Path], tiny_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -427,6 +470,11 @@ def words_of(places: dict[str, str], request: pytest.FixtureRequest, tmp_path: P
             known["weights"] = str(request.getfixturevalue("weights"))
         if "{index}" in text:
             known["index"] = str(request.getfixturevalue("index"))
+        if "{guesser}" in text:
+            guessing = request.getfixturevalue("settings")
+            known |= {"guesser": guessing.model, "colours": guessing.tasks[0]}
+        if "{triples}" in text:
+            known["triples"] = str(request.getfixturevalue("triples"))
         if "{config}" in text:
             from burnish.base.settings import to_dict
 

@@ -6,7 +6,7 @@ import pytest
 
 from burnish.base.errors import StorageError
 from burnish.jobs import publish as module
-from burnish.jobs.publish import PUBLISHING, publish
+from burnish.jobs.publish import PUBLISHING, publish, publish_file
 
 
 def make_source(path: Path, text: str) -> Path:
@@ -52,3 +52,13 @@ def test_no_model_takes_the_old_one_away(tmp_path: Path) -> None:
     publish(tmp_path, make_source(tmp_path / "one", "1"))
     assert publish(tmp_path, None) is None
     assert not (tmp_path / "model").exists()
+
+
+def test_a_file_is_there_whole(tmp_path):
+    stage = tmp_path / "stages" / "build"
+    stage.mkdir(parents=True)
+    (stage / "rows.jsonl").write_text("{}\n")
+    assert publish_file(tmp_path, "build", "rows.jsonl").read_text() == "{}\n"
+    (stage / "rows.jsonl").write_text("[]\n")
+    assert publish_file(tmp_path, "build", "rows.jsonl").read_text() == "[]\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.jsonl", "stages"]

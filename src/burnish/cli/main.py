@@ -11,6 +11,7 @@ from burnish.base.errors import BurnishError, InputError, SettingError
 from burnish.base.progress import set_quiet
 from burnish.cli import (
     arch,
+    critique,
     curate,
     doctor,
     draft,
@@ -56,6 +57,7 @@ def make_app() -> typer.Typer:
     app.add_typer(curate.app, name="curate")
     app.add_typer(scaling.app, name="scaling")
     app.add_typer(stream.app, name="stream")
+    app.add_typer(critique.app, name="critique")
 
     @app.callback()
     def burnish_options(

@@ -13,6 +13,8 @@ _HEADING = re.compile(r"[.):]\s*\S")  # "#### 2. Then we add" is a heading, not 
 _ANSWER_IS = re.compile(r"\banswer[*_\"'\s]*+(?:is\b|[:=])[ \t:*_]*+", re.IGNORECASE)
 _ANSWER_COLON = re.compile(r"\banswer[*_]*+\s*+:", re.IGNORECASE)
 _EXPRESSION = re.compile(r"[-+*/\u00d7\u00f7x()\s$€£0-9.,%^=]*=")
+MAX_BOXES = 20  # the last ones
+_BOX = re.compile(r"\\boxed\s*\{")
 _UNIT = r"(?:\s?[A-Za-z]{1,20}(?:\s[A-Za-z]{1,20})?)?"
 _TERM = rf"\(*+[-+]?[$€£]?[0-9][0-9.,/]*+%?{_UNIT}\)*+"
 _SUM = re.compile(  # with units, an operator must be there: `60 minutes = 1 hour` is no sum
@@ -31,7 +33,7 @@ def final_number(text: str) -> Number | None:
     Oracle: tests/data/test_answers.py::test_final_numbers_of_planted_texts
     """
     text = clean_text(text)
-    for read in (_after_hashes, _in_box, _in_tag, _after_answer, _last_number):
+    for read in (_after_hashes, _in_box, _in_tag, _after_answer, last_number):
         number = read(text)
         if number is not None:
             return number
@@ -45,7 +47,7 @@ def stated_answer(text: str) -> str:
     Source: ours; the tag is reasoning-gym's system prompt.
     Oracle: tests/data/test_answers.py::test_stated_answers_of_planted_texts
     """
-    inside = _between_tags(text)
+    inside = between_tags(text)
     if inside is not None:
         return inside.strip()
     marks = list(_ANSWER_COLON.finditer(text))
@@ -60,25 +62,18 @@ def _after_hashes(text: str) -> Number | None:
         rest = rest.lstrip("#* \t")
         first = next(find_numbers(rest), None) if mark else None
         if first is not None and first.start == 0 and not _HEADING.match(rest, first.end):
-            return _first_result(rest)
+            return first_result(rest)
     return None
 
 
 def _in_box(text: str) -> Number | None:
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth, begin = 0, start + len("\\boxed")
-    for i in range(begin, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
-        if depth == 0:
-            return _first_result(text[begin + 1 : i])
-    return None
+    found = boxes(text)
+    return first_result(found[-1][2]) if found and found[-1][0] >= text.rfind("\\boxed{") else None
 
 
 def _in_tag(text: str) -> Number | None:
-    inside = _between_tags(text)
-    return None if inside is None else _first_result(inside)
+    inside = between_tags(text)
+    return None if inside is None else first_result(inside)
 
 
 def _after_answer(text: str) -> Number | None:
@@ -87,18 +82,20 @@ def _after_answer(text: str) -> Number | None:
         return None
     line, _, rest = text[marks[-1].end() :].partition("\n")
     if line.strip():
-        return _first_result(line)
+        return first_result(line)
     return read_number(rest.lstrip().partition("\n")[0].strip("*_ "))
 
 
-def _last_number(text: str) -> Number | None:
+def last_number(text: str) -> Number | None:
+    """The last number of a cleaned text."""
     number = None
     for number in find_numbers(text):  # noqa: B007 - the last one is wanted
         pass
     return number
 
 
-def _first_result(text: str) -> Number | None:
+def first_result(text: str) -> Number | None:
+    """The first number of a cleaned text; where it begins a sum, the result of the sum."""
     first = next(find_numbers(text), None)
     if first is None:
         return None
@@ -107,7 +104,24 @@ def _first_result(text: str) -> Number | None:
     return result or first
 
 
-def _between_tags(text: str) -> str | None:
+def boxes(text: str) -> list[tuple[int, int, str]]:
+    r"""Start, end and content of every `\boxed{...}` that is closed and holds no other one."""
+    found: list[tuple[int, int, str]] = []
+    starts = [match.start() for match in _BOX.finditer(text)]
+    for start in starts[-MAX_BOXES:]:
+        depth, begin = 0, text.index("{", start)
+        for i in range(begin, len(text)):
+            depth += {"{": 1, "}": -1}.get(text[i], 0)
+            if depth == 0:
+                content = text[begin + 1 : i]
+                if "\\boxed" not in content:
+                    found.append((start, i + 1, content))
+                break
+    return found
+
+
+def between_tags(text: str) -> str | None:
+    """What stands in the last `<answer>` tag, None where there is none."""
     end = text.rfind("</answer>")
     start = text.rfind("<answer>", 0, max(end, 0))
     return text[start + len("<answer>") : end] if start >= 0 else None

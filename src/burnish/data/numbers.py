@@ -29,6 +29,7 @@ _DIGITS = (
     rf"|[0-9]{{1,3}}(?:[{_SPACES}][0-9]{{3}})++(?![0-9,/]|-[A-Za-z])|[0-9]++)"
 )
 _GROUPS = str.maketrans("", "", "," + _SPACES)
+GROUPED = re.compile(_DIGITS)  # the digits of a whole number as people group them
 _TOKEN = re.compile(
     rf"""(?<![0-9A-Za-z_])(?<![0-9]\.)(?<![A-Za-z]\^)(?<![A-Za-z]\^\{{)(?<![A-Za-z]\*\*)(?:
       (?P<date> [0-9]++ (?P<joint>[./:-]) [0-9]++ (?:(?P=joint)[0-9]++)+ )
@@ -73,6 +74,11 @@ class Number:
     end: int
 
 
+def ungroup(digits: str) -> str:
+    """The digits without what groups them."""
+    return digits.translate(_GROUPS)
+
+
 def clean_text(text: str) -> str:
     """Return `text` with the LaTeX and Unicode spellings of numbers turned into plain ones."""
     text = text.translate(_MINUS_SIGNS)
@@ -97,7 +103,7 @@ def find_numbers(text: str) -> Iterator[Number]:
         start, sign = _sign(text, match.start())
         mixed = match["whole"] or ""  # the space behind it parts two numbers
         rest = match[0].removeprefix(mixed) if mixed else match[0]
-        written = sign + mixed + (" " if mixed else "") + rest.translate(_GROUPS)
+        written = sign + mixed + (" " if mixed else "") + ungroup(rest)
         yield Number(text=written, value=_value(match, sign), start=start, end=match.end())
 
 
@@ -135,9 +141,9 @@ def _value(match: re.Match[str], sign: str) -> Fraction | None:
     power = int(match["power"]) if match["power"] and len(match["power"]) < 6 else 0
     if len(match[0]) > MAX_DIGITS or abs(power) > MAX_DIGITS or len(match["power"] or "") >= 6:
         return None
-    bottom = int((match["bottom"] or "1").translate(_GROUPS))
+    bottom = int(ungroup(match["bottom"] or "1"))
     if bottom == 0:
         return None
-    value = Fraction(match["top"].translate(_GROUPS)) / bottom * Fraction(10) ** power
+    value = Fraction(ungroup(match["top"])) / bottom * Fraction(10) ** power
     value += int(match["whole"] or 0)
     return -value if sign else value

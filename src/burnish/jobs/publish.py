@@ -42,3 +42,15 @@ def _link_all(source: Path, target: Path) -> None:
             os.link(path, own)
         except OSError:  # another file system, or one without hard links
             shutil.copy2(path, own)
+
+
+def publish_file(run: Path, stage: str, name: str) -> Path:
+    """Put a file that a stage wrote at `run/name`; the run's own copy of it.
+
+    Source: ours. Oracle: tests/jobs/test_publish.py::test_a_file_is_there_whole
+    """
+    source, target = run / "stages" / stage / name, run / name
+    with tempfile.TemporaryDirectory(dir=run, prefix=PUBLISHING) as place:
+        shutil.copyfile(source, Path(place) / name)
+        os.replace(Path(place) / name, target)
+    return target

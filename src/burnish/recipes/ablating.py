@@ -50,9 +50,11 @@ def variants(settings: ImproveSettings) -> dict[str, ImproveSettings]:
         found["draft"] = replace(settings, sample=replace(settings.sample, draft="plain"))
     if settings.prefer.loss:
         found["prefer"] = replace(settings, prefer=replace(settings.prefer, loss=""))
+    if settings.critique.critic:
+        found["critique"] = replace(settings, critique=replace(settings.critique, critic=""))
     for spec in settings.round_steps:
         name = spec.partition(":")[0]
-        if name not in (*NEEDED, "prefer"):
+        if name not in (*NEEDED, "prefer", "critique"):
             left = tuple(one for one in settings.round_steps if one != spec)
             found[name] = replace(settings, round_steps=left)
     return found

@@ -1,7 +1,7 @@
 """What a sceptic asks for: the same base model, given examples or given votes."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from burnish.base.stats import Estimate, wilson
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task, Verdict
 from burnish.data.demonstrations import STOPS, Layout
+from burnish.data.math.grade import class_key
 from burnish.recipes.answering import Ask
 from burnish.recipes.measuring import is_cut, majority, num_right, scored_records
 from burnish.recipes.settings import SampleSettings
@@ -105,8 +106,20 @@ def vote_accuracy(tasks: Sequence[Task], records: Sequence[Record]) -> Estimate:
         samples[record.task_id].append(record)
         if record.extracted is not None:
             verdicts[record.task_id][record.extracted] = record.verdict == Verdict.RIGHT
-    right = [majority(samples[task.id], verdicts[task.id]) for task in tasks]
+    right = [
+        majority(samples[task.id], verdicts[task.id], voting_class(task.checker)) for task in tasks
+    ]
     return wilson(sum(right), len(right))
+
+
+def voting_class(checker: str) -> Callable[[str], Hashable]:
+    """What tells equal final answers of a task with this checker; texts are their own class."""
+    return equal_answers if checker.partition(":")[0] in ("number", "math") else str
+
+
+def equal_answers(final: str) -> Hashable:
+    """The class of a final answer, its own text where it is no answer that can be read."""
+    return class_key(final) or final
 
 
 def sampling_of(settings: SampleSettings) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import Any
 from burnish.base.progress import say
 from burnish.base.records import content_hash, file_hash
 from burnish.base.settings import to_dict
+from burnish.critique.critics import ITSELF, SCRIPTED
 from burnish.data.sources import parse_source
 from burnish.distrib.team import join_team
 from burnish.draft.choice import check_draft
@@ -21,6 +22,7 @@ from burnish.recipes.preferring import stage_settings
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import parts_of
 from burnish.recipes.steps.answers import HOW, Decoding
+from burnish.recipes.steps.critique import CRITIC
 from burnish.recipes.steps.sample import SAMPLER
 from burnish.recipes.steps.tasks import FILES
 
@@ -58,7 +60,7 @@ def check_settings(settings: ImproveSettings) -> None:
         stage_settings(settings.prefer, seed=settings.seed)
     check_draft(settings.sample.draft)
     parts = parts_of(settings)
-    check_parts(parts, {name: constant(None) for name in ("base", SAMPLER, FILES, HOW)})
+    check_parts(parts, {name: constant(None) for name in ("base", SAMPLER, CRITIC, FILES, HOW)})
 
 
 def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
@@ -77,6 +79,7 @@ def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
         given={
             "base": Value(lambda: base.key, lambda: base),
             SAMPLER: Value(lambda: sampler.key, lambda: sampler),
+            CRITIC: critic_value(settings),
             FILES: Value(lambda: files_key(settings.tasks), lambda: settings.tasks),
             HOW: constant(how),
         },
@@ -87,6 +90,15 @@ def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
         ),
         base=settings.model,
     )
+
+
+def critic_value(settings: ImproveSettings) -> Value:
+    """The model of `critique.critic`; None where the actor or a program criticises, or nobody."""
+    spec = settings.critique.critic
+    if spec in ("", ITSELF, SCRIPTED):
+        return constant(None)
+    critic = ModelHandle(spec, precision=settings.precision, device=settings.device)
+    return Value(lambda: critic.key, lambda: critic)
 
 
 def files_key(specs: Sequence[str]) -> str:

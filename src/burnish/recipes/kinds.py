@@ -10,6 +10,12 @@ from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
 from burnish.base.naming import suggest
+from burnish.critique import build_job, refine_job
+from burnish.critique.settings import (
+    CritiqueBuildSettings,
+    CritiqueFilterSettings,
+    CritiqueRefineSettings,
+)
 from burnish.curate import dedup_job, leakage_job, pick_job, score_job, train_job
 from burnish.curate.settings import DedupSettings, LeakageSettings, PickSettings, ScoreSettings
 from burnish.curate.train_job import TrainScorerSettings
@@ -22,7 +28,16 @@ from burnish.jobs.job import Job
 from burnish.prefer.settings import PreferSettings
 from burnish.recall import run as recall
 from burnish.recall.settings import RecallSettings
-from burnish.recipes import ablating, curating, improve, laddering, preferring
+from burnish.recipes import (
+    ablating,
+    critic_loop,
+    critic_training,
+    curating,
+    improve,
+    laddering,
+    preferring,
+)
+from burnish.recipes.critic_settings import CriticLoopSettings, CriticTrainSettings
 from burnish.recipes.settings import ImproveSettings
 from burnish.scaling import fit_job, ladder_job, plan_job
 from burnish.scaling.known import WHAT as SCALING_FIT
@@ -91,4 +106,9 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     score_job.WHAT: _of(ScoreSettings, curating.sandboxed_score_job),
     pick_job.WHAT: _of(PickSettings, pick_job.pick_job),
     train_job.WHAT: _of(TrainScorerSettings, train_job.train_scorer_job),
+    build_job.BUILD: _of(CritiqueBuildSettings, build_job.build_job),
+    build_job.FILTER: _of(CritiqueFilterSettings, build_job.filter_job),
+    refine_job.WHAT: _of(CritiqueRefineSettings, refine_job.refine_job),
+    critic_training.WHAT: _of(CriticTrainSettings, critic_training.train_job),
+    critic_loop.WHAT: _of(CriticLoopSettings, critic_loop.loop_job),
 }

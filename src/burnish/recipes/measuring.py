@@ -1,7 +1,7 @@
 """Numbers from judged answers: accuracy, length, the gain and where it comes from."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,15 +141,21 @@ def measure_gain(
     )
 
 
-def majority(records: Sequence[Record], answers_right: dict[str, bool]) -> bool:
+def majority(
+    records: Sequence[Record],
+    answers_right: dict[str, bool],
+    class_of: Callable[[str], Hashable] = str,
+) -> bool:
     """Whether the most frequent final answer of one task's samples is right; ties go to the first.
 
-    `answers_right` maps each final answer to its verdict. No final answer at all counts as wrong.
+    `answers_right` maps each final answer to its verdict; `class_of` tells which answers are one,
+    so that 1/2 and 0.5 do not split a vote. No final answer at all counts as wrong.
     Source: self-consistency, arXiv 2203.11171, section 2.
     Oracle: tests/recipes/test_measuring.py::test_majority_by_hand
     """
     finals = [record.extracted for record in records if record.extracted is not None]
     if not finals:
         return False
-    winner, _ = Counter(finals).most_common(1)[0]
-    return answers_right[winner]
+    classes = [class_of(final) for final in finals]
+    winner, _ = Counter(classes).most_common(1)[0]
+    return answers_right[finals[classes.index(winner)]]

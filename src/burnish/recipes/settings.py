@@ -146,6 +146,27 @@ class PreferStageSettings:
     examples_per_step: int = 16
 
 
+@dataclass(frozen=True, kw_only=True)
+class CritiqueStageSettings:
+    """Critique and second attempts as a stage of each round; an empty `critic` leaves it out.
+
+    `critic`: a model's spec, `self` for the model that is trained, or `scripted` for the program
+    that verifies the steps of chains of sums. `max_new_tokens` of a revision: 0 is `sample`'s.
+    """
+
+    critic: str = ""
+    num_refinements: int = 2
+    form: Literal["full", "compact"] = "full"
+    max_critique_tokens: int = 256
+    max_new_tokens: int = 0
+    barrier: bool = True
+
+    def __post_init__(self) -> None:
+        _check_least(1, num_refinements=self.num_refinements)
+        _check_least(1, max_critique_tokens=self.max_critique_tokens)
+        _check_least(0, max_new_tokens=self.max_new_tokens)
+
+
 STEPS = (
     "tasks",
     "before",
@@ -158,7 +179,7 @@ STEPS = (
     "memory",
     "general",
 )
-ROUND_STEPS = ("sample", "select", "teach", "prefer", "dev")
+ROUND_STEPS = ("sample", "critique", "select", "teach", "prefer", "dev")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +188,8 @@ class ImproveSettings:
 
     `steps` and `round_steps` list the parts of the job and of each round, in order; a step from a
     plug-in is named by its spec. `prefer.loss`, where it is set, aligns each round's model with
-    right over wrong answers to the same task, after it was taught.
+    right over wrong answers to the same task, after it was taught. `critique.critic`, where it is
+    set, has wrong answers to training tasks criticised and revised.
     """
 
     model: str = "smollm2-135m"
@@ -184,6 +206,7 @@ class ImproveSettings:
     speed: SpeedSettings = field(default_factory=SpeedSettings)
     general: GeneralSettings = field(default_factory=GeneralSettings)
     prefer: PreferStageSettings = field(default_factory=PreferStageSettings)
+    critique: CritiqueStageSettings = field(default_factory=CritiqueStageSettings)
     batch_size: int = 48
     precision: str = "auto"
     device: str = "auto"
@@ -275,6 +298,7 @@ def preset(name: str) -> ImproveSettings:
 
 __all__ = [
     "PRESETS",
+    "CritiqueStageSettings",
     "GeneralSettings",
     "ImproveSettings",
     "LoraSettings",

@@ -1,0 +1,91 @@
+"""What the commands of `burnish critique` can be told."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from burnish.base.errors import SettingError
+from burnish.critique.filters import FilterSettings
+from burnish.critique.flaws import FlawSettings
+from burnish.critique.refine import RefineSettings
+from burnish.critique.wording import Wording
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceSettings:
+    """Where models run, and how many texts a pass holds."""
+
+    batch_size: int = 32
+    precision: str = "auto"
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CritiqueBuildSettings:
+    """Flawed solutions of `tasks`, and critiques of them.
+
+    `model` samples solutions; "" takes inserted errors only, which a program plants. `annotator`
+    writes critiques: `scripted` is the program that verifies steps, else a model's spec.
+    `editor`, a model's spec, inserts errors where no program can. `limit` bounds the tasks.
+    """
+
+    tasks: tuple[str, ...] = ("chain:sums?size=200&steps=5",)
+    model: str = ""
+    annotator: str = "scripted"
+    editor: str = ""
+    limit: int = 0
+    flaws: FlawSettings = field(default_factory=FlawSettings)
+    wording: Wording = field(default_factory=Wording)
+    max_critique_tokens: int = 512
+    place: PlaceSettings = field(default_factory=PlaceSettings)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise SettingError(
+                "tasks", (), "must name a source", remedy="Write chain:sums?size=200"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CritiqueFilterSettings:
+    """Critiques of `triples` (a file or a run of `critique build`), filtered with `model`."""
+
+    triples: str = ""
+    model: str = "smollm2-135m"
+    filter: FilterSettings = field(default_factory=FilterSettings)
+    wording: Wording = field(default_factory=Wording)
+    temperature: float = 0.7
+    max_new_tokens: int = 128
+    place: PlaceSettings = field(default_factory=PlaceSettings)
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CritiqueRefineSettings:
+    """Answers of `model` to `tasks`, revised with `critic`.
+
+    `critic`: a model's spec, `self` for the model itself, `scripted` for the program that
+    verifies steps, `none` for plain majority votes. Levels come from `num_level_samples` answers
+    under another seed. `max_plain_votes` bounds the plain samples at equal tokens. Rounds are
+    advised to stop where the next is forecast to bring less than `margin`.
+    """
+
+    model: str = "smollm2-135m"
+    tasks: tuple[str, ...] = ("chain:sums?size=100&steps=3",)
+    critic: str = "self"
+    limit: int = 0
+    refine: RefineSettings = field(default_factory=RefineSettings)
+    wording: Wording = field(default_factory=Wording)
+    num_level_samples: int = 64
+    max_plain_votes: int = 256
+    margin: float = 0.005
+    place: PlaceSettings = field(default_factory=PlaceSettings)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_level_samples < 1:
+            value, remedy = self.num_level_samples, "64 is usual"
+            raise SettingError("num_level_samples", value, "must be at least 1", remedy=remedy)
+
+
+Role = Literal["critic", "actor"]

@@ -1,0 +1,44 @@
+"""What actor and critic are asked, as text; in the long form for language models, or compact."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from burnish.critique.grammar import Form
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """Prompts of the critic and of the refiner.
+
+    Source: WooooDyy/MathCritique's instructions, in our own words; the compact form is ours.
+    """
+
+    form: Form = "full"
+    mode: Literal["first_error", "full"] = "first_error"
+
+    def critique_prompt(self, problem: str, solution: str) -> str:
+        """Asks for a critique of a solution."""
+        if self.form == "compact":
+            return f"{problem}\n{solution}\ncheck"
+        stop = " Stop after the first wrong step." if self.mode == "first_error" else ""
+        return (
+            f"{problem}\n\nHere is a solution; each line is a step.\n\n{solution}\n\n"
+            f"Check the steps one by one.{stop} For each step write three lines, "
+            "'Step sentence: ' with the step, 'Correctness of the step: ' with Correct or Wrong, "
+            "and 'Explanation: '. End with 'Correctness of the final answer: ' and 'Explanation: '."
+        )
+
+    def refine_prompt(self, problem: str, solution: str, critique: str) -> str:
+        """Asks for a new solution, with the critique at hand."""
+        if self.form == "compact":
+            return f"{problem}\n{solution}\ncheck\n{critique}\nagain"
+        return (
+            f"{problem}\n\nHere is a solution.\n\n{solution}\n\nHere is a critique of it, step by "
+            f"step.\n\n{critique}\n\nUse the critique as a reference, and write a new solution "
+            "that ends with the answer."
+        )
+
+    def solution_in(self, prompt: str, problem: str) -> str:
+        """The solution in a critic's prompt: the inverse of `critique_prompt`."""
+        begin, end = self.critique_prompt(problem, "\0").split("\0")
+        return prompt.removeprefix(begin).removesuffix(end)

@@ -1,0 +1,1 @@
+"""Mathematical answers: read safely, typed, and compared through one canonical key each."""

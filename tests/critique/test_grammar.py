@@ -1,0 +1,65 @@
+"""Critiques are written and read back; malformed ones are states of their own."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from burnish.critique import grammar
+from burnish.critique.grammar import Critique, State, StepVerdict, parse, read, render, steps_of
+
+words = st.text("abc 123+=-", min_size=1, max_size=12).map(str.strip).filter(bool)
+steps = st.lists(st.builds(StepVerdict, sentence=words, right=st.booleans(), why=words), max_size=4)
+critiques = st.builds(Critique, steps=steps.map(tuple), right=st.booleans(), why=words)
+
+
+@given(critiques, st.sampled_from(["full", "compact"]))
+def test_read_is_the_inverse_of_render(critique, form):
+    sentences = [step.sentence for step in critique.steps]
+    if form == "compact" and any(" ok" in s or " no" in s or s == "answer" for s in sentences):
+        return
+    assert parse(render(critique, form), form) == critique
+
+
+GOOD = "1+1=2 ok\n2+2=5 no 2+2=4\nanswer no"
+STATES = [
+    (GOOD, State.SOUND),
+    ("1+1=2 ok\n2+2=5 ok\nanswer ok", State.SOUND),
+    ("1+1=2 ok\n2+2=5 no\nanswer ok", State.CONTRADICTS),
+    ("1+1=2 ok\n2+2=5 ok\nanswer no", State.CONTRADICTS),
+    ("1+1=2 ok\n9+9=9 no\nanswer no", State.RAMBLES),
+    ("1+1=2 ok\nanswer ok", State.RAMBLES),
+    ("1+1=2 ok\n1+1=2 ok\n2+2=5 no\nanswer no", State.RAMBLES),
+    ("1+1=2 ok\n2+2=5 no", State.UNPARSABLE),
+    ("Well, it is fine.", State.UNPARSABLE),
+    (GOOD + "\nand more", State.UNPARSABLE),
+    ("", State.UNPARSABLE),
+]
+
+
+def check_states(read):
+    for text, state in STATES:
+        assert read(text, ["1+1=2", "2+2=5"], "compact").state == state, text
+
+
+def test_states_of_planted_texts():
+    check_states(read)
+
+
+def test_planted_contradictions_that_pass(monkeypatch):
+    monkeypatch.setattr(grammar.Critique, "first_error", property(lambda self: -1))
+    with pytest.raises(AssertionError):
+        check_states(read)
+
+
+def test_the_published_form_with_several_lines():
+    text = (
+        "Step sentence: a\nCorrectness of the step: Wrong.\nExplanation: one\ntwo\n\n"
+        "Correctness of the final answer: wrong\nExplanation: so"
+    )
+    critique = parse(text)
+    assert critique.steps[0].why == "one\ntwo" and not critique.right
+    assert critique.first_error == 0
+
+
+def test_steps_are_lines():
+    assert steps_of("1+1=2\n\n 2+2=4 \n#### 4") == ["1+1=2", "2+2=4"]

@@ -1,0 +1,59 @@
+"""Critique in the loop, as a run."""
+
+from pathlib import Path
+
+import pytest
+from fixtures.critics import actor
+
+from burnish.base.errors import IncompleteError, InputError
+from burnish.critique.wording import Wording
+from burnish.jobs.job import Place
+from burnish.recipes import critic_loop
+from burnish.recipes.critic_loop import run_loop
+from burnish.recipes.critic_settings import CriticLoopSettings
+from burnish.train.settings import TrainSettings
+
+
+def settings(model, **fields):
+    given = {
+        "model": str(model), "tasks": ("chain:sums?size=14&steps=2",), "critic": "scripted",
+        "num_samples": 2, "num_refinements": 2, "max_new_tokens": 4, "num_dev": 5,
+        "num_level_samples": 2, "wording": Wording(form="compact"),
+        "train": TrainSettings(method="full", num_steps=1),
+    }  # fmt: skip
+    return CriticLoopSettings(**{**given, **fields})
+
+
+@pytest.fixture
+def planted_actor(monkeypatch):
+    """The model's answers come from a simulated actor."""
+    monkeypatch.setattr(critic_loop, "model_player", lambda *args: actor())
+
+
+def check_run(model, runs):
+    result = run_loop(settings(model, rounds=2), Place(runs=runs))
+    assert [one["round"] for one in result["rounds"]] == [1, 2]
+    assert [one["round"] for one in result["dev"]] == [0, 1, 2]
+    assert all(one["num_refined_kept"] > 0 for one in result["rounds"])
+    assert Path(result["model"]).is_dir()
+    assert (Path(result["run"]) / "stages" / "gather-1" / "pairs.jsonl").read_text()
+
+
+def test_a_loop_leaves_rounds_and_a_model(tiny_folder, tmp_path, planted_actor):
+    check_run(tiny_folder("llama"), tmp_path)
+
+
+def test_planted_loop_without_its_critic(tiny_folder, tmp_path, planted_actor, monkeypatch):
+    monkeypatch.setattr(critic_loop.GatherStep, "_critic", lambda *args: None)
+    with pytest.raises(AssertionError):
+        check_run(tiny_folder("llama"), tmp_path)
+
+
+def test_nothing_gathered_is_told(tiny_folder, tmp_path):
+    with pytest.raises(IncompleteError, match="gathered answers"):
+        run_loop(settings(tiny_folder("llama"), critic="none"), Place(runs=tmp_path))
+
+
+def test_too_few_tasks(tiny_folder, tmp_path):
+    with pytest.raises(InputError, match="more than num_dev"):
+        run_loop(settings(tiny_folder("llama"), num_dev=20), Place(runs=tmp_path))
