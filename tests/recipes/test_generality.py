@@ -19,6 +19,7 @@ from burnish.recipes.generality import (
     measure_general,
 )
 from burnish.recipes.settings import GeneralSettings
+from burnish.recipes.steps import improve_steps
 
 SETTINGS = GeneralSettings(num_texts=6, text_tokens=19, num_questions=5)
 
@@ -91,3 +92,10 @@ def test_a_corpus_of_short_texts_is_refused(tmp_path: Any) -> None:
     (tmp_path / "a.txt").write_text("short")
     with pytest.raises(InputError, match="must hold a text"):
         draw_texts(replace(SETTINGS, corpora=(str(tmp_path),)), seed=0)
+
+
+def test_no_texts_leave_it_unmeasured(settings: Any) -> None:
+    cls = improve_steps.get("general")
+    off = replace(settings, general=replace(settings.general, num_texts=0))
+    assert [len(cls.configured(one).planned()) for one in (settings, off)] == [2, 0]
+    assert cls.configured(off).tell(lambda name: None) == ()
