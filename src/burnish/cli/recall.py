@@ -29,7 +29,9 @@ CurveArgument = Annotated[Path, typer.Argument(help="A run of `recall curve`, or
 CurvesArgument = Annotated[list[str], typer.Argument(help="Runs, curve files or models.")]
 Lengths = Annotated[str | None, typer.Option(help="64:1024:x2, 64:1024:+96 or 64,256,512.")]
 Mode = Annotated[str | None, typer.Option(help="probe (short cue) or paper (whole repetition).")]
-KV = Annotated[str | None, typer.Option("--kv", help="full, or window:budget_tokens=512.")]
+KV = Annotated[
+    str | None, typer.Option("--kv", help="full, window:budget_tokens=512, triangle-dp ...")
+]
 Out = Annotated[Path | None, typer.Option(help="Also write the page to this folder.")]
 
 

@@ -31,7 +31,10 @@ Draft = Annotated[
     str, typer.Option(help="plain, auto, firp, ngram, medusa or a full spec; the text is the same.")
 ]
 Kv = Annotated[
-    str, typer.Option("--kv", help="What is kept of a text: full, or window:budget_tokens=512.")
+    str,
+    typer.Option(
+        "--kv", help="What is kept of a text: full, window:budget_tokens=512, triangle-dp ..."
+    ),
 ]
 Chat = Annotated[bool, typer.Option("--chat", help="Put the prompt into the chat template.")]
 
