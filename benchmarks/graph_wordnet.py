@@ -25,7 +25,6 @@ from burnish.graph.settings import (
 )
 from burnish.graph.sources import load_source
 from burnish.graph.tables import write_graph
-from burnish.jobs.job import Place
 
 
 def graph_folder(source: str) -> Path:
@@ -72,7 +71,7 @@ def main() -> None:
     folder = Path(options.graph)
     folder = folder if folder.is_dir() else graph_folder(options.graph)
     settings = settings_of(options, folder)
-    result: dict[str, Any] = bench_graph(settings, Place(runs=cache_folder() / "graph-runs"))
+    result: dict[str, Any] = bench_graph(settings, runs=cache_folder() / "graph-runs")
     kept = ("accuracy", "attribution", "conclusion", "measure", "seeds", "cost", "task")
     told = {name: result[name] for name in kept}
     save(options.name, told | {"options": vars(options), "cores": os.cpu_count()})

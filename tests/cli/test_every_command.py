@@ -28,6 +28,7 @@ Burnish = Callable[..., Any]
 LOG = "burnish.base.log:RecordLog.append"
 PASS = "burnish.models.decoder:Decoder.hidden"
 SCORE = "burnish.prefer.forward:token_logprobs"
+TRAIN_STEP = "burnish.graph.learn:_Course.supervised"
 LAUNCH = "burnish.sandbox.run:launch"
 BLOCKS = "blocks:size=16,local_tokens=32"
 SHARED = {"--config", "--set", "--runs", "--run", "--device", "--precision", "--json"}
@@ -159,7 +160,7 @@ EXAMPLES = {
     ),
     "graph train": Example(
         words="{graph} --model {model} --runs {runs} " + RETRIEVER, missing="{gone}",
-        typo="retriever.epoch=1", stop=LOG, count=30, makes_run=True,
+        typo="retriever.epoch=1", stop=TRAIN_STEP, count=3, makes_run=True,
     ),
     "graph ask": Example(
         words="{retriever} --node n00", missing="{gone} --node n00",
@@ -172,7 +173,7 @@ EXAMPLES = {
     "graph bench": Example(
         words="{graph} --model {model} --runs {runs} --set arms=[bm25,gnn,ours] "
         + RETRIEVER.replace("--set ", "--set base."),
-        missing="{gone}", typo="sead=1", stop=LOG, count=30, makes_run=True,
+        missing="{gone}", typo="sead=1", stop=TRAIN_STEP, count=3, makes_run=True,
     ),
     "arch pretrain": Example(
         words="--corpus {prompts} --depth 1 --tokens 200 --out {runs}/own " + SMALL,
@@ -308,7 +309,6 @@ EXAMPLES = {
 JOBS = {
     "ablate": "burnish.recipes.ablating:ablate",
     "graph train": "burnish.graph.train_job:train_graph",
-    "graph bench": "burnish.graph.bench_job:bench_graph",
     "improve": "burnish.recipes.improve:improve",
     "draft train": "burnish.draft.train:train_draft",
     "draft bench": "burnish.draft.measure:bench_drafts",
@@ -426,12 +426,11 @@ def retriever(files: dict[str, Path], tiny_folder: Any) -> str:
     from burnish.base.settings import load_settings
     from burnish.graph.settings import GraphSettings
     from burnish.graph.train_job import train_graph
-    from burnish.jobs.job import Place
 
     given = {"graph": str(files["graph"]), "model": str(tiny_folder()), "precision": "fp32"}
     sets = [word for word in RETRIEVER.split() if "=" in word]
     settings = load_settings(GraphSettings, overrides=sets, named=given)
-    return train_graph(settings, Place(runs=files["graph"].parent / "runs"))["run"]
+    return train_graph(settings, runs=files["graph"].parent / "runs")["run"]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ from burnish.graph.settings import (
     RetrieverSettings,
 )
 from burnish.graph.tables import write_graph
-from burnish.jobs.job import Place
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def numbers(result):
 
 
 def test_resumed_equals_straight(settings, tmp_path, monkeypatch):
-    wanted = bench_graph(settings, Place(runs=tmp_path / "a"))
+    wanted = bench_graph(settings, runs=tmp_path / "a")
     assert {"ours", "vote", "gnn-classifier"} <= set(wanted["accuracy"])
     assert set(wanted["attribution"]["feedback"]["by_seed"]) == {"0", "1"}
     for path in (tmp_path / "graph" / "readings").glob("*"):
@@ -55,8 +54,8 @@ def test_resumed_equals_straight(settings, tmp_path, monkeypatch):
 
     monkeypatch.setattr(ItemLog, "keep", keep)
     with pytest.raises(KeyboardInterrupt):
-        bench_graph(settings, Place(runs=tmp_path / "b"))
-    resumed = bench_graph(settings, Place(runs=tmp_path / "b"))
+        bench_graph(settings, runs=tmp_path / "b")
+    resumed = bench_graph(settings, runs=tmp_path / "b")
     assert numbers(resumed) == numbers(wanted)
     page = (Path(resumed["run"]) / "report" / "index.html").read_text()
     assert "Attribution" in page and "copies labels" in page

@@ -135,7 +135,7 @@ class Server(ModelHandle):
     def __init__(self, local, echoes=True):
         super().__init__("openai:http://x/v1#y")
         self.local, self.echoes = local, echoes
-        self.remote = SimpleNamespace(ask=self.ask)
+        self.remote = SimpleNamespace(ask=self.ask, url="http://x/v1", name="y")
 
     def ask(self, path, body, *, remedy):
         assert path == "completions" and body["echo"]

@@ -199,13 +199,13 @@ def graph_settings(model: Path, place: Path) -> GraphSettings:
 
 
 def make_graph_train(model: Path, place: Path) -> Path:
-    train_graph(graph_settings(model, place), Place(folder=place / "graph-train"))
+    train_graph(graph_settings(model, place), folder=place / "graph-train")
     return place / "graph-train"
 
 
 def make_graph_bench(model: Path, place: Path) -> Path:
     settings = GraphBenchSettings(base=graph_settings(model, place), arms=("gnn", "ours"))
-    bench_graph(settings, Place(folder=place / "graph-bench"))
+    bench_graph(settings, folder=place / "graph-bench")
     return place / "graph-bench"
 
 

@@ -105,7 +105,7 @@ def train(
         "device": device, "precision": precision,
     }  # fmt: skip
     settings = settings_from(GraphSettings, config=config, sets=sets, flags=flags)
-    result = train_graph(settings, _place(runs, out))
+    result = train_graph(settings, **job_options(runs, out))
     node = _first_node(result)
     show_result(
         result, as_json=as_json, next_command=f"burnish graph ask {result['run']} --node {node}"
@@ -185,15 +185,9 @@ def bench(
         "base.device": device, "base.precision": precision,
     }  # fmt: skip
     settings = settings_from(BenchSettings, config=config, sets=sets, flags=flags)
-    result = bench_graph(settings, _place(runs, out))
+    result = bench_graph(settings, **job_options(runs, out))
     following = f"burnish report show {result['run']}"
     show_result(result, as_json=as_json, next_command=following)
-
-
-def _place(runs: Path, folder: Path | None) -> Any:
-    from burnish.jobs.job import Place
-
-    return Place(**job_options(runs, folder))
 
 
 def _first_node(result: dict[str, Any]) -> str:

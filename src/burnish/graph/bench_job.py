@@ -27,7 +27,14 @@ WHAT = "graph-bench"
 ROWS = "rows.jsonl"
 
 
-def bench_graph(settings: BenchSettings, place: Place | None = None) -> dict[str, Any]:
+def bench_graph(
+    settings: BenchSettings,
+    *,
+    runs: Path = Path("runs"),
+    folder: Path | None = None,
+    fresh: bool = False,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
     """Measure every arm; the result is what `result.json` holds.
 
     Raises MissingFileError and InputError for a graph that cannot be read, what its problem
@@ -35,7 +42,8 @@ def bench_graph(settings: BenchSettings, place: Place | None = None) -> dict[str
     Source: AskGNN, arXiv 2410.07074 (reconstruction); controls and attribution are ours.
     Oracle: tests/graph/test_bench_job.py::test_resumed_equals_straight
     """
-    return run_job(bench_job(settings), place or Place())
+    place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
+    return run_job(bench_job(settings), place)
 
 
 def bench_job(settings: BenchSettings) -> Job:

@@ -30,7 +30,14 @@ from burnish.models.handle import ModelHandle
 WHAT = "graph-train"
 
 
-def train_graph(settings: GraphSettings, place: Place | None = None) -> dict[str, Any]:
+def train_graph(
+    settings: GraphSettings,
+    *,
+    runs: Path = Path("runs"),
+    folder: Path | None = None,
+    fresh: bool = False,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
     """Train a retriever for node classification; the result is what `result.json` holds.
 
     Raises what reading the graph, the problem and the model raise; SettingError for another task.
@@ -41,7 +48,8 @@ def train_graph(settings: GraphSettings, place: Place | None = None) -> dict[str
         remedy = "Links and generation are measured by graph bench"
         rule = "must be classify for a retriever that is kept"
         raise SettingError("problem.task", settings.problem.task, rule, remedy=remedy)
-    return run_job(train_job(settings), place or Place())
+    place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
+    return run_job(train_job(settings), place)
 
 
 def train_job(settings: GraphSettings) -> Job:
