@@ -23,18 +23,22 @@ from burnish.recipes.planning import (
 )
 from burnish.recipes.settings import (
     PRESETS,
+    STEPS,
     ImproveSettings,
     SampleSettings,
+    SpeedSettings,
     SplitSettings,
     preset,
 )
 
 ANSWER_TOKENS = 16
+FIXED = ("speed", "general")  # what these take does not grow with the splits
 SMALL = ImproveSettings(
     rounds=2,
     split=SplitSettings(train=50, dev=11, heldout=21),
     sample=SampleSettings(num_samples=3, num_extra=2),
     batch_size=10,
+    steps=tuple(name for name in STEPS if name not in FIXED),
 )
 SLOW = Calibration(flops_per_s=1e9, bytes_per_s=1e8)
 START_MINUTES = 0.75
@@ -70,6 +74,13 @@ def check_plan(plan_of: Callable[..., Plan]) -> None:
 
 def test_plan_scales() -> None:
     check_plan(make_plan)
+
+
+def test_speed_is_measured_on_both_sides_in_every_turn() -> None:
+    speed = SpeedSettings(repeats=3, num_prompts=5, new_tokens=7)
+    steps = (*SMALL.steps, "speed")
+    plans = [make_plan(s, 10**6, SLOW) for s in (SMALL, replace(SMALL, steps=steps, speed=speed))]
+    assert plans[1].generated_tokens - plans[0].generated_tokens == 2 * (1 + 3) * 5 * 7
 
 
 def test_planted_plan_forgets_the_rounds() -> None:
@@ -131,7 +142,8 @@ def test_wrong_sources_show_before_anything_is_made(tmp_path: Path) -> None:
 def test_presets_are_sound() -> None:
     for name in PRESETS:
         settings = preset(name)
-        assert settings.tasks and settings.split.heldout >= 200
+        least = 100 if name == "quick" else 200
+        assert settings.tasks and settings.split.heldout >= least
         sizes = [int(spec.partition("size=")[2].partition("&")[0]) for spec in settings.tasks]
         wanted = settings.split.train + settings.split.dev + settings.split.heldout
         assert sum(sizes) >= wanted, name
