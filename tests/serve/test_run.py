@@ -3,43 +3,17 @@
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from fixtures.served import Asked, serving
+from fixtures.served import Listening, serving, until
 
-from burnish.serve.run import Server
-from burnish.serve.settings import ServeSettings
 from burnish.serve.writing import Writing
 
 NAME = "llama"
 LONG = {"model": NAME, "prompt": [5, 6, 7], "max_tokens": 200, "temperature": 1, "seed": 3}
-
-
-class Listening:
-    """A server in a thread."""
-
-    def __init__(self, asked: Asked) -> None:
-        self.asked, gates = asked, list(asked.parts.gates.values())
-        self.server = Server(asked.app, ServeSettings(port=0, drain_s=30), gates)
-        self.thread = threading.Thread(target=self.server.run)
-        self.thread.start()
-        until(lambda: self.server.started)
-
-    def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.server.port}", timeout=60)
-
-
-def until(done: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for something that comes soon. Raises TimeoutError."""
-    end = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > end:
-            raise TimeoutError
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -47,9 +21,7 @@ def listening(tiny_folder: Any) -> Iterator[Listening]:
     with serving(tiny_folder("llama"), num_workers=2) as asked:
         one = Listening(asked)
         yield one
-        if not one.server.should_exit:
-            one.server.handle_exit(15, None)
-        one.thread.join()
+        one.stop()
 
 
 def check_leaving(one: Listening, *, stream: bool) -> None:
