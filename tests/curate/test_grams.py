@@ -32,7 +32,9 @@ def check_matches():
     assert shared.tolist() == [[len(r & i) for i in item_sets] for r in row_sets]
 
 
-def test_matches_equal_set_intersections():
+def test_matches_equal_set_intersections(monkeypatch):
+    check_matches()
+    monkeypatch.setattr(grams, "TABLE_SIZE", 0)
     check_matches()
 
 

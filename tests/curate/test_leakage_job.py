@@ -30,6 +30,7 @@ def test_a_run_holds_ledger_and_clean_pool(settings, tmp_path):
     ledger = {r["id"]: r for r in read_records(stage / "flagged.jsonl")}
     assert ledger["leak"]["evidence"][0]["text"] in DEEPEST
     assert not list(stage.glob("hits-*"))
+    assert ledger["leak"]["evidence"] == found["flagged"][0]["evidence"]
     clean = [r["id"] for r in read_records(stage / "clean.jsonl")]
     assert "leak" not in clean and "empty" not in clean
     assert len(clean) == 212 - found["num_flagged"] - 1

@@ -9,6 +9,7 @@ from jaxtyping import Int, Integer
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 FILTER_BITS = 21
+TABLE_SIZE = 1 << 26  # bytes
 
 
 def mix(ids: Integer[np.ndarray, " T"]) -> Integer[np.ndarray, " T"]:
@@ -95,7 +96,8 @@ class GramIndex:
         streams = dict.fromkeys(self.lengths, rows) if isinstance(rows, Stream) else rows
         owners, hashes = _grams(streams)
         owners, grams, _ = self._found(owners, hashes)
-        return np.divmod(np.unique(owners * max(self.num_grams, 1) + grams), max(self.num_grams, 1))
+        width = max(self.num_grams, 1)
+        return np.divmod(_distinct(owners * width + grams), width)
 
     def places(self, ids: Integer[np.ndarray, " T"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where a text's tokens begin a gram of some item: places, lengths and grams."""
@@ -128,6 +130,16 @@ def _grams(streams: Mapping[int, Stream]) -> tuple[np.ndarray, np.ndarray]:
     found = [(stream, *fold(stream.ids, n)) for n, stream in streams.items()]
     owners = np.concatenate([stream.owners[places] for stream, places, _ in found])
     return owners, np.concatenate([hashes for _, _, hashes in found])
+
+
+def _distinct(keys: np.ndarray) -> np.ndarray:
+    """Sorted distinct keys; marked in a table where that is smaller than a sort is slow."""
+    most = int(keys.max()) + 1 if len(keys) else 0
+    if most > TABLE_SIZE:
+        return np.unique(keys)
+    there = np.zeros(most, dtype=bool)
+    there[keys] = True
+    return np.flatnonzero(there)
 
 
 def _short(hashes: np.ndarray) -> np.ndarray:
