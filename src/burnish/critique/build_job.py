@@ -39,6 +39,7 @@ from burnish.critique.grammar import read, steps_of
 from burnish.critique.page import build_page, filter_page
 from burnish.critique.planted import planted_solutions
 from burnish.critique.processbench import write_processbench
+from burnish.critique.selftalk_data import talk_rows
 from burnish.critique.settings import CritiqueBuildSettings, CritiqueFilterSettings
 from burnish.critique.triples import Solution, Triple
 from burnish.jobs.job import Job, Place, run_job
@@ -49,6 +50,7 @@ from burnish.models.handle import ModelHandle
 
 BUILD, FILTER = "critique-build", "critique-filter"
 BENCH_FILE = "processbench.jsonl"
+TALK_FILE = "selftalk.jsonl"
 
 
 def build_critiques(settings: CritiqueBuildSettings, place: Place | None = None) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def build_critiques(settings: CritiqueBuildSettings, place: Place | None = None)
     result = run_job(checked(build_job(settings)), place or Place())
     publish_file(Path(result["run"]), "build", TRIPLES_FILE)
     publish_file(Path(result["run"]), "build", BENCH_FILE)
+    publish_file(Path(result["run"]), "build", TALK_FILE)
     return {**result, "triples": str(Path(result["run"]) / TRIPLES_FILE)}
 
 
@@ -142,6 +145,7 @@ class BuildStep(Step):
         ]
         write_records(stage.path / TRIPLES_FILE, [triple.to_row() for triple in triples])
         num_bench = write_processbench(stage.path / BENCH_FILE, solutions)
+        write_records(stage.path / TALK_FILE, talk_rows(solutions))
         return {"told": build_counts(triples, settings) | {"num_bench": num_bench}}
 
     def _solutions(self, folder: Path, given: Given, meter: Meter) -> list[Solution]:

@@ -18,7 +18,7 @@ from burnish.data.math.keys import equation_key, expression_key, rational_key
 from burnish.data.math.numeric import Key
 from burnish.data.math.primaries import matrix
 from burnish.data.math.quantities import quantity
-from burnish.data.math.regions import bracketed, combine, relations
+from burnish.data.math.regions import HIGHEST, LOWEST, bracketed, combine, region_key, relations
 from burnish.data.math.split import (
     COMPARISONS,
     LISTING,
@@ -183,6 +183,8 @@ def _sequence(parts: Sequence[Sequence[Token]]) -> Answer:
 def _braces(tokens: Sequence[Token]) -> Answer | None:
     if len(tokens) == 1 and tokens[0].text in (r"\emptyset", r"\varnothing"):
         return Answer(kind="set", key=("set", frozenset()))
+    if [token.text for token in tokens] == [r"\mathbb", "{", "R", "}"]:
+        return Answer(kind="interval", key=region_key([(LOWEST, False, HIGHEST, False)]))
     if tokens[0].text != r"\{" or not is_whole(tokens):
         if tokens[0].text != "{" or not is_whole(tokens):
             return None
@@ -196,6 +198,9 @@ def _members(inner: Sequence[Token]) -> Answer:
     if not inner:
         return Answer(kind="set", key=("set", frozenset()))
     if any(token.text in ("|", r"\mid", ":") for token in inner):
+        told = split(inner, {"|", r"\mid", ":"})
+        if len(told) == 2 and (found := _relation(told[1])) is not None:
+            return found
         return Answer(kind="set", key=("raw", tuple(token.text for token in inner)))
     parts = split(inner, LISTING)
     if any(len(part) == 1 and part[0].text in DOTS for part in parts):

@@ -65,6 +65,8 @@ def _ratios(left: Tree, right: Tree, *, signed: bool = False) -> tuple[Any, ...]
     tree: Tree = ("add", (left, ("mul", (("num", Fraction(-1)), right))))
     if _has_big(tree):
         tree = closed_form(tree)
+    if not signed:  # xy = 1 and y = 1/x are one equation
+        tree = ("mul", (tree, *_denominators(tree)))
     try:
         digits = digits_for(tree)
         values = values_at_points(tree, digits, num_points=4)
@@ -78,6 +80,17 @@ def _ratios(left: Tree, right: Tree, *, signed: bool = False) -> tuple[Any, ...]
     scale = abs(first) if signed else first
     names = tuple(sorted(variables(tree)))
     return (digits, names, *(rounded(value / scale, digits) for value in values))
+
+
+def _denominators(tree: Tree) -> list[Tree]:
+    """What the terms of a sum are divided by, where it holds variables; each once."""
+    found: dict[str, Tree] = {}
+    for term in _flat(tree, "add") if tree[0] == "add" else [tree]:
+        for factor in _flat(term, "mul") if term[0] == "mul" else [term]:
+            power = exact(factor[2]) if factor[0] == "pow" else None
+            if power is not None and power < 0 and variables(factor[1]):
+                found[repr(factor)] = ("pow", factor[1], ("num", -power))
+    return list(found.values())
 
 
 def structure(tree: Tree) -> Key:

@@ -18,6 +18,7 @@ from burnish.data.math.expressions import (
 from burnish.data.math.tokens import Token, Unreadable, tokenize
 
 INVERSES = {f"arc{name}" for name in TRIG}
+ENGLISH = {"not", "the", "are", "for", "and", "but", "was", "one", "two", "six", "ten", "all"}
 MATRICES = {"pmatrix", "bmatrix", "matrix", "vmatrix"}
 
 
@@ -78,7 +79,12 @@ def _word(parser: Parser, token: Token) -> Tree:
     if len(name) == 1:
         return _variable(parser, name)
     alone = len(parser.tokens) == 1
-    if len(name) > 4 or (len(name) > 3 and not token.glued) or (len(name) == 3 and alone):
+    if (
+        name.casefold() in ENGLISH
+        or len(name) > 4
+        or (len(name) > 3 and not token.glued)
+        or (len(name) == 3 and alone)
+    ):
         raise Unreadable(f"the word {name!r} is no expression")
     parts = [name[0], "pi"] if name.endswith("pi") and len(name) == 3 else list(name)
     rest = [Token(kind="word", text=part, glued=True) for part in parts[1:]]

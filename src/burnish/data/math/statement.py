@@ -16,13 +16,14 @@ from burnish.data.numbers import Number, clean_text
 
 _MARK = re.compile(
     r"\b(?:final\s+answer|answer|correct\s+(?:option|choice)|option|choice)s?[*_\"'\s]*+"
-    r"(?:is\b|are\b|[:=])[ \t:*_]*+",
+    r"(?:is\b|are\b|[:=])[ \t:*_]*+|\b(?:option|choice)\s+(?=\(?[A-H]\)?(?![A-Za-z]))",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"\.(?=\s+[A-Z\\])|[.,]?\s(?:because|since|so that|as)\s|\n")
 _MATH = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _DISPLAY = re.compile(r"\\[()\[\]]")
 _JOIN = re.compile(r"\s*\$?\s*(?:,|and|or|;)\s*(?:and|or)?\s*\$?\s*")
+_YES_OR_NO = re.compile(r"\s*(yes|no|true|false)\b\s*[,.;:!-]", re.IGNORECASE)
 _LINES = ("**", "__")
 MAX_WHOLE_CHARS = 300
 
@@ -123,15 +124,19 @@ def _number_with_unit(text: str, number: Number) -> Answer | None:
     words = re.match(r"\s?(?:%|[A-Za-z]+)?", cleaned[number.end :])
     for tail in (words[0] if words else "", ""):
         try:
-            return read_answer(number.text + tail)
+            found = read_answer(number.text + tail)
         except Unreadable:
             continue
+        if found.kind != "text":
+            return found
     return None
 
 
 def _whole(text: str) -> Answer | None:
     text = _DISPLAY.sub("", text)
     sentence = text.strip().replace("**", "")
+    if (begun := _YES_OR_NO.match(sentence)) is not None:
+        return read_answer(begun[1])
     try:
         answer = read_answer(sentence)
     except Unreadable:

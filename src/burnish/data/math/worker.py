@@ -18,6 +18,7 @@ def main() -> None:
 
     k, n = sympy.symbols("k n")
     for question in (sympy.Sum(k, (k, 1, n)), sympy.Sum(1 / k**2, (k, 1, sympy.oo)),
+                     sympy.Sum(2**-k, (k, 1, sympy.oo)),
                      sympy.Integral(sympy.sin(k) + k, (k, 0, sympy.pi))):  # fmt: skip
         sympy.simplify(question.doit())  # forks begin with what this leaves in sympy's caches
     _say({"ready": True})
