@@ -130,6 +130,7 @@ def test_choice_without_usable_choices_is_unscored(choices):
 
 EXAMPLES = {
     "number": task("7"),
+    "math": task("1/2", "math"),
     "exact": task("Paris", "exact"),
     "choice": task("B", "choice", choices=["A", "B"]),
     "programs": task("", "programs", asserts="assert add(1, 2) == 3", language="python"),
