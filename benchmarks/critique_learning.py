@@ -3,7 +3,7 @@
     python benchmarks/critique_learning.py start|critic|loop|frontier|smollm2|report [--quick]
 
 `start` pretrains one model of about 1M parameters (`arch pretrain`) on worked chains, critiques and
-revisions, and stops early enough that the hardest chains are mostly wrong. `critic` trains a critic
+revisions, and stops early enough that the hardest chains are mostly wrong. `critic` trains one
 from it on planted errors and measures localisation on unseen chains. `loop` has one cell for each
 seed and arm: critique in the loop, a shuffled placebo, masked critiques, and rejection sampling with
 so many samples that it generates as many tokens, the critic's included. `frontier` refines with
