@@ -6,9 +6,10 @@
 revisions, and stops early enough that the hardest chains are mostly wrong. `critic` trains one
 from it on planted errors and measures localisation on unseen chains. `loop` has one cell for each
 seed and arm: critique in the loop, a shuffled placebo, masked critiques, and rejection sampling
-with so many samples that it generates as many tokens, the critic's included. `frontier` refines with
-K = 64. `smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and
-what is done is not done again; `report` writes `results/critique_learning.json`.
+with so many samples that it generates as many tokens, the critic's included. `frontier` refines
+to K = 64. `smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and
+what is done is not done again; `report` writes `results/critique_learning.json`. `--quick` shows
+that parts run; its `loop` ends with nothing gathered, since its model has learned nothing.
 """
 
 import argparse
