@@ -4,7 +4,8 @@
 the layers that the FLOPs of orders 2 and 4 pay for, PCformer of orders 2 and 4; and three peers
 that are written here on the same decoder: every layer looped with tied weights, DenseFormer's
 weighted average of earlier layers (arXiv 2402.02622), and a softmax over earlier layers with
-queries that begin at zero (Attention Residuals). The packages hyper-connections and x-transformers are not run.
+queries that begin at zero (Attention Residuals). The packages hyper-connections and x-transformers
+are not run.
 Three rates on one seed, the best on two more. Cells are kept: a run that was cut off goes on.
 
     .venv/bin/python benchmarks/pcformer_compare.py [--tokens 1M] [--arms dense,pcformer:order=2]
