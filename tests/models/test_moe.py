@@ -240,3 +240,46 @@ def test_rows_in_bf16_do_not_depend_on_their_neighbours(tiny_model: Any) -> None
         for num in (1, 2, 3, 7, 16):
             assert torch.equal(layer(rows[:num]), whole[:num]), num
             assert torch.equal(layer(rows[40 - num :]), whole[40 - num :]), num
+
+
+def check_exact_router() -> None:
+    """The case `router in low precision`: 8.0 and 8.01 are one number in bf16."""
+    config = ExpertsConfig(num_experts=2, top_k=1, d_expert=3, normalised=True, layers=(0,))
+    router = Router(3, config)
+    router.weight.data = torch.tensor([[8.0, 0.0, 0.0], [8.0, 0.01, 0.0]])
+    rows = torch.tensor([[1.0, 1.0, 0.0]]).repeat(5, 1)
+    for dtype in (torch.float32, torch.bfloat16):
+        router.to(dtype)
+        with torch.no_grad():
+            logits = router(rows.to(dtype))
+        assert logits.dtype == torch.float32
+        assert router.choose(logits)[1].flatten().tolist() == [1] * 5
+        router.to(torch.float32)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert router.choose(router(rows))[1].flatten().tolist() == [1] * 5
+
+
+def test_routers_are_exact() -> None:
+    check_exact_router()
+
+
+def test_planted_router_in_bf16(monkeypatch: Any) -> None:
+    monkeypatch.setattr(Router, "forward", lambda self, rows: (
+        (rows.bfloat16() @ self.weight.bfloat16().T).float()))  # fmt: skip
+    with pytest.raises(AssertionError):
+        check_exact_router()
+
+
+def test_one_expert_is_the_dense_feed_forward() -> None:
+    """The case `one expert equals dense`: the gate's weight is 1, whatever the router says."""
+    config = ExpertsConfig(num_experts=1, top_k=1, d_expert=7, normalised=True, layers=(0,))
+    layer = MoE(5, config, None)
+    rows = torch.randn(6, 5, requires_grad=True)
+    gate, up = layer.experts.gate_up_proj[0].chunk(2)
+    wanted = (torch.nn.functional.silu(rows @ gate.T) * (rows @ up.T)) @ layer.experts.down_proj[
+        0
+    ].T
+    found = layer(rows)
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
+    found.sum().backward()
+    assert layer.gate.weight.grad is None or not layer.gate.weight.grad.any()

@@ -126,6 +126,45 @@ def test_losses_are_added_as_often_as_there_are_terms() -> None:
     torch.testing.assert_close(hook.objective(squares)(layer, [Rows(rows)]), wanted)
 
 
+@dataclass(frozen=True)
+class Filled(Rows):
+    """Rows of which the last few are filling."""
+
+    num_filling_tokens: int = 0
+
+
+def check_filling() -> None:
+    """The case `padding does not count in the balance`: as the real tokens alone."""
+    real = torch.randn(4, 3, generator=torch.Generator().manual_seed(5))
+    filling = 9.0 * torch.ones(4, 3)  # all to one expert
+
+    def nothing(network: MoE, items: Sequence[Filled], /, *, weight: float = 1.0) -> Tensor:
+        return 0 * network(torch.cat([item.rows for item in items])).sum()
+
+    told = []
+    for items in (
+        [Filled(real[:2]), Filled(real[2:])],
+        [Filled(torch.cat((real[:2], filling)), 4), Filled(real[2:])],
+    ):
+        layer = layer_of()
+        hook = Routing(layer, RoutingSettings(balance_loss=1.0, z_loss=0.5))
+        num_terms = sum(item.num_terms for item in items)
+        loss = hook.objective(nothing)(layer, items) / num_terms
+        told.append((float(loss.detach()), hook.numbers()["expert_load_frac"]))
+    assert told[0][0] == pytest.approx(told[1][0], rel=1e-6)
+    assert told[0][1] == told[1][1]
+
+
+def test_filling_does_not_count_in_the_balance() -> None:
+    check_filling()
+
+
+def test_planted_filling_that_counts(monkeypatch: Any) -> None:
+    monkeypatch.setattr(routing, "_kept_rows", lambda items, device: None)
+    with pytest.raises(AssertionError):
+        check_filling()
+
+
 def moved(rate: float, *, steps: int, num_steps: int, frac: float) -> list[Tensor]:
     layer = layer_of()
     with torch.no_grad():

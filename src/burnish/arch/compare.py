@@ -34,7 +34,10 @@ def compare(settings: CompareSettings, place: Place | None = None) -> dict[str, 
     Raises what reading, planning and training do.
     Source: ours. Oracle: tests/arch/test_compare.py::test_a_block_beside_itself
     """
-    return run_job(compare_job(settings), place or Place())
+    job = compare_job(settings)
+    for value in job.given.values():
+        _ = value.key  # what is not there is told before a run folder is made
+    return run_job(job, place or Place())
 
 
 def compare_job(settings: CompareSettings) -> Job:

@@ -23,6 +23,11 @@ class Window:
         return len(self.tokens) - 1
 
     @property
+    def num_filling_tokens(self) -> int:
+        """Rows at the end from which nothing is learned."""
+        return len(self) - self.num_terms
+
+    @property
     def num_answer_tokens(self) -> int:
         """Tokens that are learned from."""
         return self.num_terms

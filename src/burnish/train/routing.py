@@ -96,7 +96,8 @@ class Routing(Hook):
             finally:
                 self._stop()
             num_terms = weight * sum(item.num_terms for item in items)
-            return loss + num_terms * self._losses(records, num_terms)
+            kept = _kept_rows(items, loss.device)
+            return loss + num_terms * self._losses(records, num_terms, kept)
 
         return with_losses
 
@@ -156,9 +157,11 @@ class Routing(Hook):
         for layer in self._layers:
             layer.records = None
 
-    def _losses(self, records: list[list[Routed]], num_terms: float) -> Tensor:
+    def _losses(self, records: list[list[Routed]], num_terms: float, kept: Tensor | None) -> Tensor:
         """The weighted losses of a pass, a mean over layers; notes what it was like."""
         settings = self._settings
+        if kept is not None:
+            records = [[_only(one, kept) for one in layer] for layer in records]
         flat = [one for layer in records for one in layer]
         balance = torch.stack([balance_loss(one.logits, one.chosen) for one in flat]).mean()
         z = torch.stack([router_z_loss(one.logits) for one in flat]).mean()
@@ -172,3 +175,19 @@ class Routing(Hook):
                 for one in layer:
                     counts += one.chosen.flatten().bincount(minlength=len(counts))
         return settings.balance_loss * balance + settings.z_loss * z
+
+
+def _kept_rows(items: Sequence[Any], device: torch.device) -> Tensor | None:
+    """Rows of a pass that are text; None where all are: filling has no part in the balance."""
+    filling = [getattr(item, "num_filling_tokens", 0) for item in items]
+    if not any(filling) or len(items) == 0:
+        return None
+    sizes = zip(items, filling, strict=True)
+    parts = [torch.arange(len(item)) < len(item) - num for item, num in sizes]
+    kept = torch.cat(parts).to(device)
+    return kept if bool(kept.any()) else None
+
+
+def _only(one: Routed, kept: Tensor) -> Routed:
+    assert len(kept) == len(one.logits), "items with filling go through the network together"
+    return Routed(logits=one.logits[kept], chosen=one.chosen[kept], num_dropped=one.num_dropped)

@@ -1,0 +1,185 @@
+"""Claim: how PCformer does beside other ways to spend the same parameters, FLOPs or seconds.
+
+`burnish arch compare` on bundled text, 0.9M parameters and 1M tokens a run: vanilla, vanilla with
+the layers that the FLOPs of orders 2 and 4 pay for, PCformer of orders 2 and 4; and three peers
+that are written here on the same decoder: every layer looped with tied weights, DenseFormer's
+weighted average of earlier layers (arXiv 2402.02622), and a softmax over earlier layers with
+queries that begin at zero (Attention Residuals). The packages hyper-connections and x-transformers
+are not run.
+Three rates on one seed, the best on two more. Cells are kept: a run that was cut off goes on.
+
+    .venv/bin/python benchmarks/pcformer_compare.py [--tokens 1M] [--arms dense,pcformer:order=2]
+"""
+
+import argparse
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from recording import RESULTS, save
+from torch import Tensor, nn
+
+from burnish.arch import compare as compare_module
+from burnish.arch import training
+from burnish.arch.blocks import blocks
+from burnish.arch.compare import compare
+from burnish.arch.compare_settings import CompareSettings
+from burnish.jobs.job import Place
+from burnish.models.decoder import Decoder, Stack
+
+ARMS = "dense,dense:times=3,dense:times=5,looped:times=3,denseformer,attnres"
+ARMS += ",pcformer:order=2,pcformer:order=4"
+
+
+@blocks.register("looped")
+@dataclass(frozen=True, kw_only=True)
+class Looped:
+    """Each layer `times` times, with the same weights."""
+
+    times: int = 3
+
+    def __post_init__(self) -> None: ...
+
+
+@blocks.register("denseformer")
+@dataclass(frozen=True, kw_only=True)
+class DenseFormer:
+    """Behind each layer a learned average of all states so far; it begins as the newest."""
+
+    def __post_init__(self) -> None: ...
+
+
+@blocks.register("attnres")
+@dataclass(frozen=True, kw_only=True)
+class AttnRes:
+    """The same with weights that are a softmax over states, by a query for each layer."""
+
+    def __post_init__(self) -> None: ...
+
+
+class LoopedStack(Stack):
+    """Layers that run several times."""
+
+    times = 3
+
+    def forward(self, rows: Tensor, attend: Any, first: int, end: int) -> Tensor:
+        """Layer by layer, each `times` times; no cache is asked for in training."""
+        for layer in itertools.islice(self.layers, first, end):
+            for _ in range(self.times):
+                rows = layer(rows, attend)
+        return rows
+
+
+class DenseFormerStack(Stack):
+    """Depth-weighted averages."""
+
+    def prepare(self) -> None:
+        """One vector of weights for each layer."""
+        sizes = range(2, len(self.layers) + 2)
+        ends = [torch.zeros(size).index_fill_(0, torch.tensor([size - 1]), 1.0) for size in sizes]
+        self.averages = nn.ParameterList(nn.Parameter(end) for end in ends)
+
+    def forward(self, rows: Tensor, attend: Any, first: int, end: int) -> Tensor:
+        """The average behind each layer is what the next one reads."""
+        states = [rows]
+        for layer, weights in zip(self.layers, self.averages, strict=True):
+            states.append(layer(rows, attend))
+            rows = sum(w * s for w, s in zip(weights, states, strict=True))
+        return rows
+
+
+class AttnResStack(Stack):
+    """Softmax over the embedding and what each layer added."""
+
+    def prepare(self) -> None:
+        """One query for each layer, zero at first: an even mean."""
+        width = self.norm.weight.shape[0]
+        self.queries = nn.ParameterList(nn.Parameter(torch.zeros(width)) for _ in self.layers)
+
+    def forward(self, rows: Tensor, attend: Any, first: int, end: int) -> Tensor:
+        """Each layer reads the weighted sum of what came before, times their number."""
+        parts = [rows]
+        for layer, query in zip(self.layers, self.queries, strict=True):
+            parts.append(layer(rows, attend) - rows)
+            keys = [nn.functional.rms_norm(part, part.shape[-1:]) @ query for part in parts]
+            weights = torch.stack(keys).softmax(0) * len(parts)
+            rows = sum(w[:, None] * part for w, part in zip(weights, parts, strict=True))
+        return rows
+
+
+RUN = RESULTS.parents[1] / "build" / "benchmarks" / "pcformer_compare"
+STACKS: Mapping[type, type[Stack]] = {
+    Looped: LoopedStack,
+    DenseFormer: DenseFormerStack,
+    AttnRes: AttnResStack,
+}
+
+
+def make_network(settings: Any, *rest: Any, **named: Any) -> Decoder:
+    """As `training.make_network`, with the stack of a peer."""
+    network = plain_network(settings, *rest, **named)
+    block = blocks.parse(settings.block)
+    if type(block) in STACKS:
+        network.model.__class__ = STACKS[type(block)]
+        if isinstance(block, Looped):
+            network.model.times = block.times
+        else:
+            network.model.prepare()
+    return network
+
+
+def planned(settings: Any, corpus: Any, run: Any) -> dict[str, Any]:
+    """As `arch.compare` plans, with the FLOPs of a looped layer."""
+    plan = plain_plan(settings, corpus, run)
+    block = blocks.parse(run.block)
+    if isinstance(block, Looped):
+        head = 6 * plan["shape"]["vocab"] * plan["shape"]["width"]
+        layers = plan["train_flops_per_token"] - head
+        plan["train_flops_per_token"] = head + block.times * layers
+    return plan
+
+
+plain_network, plain_plan = training.make_network, compare_module._planned
+
+
+def main() -> None:
+    """Run, print the table's rows, write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arms", default=ARMS)
+    parser.add_argument("--tokens", default="1M")
+    parser.add_argument("--params", default="900k")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--corpus", default="stdlib")
+    parser.add_argument("--run", type=Path, default=RUN)
+    parser.add_argument("--trial", action="store_true", help="keep the result out of results")
+    given = parser.parse_args()
+    training.make_network, compare_module._planned = make_network, planned
+    settings = CompareSettings(
+        corpus=given.corpus,
+        blocks=given.arms,
+        params=given.params,
+        tokens=given.tokens,
+        num_seeds=given.seeds,
+        context=256,
+        batch_tokens=4096,
+        learning_rate=3e-3,
+        precision="fp32",
+    )
+    result = compare(settings, Place(folder=given.run))
+    for row in result["readings"]:
+        loss, less = row["loss"], row["difference"]
+        print(
+            f"equal {row['equal']:10} {row['block']:20} {row['tokens']:10.0f} tokens "
+            f"{loss['value']:.4f} [{loss['low']:.4f}, {loss['high']:.4f}] "
+            f"{less['value']:+.4f} [{less['low']:+.4f}, {less['high']:+.4f}]"
+        )
+    if not given.trial:
+        names = ("arms", "readings")
+        save("pcformer_compare", {name: result[name] for name in names})
+
+
+if __name__ == "__main__":
+    main()
