@@ -79,7 +79,8 @@ def test_a_toy_step_reaches_plan_result_page_and_verify(settings: Any, tmp_path:
     result = improve(with_toy, runs=tmp_path)
     value = result["short"]["mean_tokens"]["value"]
     assert value == pytest.approx(3 * result["after"]["length_tokens"]["value"])
-    assert [g["name"] for g in result["gates"]][-2:] == ["short", "not more forgetful"]
+    names = [g["name"] for g in result["gates"]]
+    assert names[4:6] == ["short", "not more forgetful"]
     assert {"title": "Short answers", "columns": ["mean"], "rows": [[value]], "caption": "",
             "block": "table"} in result["page"]["blocks"]  # fmt: skip
     assert "Short answers" in (Path(result["run"]) / "report" / "index.html").read_text()
@@ -98,7 +99,7 @@ def test_a_toy_step_reaches_plan_result_page_and_verify(settings: Any, tmp_path:
 
 
 def test_a_step_can_be_left_out(settings: Any, tmp_path: Path) -> None:
-    steps = tuple(name for name in STEPS if name not in ("few-shot", "vote", "memory"))
+    steps = tuple(name for name in STEPS if name not in ("few-shot", "vote", "memory", "general"))
     result = improve(replace(settings, rounds=1, steps=steps), runs=tmp_path)
     assert "controls" not in result
     assert [g["name"] for g in result["gates"]] == ["better", "not longer"]
@@ -108,9 +109,9 @@ def test_a_step_can_be_left_out(settings: Any, tmp_path: Path) -> None:
 def test_the_default_steps_are_all_registered(settings: Any) -> None:
     assert [part.name for part in parts_of(settings)] == [
         "tasks", "measure-before", "few-shot", "rounds", "control-vote", "measure-after",
-        "memory",
+        "leaks", "speed", "memory", "general",
     ]  # fmt: skip
-    assert ROUND_STEPS == ("sample", "select", "teach", "prefer", "dev")
+    assert ROUND_STEPS == ("sample", "critique", "select", "teach", "prefer", "dev")
 
 
 @pytest.mark.parametrize(

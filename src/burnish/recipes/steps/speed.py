@@ -111,7 +111,7 @@ class SpeedStep(Step):
             caption=f"{len(turns) // 2} turns a side, in alternation, on the same prompts.",
         )
         numbers = {"speed": {"change_frac": change.to_dict(), "tokens_per_s": medians}}
-        return (Told(section="memory", numbers=numbers, gates=[found], blocks=[table]),)
+        return (Told(numbers=numbers, gates=[found], blocks=[table]),)
 
     def _served(self, handle: ModelHandle, given: Given) -> "_Served":
         drafting = replace(given[HOW].drafting)
