@@ -101,7 +101,7 @@ def load_scorer(path: Path | str) -> Scorer:
     """Read a scorer. Raises: MissingFileError; InputError, for a file that is none."""
     place = existing_file(path)
     try:
-        with np.load(place, allow_pickle=False) as held:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as held:
             about = json.loads(bytes(held["about"]))
             arrays = [held[n] for n in ("weight", "bias", "mean", "scale")]
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
