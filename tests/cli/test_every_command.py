@@ -200,7 +200,7 @@ EXAMPLES = {
     "curate leakage": Example(
         words="{rows} --benchmark {items} --no-run --runs {runs}",
         missing="{gone} --benchmark {items} --runs {runs}", typo="max_run=3", statuses=(0, 1),
-        stop="burnish.curate.leakage:scan_pool",
+        stop="burnish.recipes.curating:leakage_with_sandbox",
     ),
     "curate dedup": Example(
         words="{rows} --runs {runs}", missing="{gone} --runs {runs}", typo="jacard=1",
@@ -214,7 +214,7 @@ EXAMPLES = {
     "curate score": Example(
         words="{rows} --scorer length --no-run --set model={model} --runs {runs}",
         missing="{gone} --scorer length --runs {runs}", typo="max_test=3",
-        stop="burnish.curate.score_job:score_pool",
+        stop="burnish.recipes.curating:score_with_sandbox",
     ),
     "curate pick": Example(
         words="{scored} --budget 2 --set model={model} --runs {runs}",

@@ -71,9 +71,10 @@ def test_a_file_keeps_the_scorer(tmp_path):
     assert load_scorer(tmp_path / "a" / "scorer.npz").score(states) == pytest.approx(
         found.score(states), abs=1e-4
     )
-    (tmp_path / "no.npz").write_bytes(b"PK")
-    with pytest.raises(InputError):
-        load_scorer(tmp_path / "no.npz")
+    for data in (b"PK", b"PK\x03\x04" + b"x" * 90, b"", b"{}"):
+        (tmp_path / "no.npz").write_bytes(data)
+        with pytest.raises(InputError):
+            load_scorer(tmp_path / "no.npz")
 
 
 def test_a_scorer_of_another_model_is_refused(tiny_folder):

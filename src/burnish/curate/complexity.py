@@ -1,6 +1,7 @@
 """Complexity of instructions: a head over a model's states, read as an expectation over levels."""
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,14 +101,12 @@ def load_scorer(path: Path | str) -> Scorer:
     """Read a scorer. Raises: MissingFileError; InputError, for a file that is none."""
     place = existing_file(path)
     try:
-        with np.load(place, allow_pickle=False) as held:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as held:
             about = json.loads(bytes(held["about"]))
             arrays = [held[n] for n in ("weight", "bias", "mean", "scale")]
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
         remedy = "Name a file that `burnish curate train` wrote"
-        raise InputError(
-            "scorer", str(path), f"must be a scorer ({error})", remedy=remedy
-        ) from None
+        raise InputError("scorer", str(path), "must be a scorer's file", remedy=remedy) from None
     return Scorer(*arrays, layer=about["layer"], backbone=about["backbone"], info=about["info"])
 
 
