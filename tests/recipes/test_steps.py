@@ -102,8 +102,10 @@ def test_a_step_can_be_left_out(settings: Any, tmp_path: Path) -> None:
     steps = tuple(name for name in STEPS if name not in ("few-shot", "vote", "memory", "general"))
     result = improve(replace(settings, rounds=1, steps=steps), runs=tmp_path)
     assert "controls" not in result
-    assert [g["name"] for g in result["gates"]] == ["better", "not longer"]
-    assert [c["claim"] for c in result["claims"]] == ["accuracy before", "accuracy after", "gain"]
+    gates = ["better", "not longer", "not leaked", "not slower"]
+    assert [g["name"] for g in result["gates"]] == gates
+    claims = ["accuracy before", "accuracy after", "gain", "leaked"]
+    assert [c["claim"] for c in result["claims"]] == claims
 
 
 def test_the_default_steps_are_all_registered(settings: Any) -> None:
