@@ -86,6 +86,7 @@ def ablate(
     sets: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
     folder: RunFolder = None,
+    device: Device = None,
     precision: Precision = None,
     as_json: AsJson = False,
 ) -> None:
@@ -98,7 +99,7 @@ def ablate(
     from burnish.recipes.settings import ImproveSettings
     from burnish.recipes.settings import preset as preset_settings
 
-    flags = {"model": model, "tasks": tasks, "precision": precision}
+    flags = {"model": model, "tasks": tasks, "device": device, "precision": precision}
     base = preset_settings(preset)
     settings = settings_from(ImproveSettings, base=base, config=config, sets=sets, flags=flags)
     result = run_ablate(settings, only=only, **job_options(runs, folder))
