@@ -14,7 +14,7 @@ import burnish
 from burnish.base import provenance, stages
 from burnish.base.errors import MissingFileError, SettingError, StorageError
 from burnish.base.records import RecordLog, file_hash, read_json
-from burnish.base.runs import find_runs, load_run, open_run
+from burnish.base.runs import RESUMES, find_runs, load_run, open_run
 
 
 @pytest.fixture
@@ -334,3 +334,11 @@ def test_a_folder_left_by_a_kill_before_run_json_is_used(begin):
     again = begin()
     assert again.path == run.path
     assert json.loads((run.path / "run.json").read_text())["key"] == run.key
+
+
+def test_a_run_inside_another_tells_once_how_to_resume(tmp_path):
+    with pytest.raises(KeyboardInterrupt) as caught:
+        with open_run("outer", settings={}, seed=0, root=tmp_path / "outer"):
+            with open_run("inner", settings={}, seed=0, root=tmp_path / "inner"):
+                raise KeyboardInterrupt
+    assert caught.value.__notes__ == [RESUMES]

@@ -70,7 +70,7 @@ EXAMPLES = {
         stop=LOG, count=60, makes_run=True, statuses=(0, 1),
     ),
     "ablate": Example(
-        words="--config {config} --runs {runs} --only draft", missing="--config {gone}",
+        words="--config {config} --runs {runs} --only draft --set rounds=1", missing="--config {gone}",
         typo="round=1", stop=LOG, count=60, makes_run=True,
     ),
     "generate": Example(

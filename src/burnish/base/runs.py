@@ -96,7 +96,8 @@ class Run:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, KeyboardInterrupt):  # for whoever tells the user
+        told = RESUMES in getattr(error, "__notes__", ())  # by a run inside this one
+        if isinstance(error, KeyboardInterrupt) and not told:  # for whoever tells the user
             error.add_note(RESUMES)
         self.close()
 
