@@ -337,8 +337,10 @@ def test_a_folder_left_by_a_kill_before_run_json_is_used(begin):
 
 
 def test_a_run_inside_another_tells_once_how_to_resume(tmp_path):
-    with pytest.raises(KeyboardInterrupt) as caught:
-        with open_run("outer", settings={}, seed=0, root=tmp_path / "outer"):
-            with open_run("inner", settings={}, seed=0, root=tmp_path / "inner"):
-                raise KeyboardInterrupt
+    with (
+        pytest.raises(KeyboardInterrupt) as caught,
+        open_run("outer", settings={}, seed=0, root=tmp_path / "outer"),
+        open_run("inner", settings={}, seed=0, root=tmp_path / "inner"),
+    ):
+        raise KeyboardInterrupt
     assert caught.value.__notes__ == [RESUMES]

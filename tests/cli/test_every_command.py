@@ -70,8 +70,8 @@ EXAMPLES = {
         stop=LOG, count=60, makes_run=True, statuses=(0, 1),
     ),
     "ablate": Example(
-        words="--config {config} --runs {runs} --only draft --set rounds=1", missing="--config {gone}",
-        typo="round=1", stop=LOG, count=60, makes_run=True,
+        words="--config {config} --runs {runs} --only draft --set rounds=1",
+        missing="--config {gone}", typo="round=1", stop=LOG, count=60, makes_run=True,
     ),
     "generate": Example(
         words="{model} abc --max-new-tokens 5 --greedy --precision fp32", stop=PASS, count=3,
