@@ -5,12 +5,14 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fixtures.curating import BEHAVIOUR, GCD, ODD, as_rows
+from fixtures.improving import SETTINGS, guessing_model, write_tasks
 from fixtures.pretraining import make_corpus, tiny_settings
 
 import burnish as package
@@ -18,6 +20,16 @@ from burnish.arch.compare import compare as compare_blocks
 from burnish.arch.compare_settings import CompareSettings
 from burnish.arch.pretrain import pretrain
 from burnish.base.records import read_json, write_json, write_records
+from burnish.critique.build_job import BUILD, FILTER, build_critiques, filter_critiques
+from burnish.critique.filters import FilterSettings
+from burnish.critique.refine import RefineSettings
+from burnish.critique.refine_job import refine_answers
+from burnish.critique.settings import (
+    CritiqueBuildSettings,
+    CritiqueFilterSettings,
+    CritiqueRefineSettings,
+    PlaceSettings,
+)
 from burnish.curate.dedup_job import drop_duplicates
 from burnish.curate.pick_job import pick_rows
 from burnish.curate.settings import DedupSettings, LeakageSettings, PickSettings, ScoreSettings
@@ -38,6 +50,10 @@ from burnish.jobs.job import Place
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainSettings
 from burnish.recall.run import measure_curve
 from burnish.recall.settings import RecallSettings
+from burnish.recipes.ablating import ablate
+from burnish.recipes.critic_loop import run_loop
+from burnish.recipes.critic_settings import CriticLoopSettings, CriticTrainSettings
+from burnish.recipes.critic_training import train_critic
 from burnish.recipes.curating import leakage_with_sandbox, score_with_sandbox
 from burnish.recipes.kinds import KINDS
 from burnish.recipes.laddering import climb_ladder
@@ -53,6 +69,7 @@ from burnish.stream.bench import BenchSettings as StreamBenchSettings
 from burnish.stream.bench import bench_stream
 from burnish.train.settings import LoraSettings, TrainSettings
 
+ON_CPU = PlaceSettings(precision="fp32", device="cpu")
 OLDER = Path(__file__).parent.parent / "fixtures" / "older_runs.tar.gz"  # by version 0.1.0, trimmed
 
 
@@ -63,7 +80,7 @@ def test_every_kind_of_run_is_known() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "WHAT":
                 named.add(ast.literal_eval(node.value))
-    assert named == set(KINDS)
+    assert named | {BUILD, FILTER} == set(KINDS)
 
 
 def make_prefer(model: Path, place: Path) -> Path:
@@ -249,6 +266,60 @@ def make_scorer(model: Path, place: Path) -> Path:
     return place / "scorer"
 
 
+def make_ablation(model: Path, place: Path) -> Path:
+    tasks = (str(write_tasks(place / "colours.jsonl")),)
+    settings = replace(SETTINGS, model=str(guessing_model(place)), tasks=tasks, rounds=1)
+    ablate(settings, only=("draft",), folder=place / "ablation")
+    return place / "ablation"
+
+
+def make_triples(place: Path) -> str:
+    settings = CritiqueBuildSettings(tasks=("chain:sums?size=6&steps=2",))
+    return build_critiques(settings, Place(folder=place / "built"))["run"]
+
+
+def make_critique_build(model: Path, place: Path) -> Path:
+    return Path(make_triples(place))
+
+
+def make_critique_filter(model: Path, place: Path) -> Path:
+    settings = CritiqueFilterSettings(
+        triples=make_triples(place), model=str(model), max_new_tokens=3,
+        filter=FilterSettings(num_refinements=1, min_right=1), place=ON_CPU,
+    )  # fmt: skip
+    filter_critiques(settings, Place(folder=place / "filtered"))
+    return place / "filtered"
+
+
+def make_critique_train(model: Path, place: Path) -> Path:
+    settings = CriticTrainSettings(
+        model=str(model), triples=make_triples(place), num_measured=2, max_new_tokens=3,
+        train=TrainSettings(method="full", num_steps=2), place=ON_CPU,
+    )  # fmt: skip
+    train_critic(settings, Place(folder=place / "critic"))
+    return place / "critic"
+
+
+def make_critique_refine(model: Path, place: Path) -> Path:
+    settings = CritiqueRefineSettings(
+        model=str(model), tasks=("chain:sums?size=2&steps=2",), critic="scripted",
+        refine=RefineSettings(num_paths=2, max_new_tokens=3), num_level_samples=1,
+        max_plain_votes=2, place=ON_CPU,
+    )  # fmt: skip
+    refine_answers(settings, Place(folder=place / "refined"))
+    return place / "refined"
+
+
+def make_critique_loop(model: Path, place: Path) -> Path:
+    settings = CriticLoopSettings(
+        model=str(guessing_model(place)), tasks=(str(write_tasks(place / "colours.jsonl")),),
+        critic="none", num_dev=60, num_samples=2, temperature=1.0, max_new_tokens=3,
+        num_level_samples=1, train=TrainSettings(method="full", num_steps=1), place=ON_CPU,
+    )  # fmt: skip
+    run_loop(settings, Place(folder=place / "loop"))
+    return place / "loop"
+
+
 MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "prefer": make_prefer,
     "recall-curve": make_recall,
@@ -268,6 +339,12 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "curate-score": make_score,
     "curate-pick": make_pick,
     "curate-train": make_scorer,
+    "critique-build": make_critique_build,
+    "critique-filter": make_critique_filter,
+    "critique-train": make_critique_train,
+    "critique-refine": make_critique_refine,
+    "critique-loop": make_critique_loop,
+    "ablate": make_ablation,
 }
 
 
