@@ -299,4 +299,4 @@ def test_refusals(tiny_model: Any, requests_of: Any) -> None:
         empty = [dataclasses.replace(requests[0], prompt=())]
         generate_drafted(model, empty, drafter="ngram")
     assert generate_drafted(model, [], drafter="ngram") == []
-    assert drafters.names() == ["constant", "firp", "medusa", "ngram"]
+    assert drafters.names() == ["constant", "firp", "first_order", "medusa", "ngram"]

@@ -46,3 +46,36 @@ def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4 broken")
     with pytest.raises((InputError, MissingExtraError), match=r"pypdf|cannot be read as PDF"):
         read_documents([tmp_path / "a.pdf"])
+
+
+def write_pdf(path: Path, pages: list[str]) -> Path:
+    """A minimal PDF with a line of text on each page."""
+    kids = " ".join(f"{4 + 2 * i} 0 R" for i in range(len(pages)))
+    bodies = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Count {len(pages)}/Kids[{kids}]>>",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    for i, text in enumerate(pages):
+        content = f"BT /F1 12 Tf 40 700 Td ({text}) Tj ET"
+        font = "/Resources<</Font<</F1 3 0 R>>>>"
+        size = "/MediaBox[0 0 600 800]"
+        bodies.append(f"<</Type/Page/Parent 2 0 R{size}{font}/Contents {5 + 2 * i} 0 R>>")
+        bodies.append(f"<</Length {len(content)}>>stream\n{content}\nendstream")
+    file, offsets = b"%PDF-1.4\n", []
+    for number, body in enumerate(bodies, start=1):
+        offsets.append(len(file))
+        file += f"{number} 0 obj{body}endobj\n".encode()
+    table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
+    count = len(bodies) + 1
+    end = f"xref\n0 {count}\n0000000000 65535 f \n{table}trailer<</Size {count}/Root 1 0 R>>\n"
+    path.write_bytes(file + f"{end}startxref\n{len(file)}\n%%EOF".encode())
+    return path
+
+
+def test_a_pdf_is_read_by_page(tmp_path: Path) -> None:
+    pytest.importorskip("pypdf")
+    found = read_documents([write_pdf(tmp_path / "a.pdf", ["seven boats left", "eight came"])])
+    assert found.text.split("\f") == ["seven boats left", "eight came"]
+    place = {"file": str(tmp_path / "a.pdf"), "page": 2}
+    assert found.place(found.text.index("eight")) == place
