@@ -180,9 +180,9 @@ def chat_text(
     try:
         text = tokenizer.apply_chat_template(
             [dict(message) for message in messages],
-            tools=None if tools is None else [dict(tool) for tool in tools],
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
+            **({} if tools is None else {"tools": [dict(tool) for tool in tools]}),
         )
     except Exception as error:  # a template is a program, with any of a program's errors
         roles = [message["role"] for message in messages]

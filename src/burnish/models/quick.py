@@ -21,7 +21,8 @@ NEEDED = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
           "num_attention_heads", "num_key_value_heads", "max_position_embeddings", "rms_norm_eps",
           "eos_token_id")  # fmt: skip
 OPTIONAL = {"tie_word_embeddings": False, "attention_bias": False, "mlp_bias": False,
-            "bos_token_id": None, "pad_token_id": None, "layer_types": None}  # fmt: skip
+            "bos_token_id": None, "pad_token_id": None, "layer_types": None,
+            "solver": None}  # fmt: skip
 ROPES = {
     "default": {"rope_theta"},
     "linear": {"rope_theta", "factor"},
