@@ -43,7 +43,9 @@ def wait_until(condition: object, seconds: float = 20.0) -> bool:
     return condition()
 
 
-def check_none_outlives(kind: signal.Signals, place: Path, *, first: str = "pass") -> None:
+def check_none_outlives(
+    kind: signal.Signals, place: Path, *, first: str = "pass", seconds: float = 20
+) -> None:
     """Two workers are busy for a minute; whatever ends their parent ends them at once."""
     folder = place / "workers"
     folder.mkdir()
@@ -58,7 +60,7 @@ def check_none_outlives(kind: signal.Signals, place: Path, *, first: str = "pass
         assert all(alive(worker) for worker in workers)
         parent.send_signal(kind)
         try:
-            assert wait_until(lambda: not any(alive(worker) for worker in workers), seconds=4)
+            assert wait_until(lambda: not any(alive(worker) for worker in workers), seconds=seconds)
         finally:
             for worker in filter(alive, workers):
                 os.kill(worker, signal.SIGKILL)
@@ -75,7 +77,7 @@ def test_no_worker_outlives_its_parent(kind: signal.Signals, tmp_path: Path) -> 
 
 def test_planted_workers_without_a_lifeline(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
-        check_none_outlives(signal.SIGKILL, tmp_path, first="processes._live_while = id")
+        check_none_outlives(signal.SIGKILL, tmp_path, first="processes._live_while = id", seconds=4)
 
 
 def test_no_worker_outlives_the_map(tmp_path: Path) -> None:

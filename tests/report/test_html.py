@@ -93,7 +93,16 @@ def test_hostile_text_is_escaped(page):
     )
 
 
-def test_planted_page_without_autoescape(page, monkeypatch):
+@pytest.fixture
+def own_templates():
+    """Templates of this test alone: they are compiled once, with what they call."""
+    build = html.build_environment
+    build.cache_clear()
+    yield
+    build.cache_clear()
+
+
+def test_planted_page_without_autoescape(page, monkeypatch, own_templates):
     def unsafe(build=html.build_environment):
         environment = build()
         environment.autoescape = False
@@ -135,7 +144,7 @@ def test_every_chart_has_a_table_of_its_numbers(page):
     check_chart_numbers(page)
 
 
-def test_planted_chart_table_with_shifted_values(page, monkeypatch):
+def test_planted_chart_table_with_shifted_values(page, monkeypatch, own_templates):
     def shifted(chart, right=tables.chart_table):
         moved = [replace(s, y=[*s.y[1:], s.y[0]]) for s in chart.series]
         return right(replace(chart, series=moved))
@@ -145,7 +154,7 @@ def test_planted_chart_table_with_shifted_values(page, monkeypatch):
         check_chart_numbers(page)
 
 
-def test_planted_chart_table_without_its_last_series(page, monkeypatch):
+def test_planted_chart_table_without_its_last_series(page, monkeypatch, own_templates):
     monkeypatch.setattr(
         html,
         "chart_table",

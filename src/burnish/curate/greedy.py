@@ -45,7 +45,7 @@ def greedy(
     unit = unit_rows(vectors)
     num, width = unit.shape
     budget = num if budget is None else min(budget, num)
-    kept = np.empty((budget, width), dtype=unit.dtype)
+    kept = np.zeros((budget, width), dtype=unit.dtype)  # BLAS looks at the rest, too
     chosen: list[int] = []
     nearest = np.full(num, np.nan)
     by = np.full(num, -1, dtype=np.int64)
@@ -101,7 +101,7 @@ def budget_curve(
     Source: ours. Oracle: tests/curate/test_greedy.py::test_the_curve_equals_single_walks
     """
     unit = unit_rows(vectors)
-    walks = [_Walk(threshold, np.empty_like(unit)) for threshold in thresholds]
+    walks = [_Walk(threshold, np.zeros_like(unit)) for threshold in thresholds]
     for start in range(0, len(unit), block_rows):
         block = unit[start : start + block_rows]
         inside = block @ block.T
