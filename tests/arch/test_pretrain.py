@@ -24,6 +24,7 @@ from burnish.base.errors import BurnishError
 from burnish.base.files import read_json
 from burnish.base.records import read_records
 from burnish.base.rng import derive_seed, stream
+from burnish.base.settings import to_dict
 
 
 def plain_logits(weights: dict[str, torch.Tensor], tokens: torch.Tensor, end: int) -> torch.Tensor:
@@ -204,13 +205,14 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path)
 
     def start(name: str, environment: dict[str, str]) -> Any:
-        given = {**vars(tiny_settings(corpus, gradient_norms=True)), "shard_tokens": 800}
+        given = to_dict(tiny_settings(corpus, gradient_norms=True)) | {"shard_tokens": 800}
         code = (
             "import json, sys; from pathlib import Path\n"
             "from burnish.arch.pretrain import pretrain\n"
             "from burnish.arch.settings import PretrainSettings\n"
-            "given = json.loads(sys.argv[1])\n"
-            "pretrain(PretrainSettings(**given), folder=Path(sys.argv[2]))"
+            "from burnish.base.coercion import coerce_value\n"
+            "given = coerce_value('settings', json.loads(sys.argv[1]), PretrainSettings)\n"
+            "pretrain(given, folder=Path(sys.argv[2]))"
         )
         paths = os.pathsep.join(filter(None, sys.path))
         return subprocess.Popen(
