@@ -11,7 +11,8 @@ from fixtures.pages import ROOT, SHELL, documentation_pages, read_blocks
 from fixtures.stage import Stage, set_up, taught_model
 from fixtures.warm import warm_process
 
-STAGES = ["tiny", pytest.param("real", marks=[pytest.mark.weights, pytest.mark.timeout(3000)])]
+ON_WEIGHTS = ("README.md", "docs/papers/firp.md")  # run on the real weights, too: minutes each
+REAL = [pytest.mark.weights, pytest.mark.timeout(3000)]
 
 
 def runs_something(page: Path) -> bool:
@@ -21,11 +22,16 @@ def runs_something(page: Path) -> bool:
 
 def pytest_generate_tests(metafunc):
     """Give each test that asks for a `page` all pages, or all that have something to run."""
-    for name, wanted in (("page", lambda _: True), ("running_page", runs_something)):
-        if name in metafunc.fixturenames:
-            pages = [page for page in documentation_pages() if wanted(page)]
-            names = [page.relative_to(ROOT).as_posix() for page in pages]
-            metafunc.parametrize(name, pages, ids=names)
+    pages = {page.relative_to(ROOT).as_posix(): page for page in documentation_pages()}
+    if "page" in metafunc.fixturenames:
+        metafunc.parametrize("page", list(pages.values()), ids=list(pages))
+    if "running_page" in metafunc.fixturenames:
+        running = {name: page for name, page in pages.items() if runs_something(page)}
+        both = [pytest.param(page, "tiny", id=f"tiny-{name}") for name, page in running.items()]
+        both += [
+            pytest.param(pages[name], "real", id=f"real-{name}", marks=REAL) for name in ON_WEIGHTS
+        ]
+        metafunc.parametrize(("running_page", "stage"), both, indirect=["stage"])
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ def real_stage(tmp_path_factory) -> Iterator[Callable[[Path], Stage]]:
         yield lambda folder: set_up(folder, address, model=model, cache=None)
 
 
-@pytest.fixture(params=STAGES)
+@pytest.fixture
 def stage(request, tmp_path) -> Stage:
     """An empty stage."""
     return request.getfixturevalue(f"{request.param}_stage")(tmp_path)
