@@ -77,7 +77,9 @@ def test_improve(settings: ImproveSettings, tmp_path: Path) -> None:
     assert first == second, errors
     assert silent == ""
     found = json.loads(out)
-    assert found["gates"] == wanted["gates"]
+    gates = [[one for one in result["gates"] if one["name"] != "not slower"]  # it is a time
+             for result in (found, wanted)]  # fmt: skip
+    assert gates[0] == [pytest.approx(one, abs=1e-3) for one in gates[1]] and len(gates[0]) == 6
     assert [{**one, "seconds": 0} for one in found["claims"]] == [
         {**one, "seconds": 0} for one in wanted["claims"]
     ]
