@@ -12,7 +12,7 @@ from fixtures.stage import Stage, set_up, taught_model
 from fixtures.warm import warm_process
 
 ON_WEIGHTS = ("README.md", "docs/papers/firp.md")  # run on the real weights, too: minutes each
-REAL = [pytest.mark.weights, pytest.mark.timeout(3000)]
+TINY, REAL = [pytest.mark.timeout(600)], [pytest.mark.weights, pytest.mark.timeout(3000)]
 
 
 def runs_something(page: Path) -> bool:
@@ -27,7 +27,10 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("page", list(pages.values()), ids=list(pages))
     if "running_page" in metafunc.fixturenames:
         running = {name: page for name, page in pages.items() if runs_something(page)}
-        both = [pytest.param(page, "tiny", id=f"tiny-{name}") for name, page in running.items()]
+        both = [
+            pytest.param(page, "tiny", id=f"tiny-{name}", marks=TINY)
+            for name, page in running.items()
+        ]
         both += [
             pytest.param(pages[name], "real", id=f"real-{name}", marks=REAL) for name in ON_WEIGHTS
         ]

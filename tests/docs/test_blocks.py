@@ -119,7 +119,6 @@ def test_links_lead_somewhere(page):
     assert [t for t in local if not (page.parent / t).exists()] == []
 
 
-@pytest.mark.timeout(600)
 def test_blocks_run(running_page, blocks_of, stage, monkeypatch):
     """All blocks of a page run one after another, in one folder, as a reader would."""
     blocks = blocks_of(running_page.read_text())
