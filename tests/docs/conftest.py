@@ -11,7 +11,7 @@ from fixtures.pages import ROOT, SHELL, documentation_pages, read_blocks
 from fixtures.stage import Stage, set_up, taught_model
 from fixtures.warm import warm_process
 
-ON_WEIGHTS = ("README.md", "docs/papers/firp.md")  # run on the real weights, too: minutes each
+ON_WEIGHTS = ("docs/papers/firp.md",)  # runs on the real weights, too: its drafters belong to them
 TINY, REAL = [pytest.mark.timeout(600)], [pytest.mark.weights, pytest.mark.timeout(3000)]
 
 
