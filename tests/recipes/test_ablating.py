@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from burnish.base.errors import UnknownNameError
+from burnish.base.errors import MissingFileError, UnknownNameError
 from burnish.base.records import read_json
 from burnish.recipes.ablating import ablate, variants
 from burnish.recipes.answering import read_answers
@@ -80,3 +80,9 @@ def test_a_finished_ablation_is_known(settings: Any, tmp_path: Path) -> None:
     result = ablate(small, only=("draft",), runs=tmp_path)
     info = read_json(Path(result["run"]) / "run.json")
     assert [part.name for part in job_of(info).parts] == ["full", "without-draft"]
+
+
+def test_tasks_that_are_not_there_leave_no_run(settings: Any, tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="must be a file or a source"):
+        ablate(replace(settings, tasks=("gone.jsonl",)), runs=tmp_path)
+    assert not list(tmp_path.iterdir())

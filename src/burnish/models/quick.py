@@ -227,7 +227,7 @@ def attempt(read: Callable[[Path], Any], folder: Path) -> Any:
     """What `read` gives, or None where the files are not as it expects: transformers tells why."""
     try:
         return read(folder)
-    except Exception:
+    except Exception:  # whatever it was, transformers reads the folder next and names the fault
         return None
 
 

@@ -22,6 +22,7 @@ from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step
 from burnish.recipes.answering import read_answers
 from burnish.recipes.improve import check_settings, improve
+from burnish.recipes.planning import check_models, check_tasks
 from burnish.recipes.settings import ImproveSettings
 
 WHAT = "ablate"
@@ -76,8 +77,11 @@ def ablate(
     Source: ours. Oracle: tests/recipes/test_ablating.py::test_the_table_follows_from_the_runs
     """
     check_settings(settings)
+    job = ablate_job(settings, only)
+    check_models(settings)  # what a run would refuse is told before there is a folder
+    check_tasks(settings)
     place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
-    return run_job(ablate_job(settings, only), place)
+    return run_job(job, place)
 
 
 def ablate_job(settings: ImproveSettings, only: Sequence[str] = ()) -> Job:
@@ -85,7 +89,7 @@ def ablate_job(settings: ImproveSettings, only: Sequence[str] = ()) -> Job:
     known = variants(settings)
     for name in only:
         if name not in known:
-            rule = "is not a part that is switched on"
+            rule = "is not switched on"
             raise UnknownNameError("part", name, rule, remedy=suggest(name, list(known)))
     chosen = {name: known[name] for name in (only or known)}
     full = AblateStep(name=FULL, off="", settings=settings, seed=settings.seed)

@@ -1,5 +1,6 @@
 """What all retrieving policies share: their budget, checked, and the memory that serves them."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from burnish.kv.retrieval.plan import Placing, Plan, Tier
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retrieving:
+class Retrieving(ABC):
     """`num_sinks` first tokens, at least `local_tokens` latest ones, and `far_tokens` in between.
 
     The far tokens are chosen for each pass, layer and key head; all others stay outside the working
@@ -42,9 +43,9 @@ class Retrieving:
         return None
 
     @property
+    @abstractmethod
     def plan(self) -> Plan:
         """All settings of the memory."""
-        raise NotImplementedError
 
     @property
     def most_distance_tokens(self) -> int | None:
