@@ -1,5 +1,7 @@
 """`stdlib`: the source code of Python's standard library, which is always there."""
 
+import functools
+import os
 import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +25,19 @@ class StandardLibrary:
     def documents(self) -> Sequence[Document]:
         """Every module of at least 2 kB, by path."""
         root = Path(sysconfig.get_path("stdlib"))
-        paths = [
-            path
-            for path in sorted(root.rglob("*.py"))
-            if not LEFT_OUT & set(path.relative_to(root).parts)
-            and path.stat().st_size >= LEAST_BYTES
-        ]
+        paths = _modules(root)
         names = [path.relative_to(root).as_posix() for path in paths]
         return [
             Document(name=name, read=lambda path=path: path.read_text("utf-8", "replace"))
             for name, path in zip(names, paths, strict=True)
         ]
+
+
+@functools.cache
+def _modules(root: Path) -> tuple[Path, ...]:
+    """Paths of the modules, in order. Folders that are left out are not entered."""
+    found = []
+    for folder, inside, files in os.walk(root):
+        inside[:] = [name for name in inside if name not in LEFT_OUT]
+        found += [Path(folder, name) for name in files if name.endswith(".py")]
+    return tuple(path for path in sorted(found) if path.stat().st_size >= LEAST_BYTES)
