@@ -107,7 +107,11 @@ def bootstrap(
     else:
         value = float(statistic(data))
         picks = (rng.integers(0, len(units), len(units)) for _ in range(num_resamples))
-        draws = np.array([statistic(data[np.concatenate([units[i] for i in p])]) for p in picks])
+        if groups is None:  # each unit is one value: nothing to join, and the draws are the same
+            draws = np.array([statistic(data[p]) for p in picks])
+        else:
+            joined = (np.concatenate([units[i] for i in p]) for p in picks)
+            draws = np.array([statistic(data[one]) for one in joined])
         whole = np.arange(len(data))
         left_out = np.array([statistic(data[np.setdiff1d(whole, unit)]) for unit in units])
     low, high = _bca(value, draws, left_out, confidence=confidence)
