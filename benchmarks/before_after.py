@@ -18,12 +18,15 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve()
 CELLS = ("decode", "batch", "prefill", "recall", "prefer", "sandbox")
+SETTLE_S = 0.5  # the threads of the other process spin for 0.2 s behind its work
 QUESTION = "Name three rivers in Europe and one fact about each of them."
 TRUE = ("/usr/bin/true",)
 
@@ -109,8 +112,9 @@ def serve() -> None:
 class Tree:
     """The process of one source tree."""
 
-    def __init__(self, folder: Path) -> None:
-        places = [folder / "src", folder / "benchmarks"]
+    def __init__(self, folder: Path, named: Path) -> None:
+        write_entry_points(folder, named)  # the installed ones are those of one tree
+        places = [folder / "src", folder / "benchmarks", named]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
         environment["PYTHONSAFEPATH"] = "1"  # not this file's folder, which is the newer tree's
         self.process = subprocess.Popen(
@@ -121,11 +125,24 @@ class Tree:
     def __call__(self, cell: str) -> float:
         """Seconds of one cell."""
         assert self.process.stdin is not None and self.process.stdout is not None
+        time.sleep(SETTLE_S)
         print(cell, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
             raise SystemExit(f"The process ended at {cell}.")
         return float(answer)
+
+
+def write_entry_points(folder: Path, place: Path) -> None:
+    """The tree's own entry points, found before those of the installed package."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    told = place / "burnish-0.dist-info"
+    told.mkdir(parents=True)
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: burnish\nVersion: 0\n")
+    lines = []
+    for group, entries in project.get("entry-points", {}).items():
+        lines += [f"[{group}]", *(f"{name} = {target}" for name, target in entries.items())]
+    (told / "entry_points.txt").write_text("\n".join(lines))
 
 
 def measure(before: Tree, now: Tree, cells: list[str], rounds: int) -> dict[str, Any]:
@@ -164,8 +181,10 @@ def main() -> None:
 
     older = ["git", "-C", str(options.before), "rev-parse", "HEAD"]
     commit = subprocess.run(older, capture_output=True, text=True, check=True).stdout.strip()
-    trees = Tree(options.before.resolve()), Tree(HERE.parents[1])
     with contextlib.ExitStack() as ends:
+        place = Path(ends.enter_context(tempfile.TemporaryDirectory()))
+        folders = {"before": options.before.resolve(), "now": HERE.parents[1]}
+        trees = [Tree(folder, place / name) for name, folder in folders.items()]
         for tree in trees:
             ends.callback(tree.process.kill)
         found = measure(*trees, options.cells, options.rounds)
