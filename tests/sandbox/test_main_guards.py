@@ -28,6 +28,11 @@ CODE = {
         "{guard}"
     ),
     "ruby": "def add(a, b) = a + b\ndef main\n  Integer(STDIN.gets)\n  exit 3\nend\n{guard}",
+    "perl": "sub add {{ $_[0] + $_[1] }}\nsub main {{ my $x = <STDIN> // exit 3; }}\n{guard}",
+    "php": "<?php function add($a, $b) {{ return $a + $b; }}\n"
+    "function main() {{ $x = fgets(STDIN); exit(3); }}\n{guard}",
+    "lua": "function add(a, b) return a + b end\nlocal function main()\n"
+    "  local x = tonumber(io.read()) + 1\nend\n{guard}",
     "bash": "add() {{ echo $(($1 + $2)); }}\nmain() {{ read -r x || exit 3; }}\n{guard}",
 }
 GUARDS = {
@@ -49,6 +54,22 @@ GUARDS = {
         "if $PROGRAM_NAME == __FILE__\n  main\nend",
         "main if File.expand_path($0) == File.expand_path(__FILE__)",
     ),
+    "perl": (
+        "main() unless caller;",
+        "__PACKAGE__->can('main')->() unless caller(0);",
+        "if ($0 eq __FILE__) {{ main(); }}",
+    ),
+    "php": (
+        "if (realpath($_SERVER['SCRIPT_FILENAME']) === __FILE__) {{ main(); }}",
+        "if (basename(__FILE__) == basename($_SERVER['SCRIPT_FILENAME'])) main();",
+        "if (!debug_backtrace()) {{ main(); }}",
+        "if (realpath($argv[0]) === realpath(__FILE__)) {{ main(); }}\n?>",
+    ),
+    "lua": (
+        "if not pcall(debug.getlocal, 4, 1) then main() end",
+        "if arg and arg[0] == 'main.lua' then main() end",
+        "if ... == nil then\n  main()\nend",
+    ),
     "bash": (
         'if [[ "${{BASH_SOURCE[0]}}" == "$0" ]]; then main "$@"; fi',
         '[[ "$0" = "$BASH_SOURCE" ]] && main',
@@ -59,6 +80,9 @@ ASSERTS = {
     "javascript:module=true": "if (add(1, 2) !== {want}) throw new Error('add');",
     "typescript": "if (add(1, 2) !== {want}) throw new Error('add');",
     "ruby": "raise 'add' unless add(1, 2) == {want}",
+    "perl": "die 'add' unless add(1, 2) == {want};",
+    "php": "if (add(1, 2) !== {want}) {{ throw new Exception('add'); }}",
+    "lua": "assert(add(1, 2) == {want})",
     "bash": '[ "$(add 1 2)" = {want} ] || exit 1',
 }
 OWN = {  # a main guard in the asserts
@@ -67,6 +91,9 @@ OWN = {  # a main guard in the asserts
     "|| import.meta.url === `file://${{process.argv[1]}}`) {{ {inner} }}",
     "typescript": "if (require.main === module) {{ {inner} }}",
     "ruby": "if __FILE__ == $0\n  {inner}\nend",
+    "perl": "sub check {{ {inner} }}\ncheck() unless caller;",
+    "php": "<?php if (realpath($_SERVER['SCRIPT_FILENAME']) === __FILE__) {{ {inner} }}",
+    "lua": "if not pcall(debug.getlocal, 4, 1) then {inner} end",
     "bash": 'if [[ "${{BASH_SOURCE[0]}}" == "$0" ]]; then {inner}; fi',
 }
 LANGUAGES = [
@@ -109,7 +136,7 @@ def test_right_code_with_a_main_guard_passes(language):
     check_guards(language)
 
 
-@pytest.mark.parametrize("language", ["ruby", "bash"])
+@pytest.mark.parametrize("language", ["ruby", "bash", "perl", "php", "lua"])
 def test_planted_code_as_the_main_program(language, monkeypatch):
     exact = testing.job_of
 
@@ -121,7 +148,7 @@ def test_planted_code_as_the_main_program(language, monkeypatch):
         check_guards(language)
 
 
-@pytest.mark.parametrize("language", ["ruby", "bash"])
+@pytest.mark.parametrize("language", ["ruby", "bash", "perl", "lua"])
 def test_planted_asserts_that_never_become_the_main_program(language, monkeypatch):
     cls = type(find_language(language))
     monkeypatch.setattr(cls, "main_again", "")

@@ -54,6 +54,18 @@ class Php(Language):
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """PHP knows the limit itself and says so; errors go to stderr only."""
+        return (*self._with_limits(chain, limits), source)
+
+    def with_asserts(self, code: str, asserts: str) -> str:
+        """Asserts behind the code may have a main guard of their own."""
+        again = "$argv[0] = $_SERVER['argv'][0] = $_SERVER['SCRIPT_FILENAME'] = __FILE__;"
+        return self.joined(code, f"<?php {again} ?>{self.completed(asserts)}")
+
+    def load_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
+        """Included by a line of its own, which is the main program."""
+        return (*self._with_limits(chain, limits), "-r", f"include './{source}';")
+
+    def _with_limits(self, chain: ToolChain, limits: Limits) -> tuple[str, ...]:
         memory = f"memory_limit={limits.memory_bytes * 3 // 4}"
         errors = ("-d", "display_errors=stderr", "-d", "log_errors=0", "-d", "html_errors=0")
-        return (str(chain.programs["run"]), *NO_INI, "-d", memory, *errors, source)
+        return (str(chain.programs["run"]), *NO_INI, "-d", memory, *errors)
