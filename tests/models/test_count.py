@@ -187,3 +187,18 @@ def test_planted_experts_counted_whole() -> None:
 
     with pytest.raises(AssertionError):
         check_by_hand(whole)
+
+
+def test_the_case_of_an_honest_moe_size() -> None:
+    """The case `honest MoE size report`, by hand."""
+    from transformers import MixtralConfig
+
+    config = MixtralConfig(
+        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=4, num_local_experts=8, num_experts_per_tok=2, vocab_size=256,
+        tie_word_embeddings=True,
+    )  # fmt: skip
+    shape = decoder_config(config)
+    assert shape is not None
+    found = count(shape)
+    assert (found.num_params, found.num_active_params) == (443_712, 148_800)

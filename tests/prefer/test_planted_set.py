@@ -173,10 +173,12 @@ def check_drift(writer: Path, place: Path, loss: Loss) -> None:
     assert 0 > none > half > whole
 
 
+@pytest.mark.slow
 def test_length_drift_falls_with_alpha_and_quality_stays(writer: Path, tmp_path: Path) -> None:
     check_drift(writer, tmp_path, ld_dpo)
 
 
+@pytest.mark.slow
 def test_planted_alpha_ignored(writer: Path, tmp_path: Path) -> None:
     """As with `use_liger_kernel` and `ld_alpha` in one trainer: no error, and plain DPO."""
 
