@@ -1,4 +1,4 @@
-"""Curves of several blocks read where they are equal, with intervals; and the page."""
+"""Curves of several blocks read at equal cost, with intervals; and the page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,8 +17,8 @@ def common_readings(arms: Sequence[Mapping[str, Any]], *, seed: int) -> list[dic
     At equal parameters all have read the same tokens; at equal FLOPs and seconds as many as that
     allows. Each is read at the most that every block has reached, by a line between two
     measurements. Intervals are over held-out chunks, for means over seeds; the spread over seeds
-    stands beside them.
-    Source: ours. Oracle: tests/arch/test_compare.py::test_readings_by_hand
+    is beside them.
+    Source: ours. Oracle: tests/arch/test_compare_job.py::test_readings_by_hand
     """
     from burnish.arch.measure import ratio
 
@@ -75,7 +75,7 @@ def tell_comparison(output: Mapping[str, Any]) -> Sequence[Told]:
         "95% intervals over held-out chunks, of means over seeds. The rate of each block is the "
         "best of the same grid."
     )
-    table = Table(title="Blocks where they are equal", columns=columns, rows=rows, caption=caption)
+    table = Table(title="Blocks at equal cost", columns=columns, rows=rows, caption=caption)
     curves = Chart(
         title="Held-out loss",
         kind="line",

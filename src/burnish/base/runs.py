@@ -1,4 +1,4 @@
-"""A run is a folder: what was asked, what happened, what came out. Killed, it goes on."""
+"""A run is a folder: settings, events, results. An interrupted run resumes."""
 
 import datetime
 import fcntl
@@ -40,7 +40,7 @@ class RunRecord:
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """The saved result. Raises: MissingFileError, if the run has not come to its end."""
+        """The saved result. Raises: MissingFileError, if the run is not complete."""
         if not self.complete:
             remedy = "Repeat the command: interrupted runs resume"
             raise MissingFileError("result of run", str(self.path), "is not there", remedy=remedy)
@@ -97,7 +97,7 @@ class Run:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         told = RESUMES in getattr(error, "__notes__", ())  # by a run inside this one
-        if isinstance(error, KeyboardInterrupt) and not told:  # for whoever tells the user
+        if isinstance(error, KeyboardInterrupt) and not told:  # for the caller that prints it
             error.add_note(RESUMES)
         self.close()
 

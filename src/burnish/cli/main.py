@@ -45,19 +45,19 @@ def make_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     for module in (improve, text, serve, doctor, verify):
-        app.add_typer(module.app)
-    app.add_typer(models.app, name="models")
-    app.add_typer(report.app, name="report")
-    app.add_typer(sandbox.app, name="sandbox")
-    app.add_typer(draft.app, name="draft")
-    app.add_typer(recall.app, name="recall")
-    app.add_typer(graph.app, name="graph")
-    app.add_typer(prefer.app, name="prefer")
-    app.add_typer(arch.app, name="arch")
-    app.add_typer(curate.app, name="curate")
-    app.add_typer(scaling.app, name="scaling")
-    app.add_typer(stream.app, name="stream")
-    app.add_typer(critique.app, name="critique")
+        app.add_typer(module.commands.app)
+    app.add_typer(models.commands.app, name="models")
+    app.add_typer(report.commands.app, name="report")
+    app.add_typer(sandbox.commands.app, name="sandbox")
+    app.add_typer(draft.commands.app, name="draft")
+    app.add_typer(recall.commands.app, name="recall")
+    app.add_typer(graph.commands.app, name="graph")
+    app.add_typer(prefer.commands.app, name="prefer")
+    app.add_typer(arch.commands.app, name="arch")
+    app.add_typer(curate.commands.app, name="curate")
+    app.add_typer(scaling.commands.app, name="scaling")
+    app.add_typer(stream.commands.app, name="stream")
+    app.add_typer(critique.commands.app, name="critique")
 
     @app.callback()
     def burnish_options(
@@ -117,7 +117,7 @@ def main() -> None:
     except BrokenPipeError:  # `burnish ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:  # of a path that nobody asked about: too long, not ours to read
+    except OSError as error:  # of an unchecked path: too long, no permission
         if error.filename is None:
             raise
         rule = f"cannot be used ({error.strerror})"

@@ -6,26 +6,21 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     Config,
     RunFolder,
     Runs,
     Sets,
     job_options,
     settings_from,
-    show_result,
     table,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
-    help="Plan compute: scaling laws of dense and MoE models.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+commands = Commands("scaling", help="Plan compute: scaling laws of dense and MoE models.")
 
 DataArgument = Annotated[Path, typer.Argument(help="Runs: .csv, .jsonl or .parquet.")]
 ResultsArgument = Annotated[
-    Path | None, typer.Argument(help="Results of the cells. [default: emit the cells]")
+    Path | None, typer.Argument(help="Results of the cells. [default: write the cells]")
 ]
 ModelsArgument = Annotated[
     list[str], typer.Argument(help="Model names, folders or configuration files (.json).")
@@ -36,22 +31,21 @@ NormsArgument = Annotated[
 ]
 Law = Annotated[str | None, typer.Option(help="A law's spec, or all. [default: chinchilla]")]
 Columns = Annotated[
-    str | None, typer.Option(help="The table's names: n=Params,d=Tokens,loss='Final Loss'.")
+    str | None, typer.Option(help="Column names of the table: n=Params,d=Tokens,loss='Final Loss'.")
 ]
 
 
-@app.command()
+@commands.command()
 def fit(
     data: DataArgument,
     law: Law = None,
     columns: Columns = None,
     resamples: Annotated[int | None, typer.Option(help="Bootstraps; 0: no intervals.")] = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+    run: RunFolder = None,
+) -> Outcome:
     """Fit a law to the runs of DATA: columns n, loss, and d or c; optionally e, k, batch, lr.
 
     --law all fits every law that the runs identify, ranked by the error on the largest runs,
@@ -62,13 +56,13 @@ def fit(
 
     flags = {"data.path": str(data), "data.columns": columns}
     flags |= {"fit.law": law, "fit.resamples": resamples}
-    settings = settings_from(ScalingFitSettings, config=config, sets=sets, flags=flags)
-    result = fit_scaling(settings, **job_options(runs, folder))
+    settings = settings_from(ScalingFitSettings, config=config, sets=set, flags=flags)
+    result = fit_scaling(settings, **job_options(runs, run))
     following = f"burnish scaling plan --fit {result['run']} --flops FLOPS"
-    show_result(result, as_json=as_json, next_command=following)
+    return Outcome(result=result, next_command=following)
 
 
-@app.command()
+@commands.command()
 def plan(
     flops: Annotated[float | None, typer.Option(help="Training budget, FLOPs.")] = None,
     fit: Annotated[
@@ -76,20 +70,20 @@ def plan(
     ] = None,
     experts: Annotated[int | None, typer.Option(help="Experts of each layer.")] = None,
     extrapolate: Annotated[
-        float | None, typer.Option(help="Largest factor beyond the largest run. [default: 10]")
+        float | None,
+        typer.Option(help="Largest factor of extrapolation beyond the largest run. [default: 10]"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Plan file. [default: plan.json in the run folder]")
     ] = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+    run: RunFolder = None,
+) -> Outcome:
     """Plan size, data, batch, learning rate and steps for a budget.
 
-    More: --set tokens=1e9 (training tokens at hand), memory_bytes=8e9 (room for parameters),
+    More: --set tokens=1e9 (training tokens available), memory_bytes=8e9 (room for parameters),
     top_k=2, served_tokens=1e12 (tokens of use that the budget also pays for), rule=own,
     bytes_per_param=16, expert_frac=0.67.
     """
@@ -97,13 +91,13 @@ def plan(
     from burnish.scaling.settings import PlanSettings
 
     flags = {"flops": flops, "fit": fit, "experts": experts, "extrapolate": extrapolate}
-    settings = settings_from(PlanSettings, config=config, sets=sets, flags=flags)
-    result = plan_scaling(settings, out=out, **job_options(runs, folder))
+    settings = settings_from(PlanSettings, config=config, sets=set, flags=flags)
+    result = plan_scaling(settings, out=out, **job_options(runs, run))
     following = f"burnish arch pretrain --corpus TEXTS --plan {result['plan_file']}"
-    show_result(result, as_json=as_json, next_command=following)
+    return Outcome(result=result, next_command=following)
 
 
-@app.command()
+@commands.command()
 def count(
     models: ModelsArgument,
     seq: Annotated[
@@ -112,9 +106,8 @@ def count(
     allocation: Annotated[
         float | None, typer.Option(help="An exponent a of N ~ C^a, to convert along MODELS.")
     ] = None,
-    counts: Annotated[str, typer.Option(help="The convention of that exponent.")] = "non-embedding",
-    as_json: AsJson = False,
-) -> None:
+    counts: Annotated[str, typer.Option(help="Convention of that exponent.")] = "non-embedding",
+) -> Outcome:
     """Count parameters and training FLOPs a token under every named convention.
 
     With several MODELS of one family and --allocation the exponent is shown in each convention.
@@ -128,35 +121,43 @@ def count(
         found["allocation"] = conversions(allocation, list(shapes.values()), source=counts)
     following = "burnish scaling plan --flops FLOPS"
     text = lambda: _counts_text(found)  # noqa: E731
-    show_result(found, as_json=as_json, text=text, next_command=following)
+    return Outcome(result=found, text=text, next_command=following)
 
 
-@app.command()
+@commands.command()
 def noise(
     norms: NormsArgument,
     columns: Annotated[
-        str | None, typer.Option(help="The table's names: batch=tokens,sq_norm=norm2.")
+        str | None, typer.Option(help="Column names of the table: batch=tokens,sq_norm=norm2.")
     ] = None,
-    block: Annotated[int, typer.Option(help="Steps in a row that count as one unit.")] = 1,
-    confidence: Annotated[float, typer.Option(help="Of the interval.")] = 0.95,
-    as_json: AsJson = False,
-) -> None:
+    block: Annotated[int, typer.Option(help="Consecutive steps that count as one unit.")] = 1,
+    confidence: Annotated[float, typer.Option(help="Confidence of the interval.")] = 0.95,
+) -> Outcome:
     """Measure the gradient noise scale from squared norms at two batch sizes a step.
 
     Exit status 1: not resolved.
     """
-    from burnish.scaling.noise import estimate_noise, noise_by_part, pairs_from_rows, read_norms
+    from burnish.scaling.noise_scale import (
+        estimate_noise,
+        noise_by_part,
+        pairs_from_rows,
+        read_norms,
+    )
 
     rows = read_norms(norms, columns or "")
     found = estimate_noise(pairs_from_rows(rows), block=block, confidence=confidence)
     found["parts"] = noise_by_part(rows, block=block, confidence=confidence)
     following = "train at a batch near the noise scale, in the units of the batch column"
     text = lambda: _noise_text(found)  # noqa: E731
-    show_result(found, as_json=as_json, text=text, next_command=following)
-    raise typer.Exit(0 if found["state"] == "resolved" else 1)
+    return Outcome(
+        result=found,
+        text=text,
+        next_command=following,
+        exit_code=0 if found["state"] == "resolved" else 1,
+    )
 
 
-@app.command()
+@commands.command()
 def ladder(
     results: ResultsArgument = None,
     corpus: Annotated[
@@ -167,29 +168,28 @@ def ladder(
     experts: Annotated[str | None, typer.Option(help="Experts: 1,8.")] = None,
     law: Law = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
-    """Emit a ladder of small runs as plan files; train it; or fit RESULTS, predict the largest.
+    run: RunFolder = None,
+) -> Outcome:
+    """Write a ladder of small runs as plan files, train it, or fit RESULTS and predict the largest.
 
     With --corpus every cell is trained here, cheapest first, then fitted; interrupted ladders
     resume. A fit also says which run would next cut the variance of the target's prediction most
     per FLOP (--set target_flops=1e15). More: --set data.columns=n=Params, train=["optimizer=muon"].
     """
     from burnish.recipes.laddering import climb_ladder
-    from burnish.scaling.ladder import LadderSettings
+    from burnish.scaling.ladder_cells import LadderSettings
 
     lists = {"sizes": sizes, "ratios": ratios, "experts": experts}
     flags: dict[str, Any] = {name: _numbers(name, text) for name, text in lists.items() if text}
     flags |= {"corpus": corpus, "data.path": str(results) if results else None}
     flags |= {"fit.law": law}
-    settings = settings_from(LadderSettings, config=config, sets=sets, flags=flags)
-    result = climb_ladder(settings, **job_options(runs, folder))
+    settings = settings_from(LadderSettings, config=config, sets=set, flags=flags)
+    result = climb_ladder(settings, **job_options(runs, run))
     emitted = "burnish scaling ladder RESULTS.csv, or the same command with --corpus TEXTS"
     fitted = f"burnish report show {result['run']}"
-    show_result(result, as_json=as_json, next_command=emitted if "cells" in result else fitted)
+    return Outcome(result=result, next_command=emitted if "cells" in result else fitted)
 
 
 def _numbers(name: str, text: str) -> list[float]:

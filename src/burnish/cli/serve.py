@@ -7,11 +7,12 @@ import typer
 
 from burnish.cli.options import Device, OptionalModelArgument, Precision, Sets, settings_from
 from burnish.cli.text import Kv
+from burnish.cli.verbs import Commands
 
-app = typer.Typer()
+commands = Commands()
 
 
-@app.command()
+@commands.command()
 def serve(
     model: OptionalModelArgument = None,
     host: Annotated[str | None, typer.Option(help="Address. [default: 127.0.0.1]")] = None,
@@ -37,7 +38,7 @@ def serve(
         str | None, typer.Option(help="plain (the default), auto, firp, ngram or a full spec.")
     ] = None,
     kv: Kv = "full",
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     device: Device = None,
     precision: Precision = None,
 ) -> None:
@@ -48,14 +49,14 @@ def serve(
     Other settings: --set listen.max_waiting=64 --set listen.deadline_s=120 --set name=mine
     --set sandbox.num_workers=0 (no sandbox) --set sandbox.isolation=strict
     """
-    from burnish.serve.extra import check_extra
+    from burnish.server.extra import check_extra
 
     check_extra()
-    from burnish.serve.start import ModelSettings, serve_model
+    from burnish.server.start import ModelSettings, serve_model
 
     flags = {
         "model": model, "precision": precision, "device": device, "draft": draft, "kv": kv,
         "context_tokens": context, "listen.host": host, "listen.port": port,
         "listen.num_workers": parallel, "listen.token_file": token_file and str(token_file),
     }  # fmt: skip
-    serve_model(settings_from(ModelSettings, sets=sets, flags=flags))
+    serve_model(settings_from(ModelSettings, sets=set, flags=flags))

@@ -16,7 +16,7 @@ BLOCK_ROWS = 2048
 
 @dataclass
 class Hits:
-    """Which grams of a view's references stand in which rows, block by block."""
+    """Which grams of a view's references are in which rows, block by block."""
 
     blocks: list[Any] = field(default_factory=list)
     counts: Any = None
@@ -88,7 +88,7 @@ def by_item(
 ) -> Float[np.ndarray, "R E"]:
     """The largest value over the references of each item; -inf for an item without one.
 
-    References of one item stand side by side.
+    References of one item are adjacent.
     """
     found = np.full((len(values), num_items), -np.inf)
     if len(owners):

@@ -28,14 +28,14 @@ Encode = Callable[[Sequence[str]], Sequence[Sequence[int]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """What stands around each document: `end` behind it, `begin` before it where they differ."""
+    """What surrounds each document: `end` behind it, `begin` before it where they differ."""
 
     end: int
     begin: int | None = None
 
     @property
     def first(self) -> int:
-        """The token at which a document begins to be seen: what stands before its text."""
+        """The token at which a document begins to be seen: what precedes its text."""
         return self.end if self.begin is None else self.begin
 
 
@@ -59,7 +59,7 @@ class Build:
 def build_shards(folder: Path, texts: Iterator[Text], build: Build) -> dict[str, Any]:
     """Tokenize all documents into `folder`; returns the manifest.
 
-    Killed and called again with the same texts, it goes on behind the last whole block, and ends
+    Repeated with the same texts, it resumes after the last whole block, and ends
     with the same bytes. A block is a file of training tokens of one part, `part-block.bin`, and
     the held-out documents that came between, `heldout-block.jsonl` with text and tokens.
     Raises StorageError, InputError for a vocabulary too small for its ids.

@@ -1,1 +1,13 @@
-"""Asking with a graph: a graph network picks the labelled examples that a prompt shows."""
+"""Graphs of texts: a graph network selects the labelled examples of a prompt.
+
+```python
+import burnish
+
+found = burnish.graph.ingest("mygraph", out="graph")
+print(found["nodes"], found["homophily"])
+```
+"""
+
+from burnish import verbs_of
+
+__getattr__, __dir__ = verbs_of(__name__)

@@ -25,8 +25,8 @@ from burnish.jobs.result import Header
 from burnish.jobs.step import METERED, Given, Step, Value
 from burnish.models.handle import ModelHandle
 from burnish.models.load import Model
-from burnish.prefer.audit import check_enough
-from burnish.prefer.curve import alpha_curve
+from burnish.prefer.alpha_curve import alpha_curve
+from burnish.prefer.length_audit import check_enough
 from burnish.prefer.page import make_page
 from burnish.prefer.pulls import token_pulls
 from burnish.prefer.reading import PairSet, make_pairs, read_pairs
@@ -116,7 +116,7 @@ class AlignStep(Step):
         tell_problems(found)
         aligned = _aligned(stage, actor, found, settings, meter)
         if not is_main():
-            return {}  # rank 0 tells
+            return {}  # rank 0 reports
         told = _result(aligned, found, settings)
         examples = _examples(actor.model, aligned, settings)
         actor.release()
@@ -135,7 +135,7 @@ class AlignStep(Step):
 
 
 def _asked(spec: str, path: Path, settings: PreferTrainSettings) -> dict[str, Any]:
-    """What identifies a run; where it computes stands beside what it computes."""
+    """What identifies a run; where it computes is beside what it computes."""
     content = file_hash(existing_file(path))
     place = {"precision": settings.precision, "device": settings.device}
     asked = {"model": spec, "pairs": str(path), **place}

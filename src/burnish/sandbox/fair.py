@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from burnish.base.files import storage_errors
 from burnish.models.cache import cache_folder
 from burnish.sandbox.job import Job, Limit, Outcome
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 GRACE = 1.1  # how far a job may pass its budget before it is ended: what ends between is borderline
 LOADED = 2.0  # a job that took this many times its wall limit was kept waiting by others
 
 
 class Turnstile:
-    """Lets many through side by side, or one alone; who waits to be alone stops newcomers."""
+    """Admits many in parallel, or one alone; a waiter for exclusive access blocks newcomers."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -37,7 +37,7 @@ class Turnstile:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """With nobody else of this process; across processes one at a time."""
+        """Exclusive within this process; across processes one at a time."""
         with self._condition:
             self._waiting += 1
             self._condition.wait_for(lambda: not self._inside)

@@ -8,7 +8,7 @@ import numpy as np
 
 from burnish.base.errors import InputError
 from burnish.base.stats import percentile_interval
-from burnish.scaling.fit import Fit, fit_law
+from burnish.scaling.fitting import Fit, fit_law
 from burnish.scaling.holdout import holdout_error
 from burnish.scaling.identify import check_identified, report
 from burnish.scaling.isoflop import isoflop
@@ -19,7 +19,6 @@ from burnish.scaling.settings import FitSettings
 
 BASELINE = "compute"
 MORE_SPECS = ("experts:variable=e", "experts:families=separate")
-PAPER_EXPONENTS = {"dense": 0.507, "moe": 0.590}
 TENSION = (
     "With one alpha and one beta for all E the allocation exponent beta / (alpha + beta) is the "
     "same for all E. The paper gives 0.507 for dense and 0.590 for MoE models, which such a law "
@@ -112,7 +111,7 @@ def analyse_all(runs: Runs, settings: FitSettings) -> Analysis:
 def num_widened(fit: Fit, settings: FitSettings) -> int:
     """Parameters that intervals are widened for: none under Huber's loss of small delta.
 
-    Source: ours, by simulation. Oracle: tests/scaling/test_fit.py::test_intervals_cover
+    Source: ours, by simulation. Oracle: tests/scaling/test_fitting.py::test_intervals_cover
     """
     return 0 if settings.delta else len(fit.theta)
 
@@ -131,7 +130,7 @@ def check_sigma(runs: Runs, settings: FitSettings) -> None:
              if loss <= settings.sigma]  # fmt: skip
     if below:
         rule = f"must be below every loss, but lines {', '.join(map(str, below[:10]))} are not"
-        raise InputError("sigma", settings.sigma, rule, remedy="Fit it: leave fit.sigma away")
+        raise InputError("sigma", settings.sigma, rule, remedy="Fit it: remove fit.sigma")
 
 
 def draws_of(fit: Fit) -> dict[str, np.ndarray]:

@@ -59,7 +59,7 @@ class Hook:
     def evaluate(self, progress: Progress) -> None:
         """Measure the network, if it is time: before the first, between and after the last step.
 
-        A checkpoint that was due is written by then. Killed in here, the run comes back to here.
+        A checkpoint that was due is written by then. A run that is interrupted here resumes here.
         """
 
     def gradients(self, found: Gradients) -> None:
@@ -80,7 +80,7 @@ class Tell(Hook):
         self._event = event
 
     def begin(self, progress: Progress) -> None:
-        """Say where the run goes on."""
+        """Say where the run resumes."""
         if progress.step:
             self._event("training_resumed", step=progress.step, num_steps=progress.num_steps)
 

@@ -17,7 +17,6 @@ from burnish.data.math.expressions import (
 )
 from burnish.data.math.tokens import Token, Unreadable, tokenize
 
-INVERSES = {f"arc{name}" for name in TRIG}
 ENGLISH = {"not", "the", "are", "for", "and", "but", "was", "one", "two", "six", "ten", "all"}
 MATRICES = {"pmatrix", "bmatrix", "matrix", "vmatrix"}
 
@@ -255,7 +254,7 @@ def _summand(parser: Parser) -> Tree:
 
 
 def _integrand(parser: Parser, low: Tree, high: Tree) -> tuple[str, Tree, Tree, Tree]:
-    """What stands between the sign and `dx`."""
+    """What is between the sign and `dx`."""
     for place in range(parser.at, len(parser.tokens)):
         token = parser.tokens[place]
         if token.kind == "word" and len(token.text) == 2 and token.text[0] == "d":

@@ -1,0 +1,199 @@
+"""`burnish stream ask`: answer from an index, without reading the text again."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from burnish.base.errors import InputError, SettingError
+from burnish.base.files import read_json, write_json
+from burnish.engine.policies import CHUNK_ROWS, needs_surprise, read_rows, shape_of
+from burnish.kv.policies import kv_policies
+from burnish.kv.retrieval.memory import RetrievingMemory
+from burnish.models.handle import ModelHandle
+from burnish.models.load import Model
+from burnish.report.html import write_report
+from burnish.stream.folder import (
+    AGAIN,
+    Manifest,
+    Source,
+    check_model,
+    fingerprint,
+    open_memory_of,
+    read_manifest,
+    read_source,
+)
+from burnish.stream.page import answer_page
+from burnish.stream.prompt import question_tokens
+from burnish.stream.reading import check_decoder
+
+NUM_SPANS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskSettings:
+    """What is asked of which index. `conversation` is a file that keeps earlier turns.
+
+    `model`: where the model lies now; by default where it was. `out`: folder of a page.
+    """
+
+    index: str = ""
+    question: str = ""
+    model: str = ""
+    conversation: str = ""
+    out: str = ""
+    max_new_tokens: int = 128
+    precision: str = ""
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            value = self.max_new_tokens
+            raise SettingError("max_new_tokens", value, "must be at least 1", remedy="Raise it")
+
+
+class Index:
+    """An open index: read-only, so that any number of sessions can share its files.
+
+    Raises InputError for an index that is incomplete or damaged, ModelError for another model.
+    Source: ours.
+    Oracle: tests/stream/test_asking.py::test_answers_equal_generation_without_an_index
+    """
+
+    def __init__(self, folder: Path, *, model: str = "", precision: str = "", device: str = "auto"):
+        self.folder, self.manifest = folder, read_manifest(folder)
+        if not self.manifest.complete:
+            got = f"{self.manifest.num_tokens} of {self.manifest.total_tokens} tokens"
+            raise InputError(f"index {folder}", got, "is an incomplete index", remedy=AGAIN)
+        made = self.manifest.fingerprint
+        names = {"float32": "fp32", "bfloat16": "bf16"}
+        handle = ModelHandle(
+            model or made["model"], precision=precision or names[made["dtype"]], device=device
+        )
+        self.model: Model = handle.model
+        check_decoder(self.model)
+        check_model(self.manifest, fingerprint(self.model, handle.key))
+        self.source: Source = read_source(folder, self.manifest)
+        self._saved, self._last = open_memory_of(folder, self.manifest, shape_of(self.model))
+
+    def ask(
+        self, question: str, *, turns: list[dict[str, str]] | None = None, max_new_tokens: int = 128
+    ) -> dict[str, Any]:
+        """The likeliest answer to a question, and the spans of the text that were read for it."""
+        manifest: Manifest = self.manifest
+        tokens, seam = question_tokens(
+            self.model.tokenizer, self.source, question, manifest.template, turns or ()
+        )
+        started = time.perf_counter()
+        memory, reads = self._saved.fork(), Reads(len(self.source.ids))
+        answer, first_s = self._write(memory, reads, tokens, max_new_tokens)
+        seconds = time.perf_counter() - started
+        return {
+            "text": self.model.tokenizer.decode(answer, skip_special_tokens=True),
+            "spans": self._spans(reads),
+            "tokens_per_s": round(len(answer) / max(seconds, 1e-9), 2),
+            "tokens": len(answer),
+            "question_tokens": len(tokens),
+            "first_token_s": round(first_s, 3),
+            "seam": seam,
+            "policy": manifest.policy,
+        }
+
+    @torch.inference_mode()
+    def _write(
+        self, memory: RetrievingMemory, reads: "Reads", tokens: list[int], num: int
+    ) -> tuple[list[int], float]:
+        """The question in chunks, its last token alone: what is read is chosen anew there."""
+        started = time.perf_counter()
+        decoder, policy = self.model.network, kv_policies.parse(self.manifest.policy)
+        tell = needs_surprise(policy)
+        last: Tensor = self._last
+        for begin in range(0, max(0, len(tokens) - 1), CHUNK_ROWS):
+            chunk = tokens[begin : min(begin + CHUNK_ROWS, len(tokens) - 1)]
+            last = read_rows(decoder, [memory], [chunk], surprises=tell)[-1]
+        memory.watch = reads
+        if tokens:
+            last = read_rows(decoder, [memory], [tokens[-1:]], surprises=tell)[-1]
+        answer: list[int] = []
+        first_s = 0.0
+        while len(answer) < num:
+            token = int(decoder.head(last[None])[0].argmax())
+            first_s = first_s or time.perf_counter() - started
+            if token in self.model.eos_ids:
+                break
+            answer.append(token)
+            if len(answer) < num:
+                last = read_rows(decoder, [memory], [[token]], surprises=tell)[-1]
+        return answer, first_s
+
+    def _spans(self, reads: "Reads") -> list[dict[str, Any]]:
+        """The spans that most layers and heads read, none overlapping."""
+        scores = reads.shares()
+        sums = np.concatenate(([0.0], np.cumsum(scores)))
+        found: list[tuple[float, int, int]] = []
+        for state in self._saved.layers:
+            begin = state.index.starts + state.sinks.shape[2]
+            ends = begin + state.index.lengths
+            means = (sums[ends] - sums[begin]) / np.maximum(state.index.lengths, 1)
+            found += zip(means.tolist(), begin.tolist(), ends.tolist(), strict=True)
+        chosen: list[tuple[float, int, int]] = []
+        for score, begin, end in sorted(found, key=lambda one: -one[0]):
+            apart = all(end <= b or e <= begin for _, b, e in chosen)
+            if score > 0 and apart and len(chosen) < NUM_SPANS:
+                chosen.append((score, begin, end))
+        document, offsets = self.source.document, self.source.offsets
+        told = []
+        for score, begin, end in chosen:
+            first, stop = int(offsets[begin, 0]), int(offsets[end - 1, 1])
+            text = document.text[first:stop]
+            told.append(
+                {"start": first, "end": stop, "text": text, "score": round(score, 4)}
+                | document.place(first)
+            )
+        return told
+
+
+class Reads:
+    """How often each token of the text was read while answering, over layers and key heads."""
+
+    def __init__(self, num_tokens: int) -> None:
+        self._counts, self._num = np.zeros(num_tokens), 0
+
+    def __call__(self, layer: int, query: Tensor, at: Tensor) -> None:
+        """Count what one layer reads."""
+        inside = at[at < len(self._counts)].cpu().numpy()
+        np.add.at(self._counts, inside, 1.0)
+        self._num += len(at)
+
+    def shares(self) -> np.ndarray:
+        """Share of layers, heads and passes that read each token."""
+        return self._counts / max(1, self._num)
+
+
+def ask(settings: AskSettings) -> dict[str, Any]:
+    """Answer a question on an index; with `conversation` earlier turns are read first and kept.
+
+    Source: Ltri-LLM, arXiv 2412.04757; reconstruction.
+    Oracle: tests/stream/test_asking.py::test_answers_equal_generation_without_an_index
+    """
+    started = time.perf_counter()
+    index = Index(
+        Path(settings.index),
+        model=settings.model,
+        precision=settings.precision,
+        device=settings.device,
+    )
+    opened_s = time.perf_counter() - started
+    place = Path(settings.conversation) if settings.conversation else None
+    turns = read_json(place) if place is not None and place.exists() else []
+    result = index.ask(settings.question, turns=turns, max_new_tokens=settings.max_new_tokens)
+    if place is not None:
+        turn = {"question": settings.question, "answer": result["text"]}
+        write_json(place, [*turns, turn])
+    if settings.out:
+        write_report(answer_page(settings.question, result), Path(settings.out))
+    return result | {"opened_s": round(opened_s, 3), "index": settings.index}
