@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from recording import cells_file, save
 
-from burnish.arch.pretrain import pretrain
+from burnish.arch.pretrain_job import pretrain
 from burnish.arch.settings import PretrainSettings
 from burnish.base.log import RecordLog
 from burnish.base.rng import stream
@@ -29,8 +29,8 @@ from burnish.critique.annotate import annotate
 from burnish.critique.build_job import build_critiques
 from burnish.critique.flaws import FlawSettings
 from burnish.critique.planted import planted_solutions
-from burnish.critique.refine import RefineSettings
 from burnish.critique.refine_job import refine_answers
+from burnish.critique.refinement import RefineSettings
 from burnish.critique.settings import (
     CritiqueBuildSettings,
     CritiqueRefineSettings,

@@ -19,7 +19,7 @@ import numpy as np
 from recording import save
 
 from burnish.curate import views
-from burnish.curate.leakage import find_leaks, scan_pool
+from burnish.curate.leaks import find_leaks, scan_pool
 from burnish.curate.pool import PoolReport, read_pool
 from burnish.curate.settings import LeakageSettings
 from burnish.curate.tli import TestLeakage

@@ -24,7 +24,7 @@ from burnish.base.rng import stream
 from burnish.base.stats import bootstrap, paired_difference
 from burnish.contracts.generation import ScoreRequest
 from burnish.curate.complexity import BUNDLED, load_scorer, score_texts
-from burnish.curate.pick import Candidates, pick
+from burnish.curate.picking import Candidates, pick
 from burnish.curate.pool import PoolReport, read_pool
 from burnish.curate.quality import measure_quality
 from burnish.curate.samples import Sample

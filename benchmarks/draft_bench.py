@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM
 
 from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.draft.acceptance import Use
-from burnish.draft.bench import (
+from burnish.draft.bench_cells import (
     Arm,
     Cell,
     make_arms,
@@ -35,7 +35,7 @@ from burnish.draft.bench import (
     summarise,
 )
 from burnish.draft.cost import open_workbench
-from burnish.draft.plan import predicted, price, statistics_for
+from burnish.draft.planner import predicted, price, statistics_for
 from burnish.draft.ways import way_of
 from burnish.models.load import Model, load_model
 

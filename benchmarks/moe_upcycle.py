@@ -20,7 +20,7 @@ from recording import save
 from transformers import AutoConfig
 
 from burnish.arch.blocks.moe import MoEBlock
-from burnish.arch.upcycle import upcycle
+from burnish.arch.upcycle_experts import upcycle
 from burnish.models.config import decoder_config
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model

@@ -22,10 +22,10 @@ import torch
 from recording import RESULTS, save
 from torch import Tensor, nn
 
-from burnish.arch import compare as compare_module
+from burnish.arch import compare_job as compare_module
 from burnish.arch import training
 from burnish.arch.blocks import blocks
-from burnish.arch.compare import compare
+from burnish.arch.compare_job import compare
 from burnish.arch.compare_settings import CompareSettings
 from burnish.jobs.job import Place
 from burnish.models.decoder import Decoder, Stack

@@ -28,8 +28,8 @@ import numpy as np
 from recording import save
 
 from burnish.base.stats import wilson
-from burnish.sandbox.detect import detect
 from burnish.sandbox.detect_train import calibration_error
+from burnish.sandbox.detection import detect
 
 FOLDERS = {  # Pygments' names of our languages
     "bash": ("bash", "sh"), "c": ("c",), "cpp": ("cpp", "c++"), "csharp": ("csharp", "c#"),

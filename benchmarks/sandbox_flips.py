@@ -13,7 +13,7 @@ from collections import Counter
 
 from recording import save
 
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.problem import Problem, read_problem
 
 CPU_S, WALL_S = 0.4, 0.8

@@ -26,10 +26,10 @@ from recording import median, save
 
 from burnish.sandbox import program as programs
 from burnish.sandbox.job import Job
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.probe import probe
 from burnish.sandbox.problem import read_problem
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 from burnish.sandbox.waiting import WAITING
 
 PYTHON = "/usr/bin/python3"

@@ -16,7 +16,7 @@ from recording import RESULTS, save
 from burnish.base.log import RecordLog
 from burnish.base.stats import percentile_interval, wilson
 from burnish.scaling.analyse import num_widened
-from burnish.scaling.fit import fit_law
+from burnish.scaling.fitting import fit_law
 from burnish.scaling.laws import laws
 from burnish.scaling.settings import FitSettings
 

@@ -26,7 +26,7 @@ from recording import median, save
 from scipy.optimize import minimize
 from scipy.special import huber, logsumexp
 
-from burnish.scaling.fit import fit_law, make_objective
+from burnish.scaling.fitting import fit_law, make_objective
 from burnish.scaling.laws import laws
 from burnish.scaling.settings import FitSettings
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fixtures.pretraining import tiny_settings
 
-from burnish.arch.pretrain import pretrain_job
+from burnish.arch.pretrain_job import pretrain_job
 from burnish.base.errors import BurnishError, StorageError
 from burnish.base.files import read_json
 from burnish.data import shards

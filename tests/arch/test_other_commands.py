@@ -8,7 +8,7 @@ import pytest
 
 from burnish.arch.blocks import blocks
 from burnish.arch.blocks.moe import MoEBlock
-from burnish.arch.upcycle import upcycle
+from burnish.arch.upcycle_experts import upcycle
 from burnish.arch.upcycle_solver import upcycle_solver
 from burnish.models.load import load_model
 from burnish.models.save import save_model

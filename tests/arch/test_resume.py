@@ -11,7 +11,7 @@ import pytest
 from fixtures.pretraining import make_corpus, tiny_settings
 
 from burnish.arch import measure, training
-from burnish.arch.pretrain import pretrain
+from burnish.arch.pretrain_job import pretrain
 from burnish.data import shards
 from burnish.train.trainer import Trainer
 

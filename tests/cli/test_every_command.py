@@ -29,7 +29,7 @@ LOG = "burnish.base.log:RecordLog.append"
 PASS = "burnish.models.decoder:Decoder.hidden"
 SCORE = "burnish.prefer.forward:token_logprobs"
 TRAIN_STEP = "burnish.graph.learn:_Course.supervised"
-LAUNCH = "burnish.sandbox.run:launch"
+LAUNCH = "burnish.sandbox.running:launch"
 BLOCKS = "blocks:size=16,local_tokens=32"
 SHARED = {"--config", "--set", "--runs", "--run", "--device", "--precision", "--json"}
 TRAIN = ("--prompts {prompts} --set fit.entries=[1,2] --set fit.epochs=1 --precision fp32 "
@@ -98,7 +98,7 @@ EXAMPLES = {
     ),
     "report compare": Example(
         words="{finished} {finished} --out {target}", missing="{finished} {gone}",
-        stop="burnish.report.compare:compare_results",
+        stop="burnish.report.comparison:compare_results",
     ),
     "report bundle": Example(
         words="{finished} {target}", missing="{gone} {target}",
@@ -122,11 +122,11 @@ EXAMPLES = {
     ),
     "sandbox serve": Example(
         words="--port 0", missing="--token-file {gone} --port 0", has_json=False,
-        stop="burnish.serve.run:say", interrupted=0,  # it finishes its jobs
+        stop="burnish.server.run:say", interrupted=0,  # it finishes its jobs
     ),
     "serve": Example(
         words="{model} --port 0 --precision fp32", missing="{gone} --port 0", has_json=False,
-        typo="listen.deadline=3", stop="burnish.serve.run:say", interrupted=0,
+        typo="listen.deadline=3", stop="burnish.server.run:say", interrupted=0,
     ),
     "draft train": Example(
         words="{model} --runs {runs} " + TRAIN, missing="{model} --prompts {gone} --run {target}",
@@ -148,7 +148,7 @@ EXAMPLES = {
         stop=LOG, count=6, makes_run=True,
     ),
     "recall fit": Example(
-        words="{curve}", missing="{gone}", stop="burnish.recall.fit:fit_limits"
+        words="{curve}", missing="{gone}", stop="burnish.recall.limits:fit_limits"
     ),
     "recall compare": Example(
         words="{model} {curve} " + CURVE, missing="{curve} {gone}", typo="margn=0.1",
@@ -266,7 +266,7 @@ EXAMPLES = {
     ),
     "scaling noise": Example(
         words="{norms}", missing="{gone}", statuses=(0, 1),
-        stop="burnish.scaling.noise:estimate_noise",
+        stop="burnish.scaling.noise_scale:estimate_noise",
     ),
     "scaling ladder": Example(
         words="--runs {runs}", missing="{gone} --runs {runs}", typo="size=[1e5]",
@@ -310,7 +310,7 @@ JOBS = {
     "ablate": "burnish.recipes.ablating:ablate",
     "graph train": "burnish.graph.train_job:train_graph",
     "improve": "burnish.recipes.improve:improve",
-    "draft train": "burnish.draft.train:train_draft",
+    "draft train": "burnish.draft.train_job:train_draft",
     "draft bench": "burnish.draft.measure:bench_drafts",
     "recall curve": "burnish.recall.run:measure_curve",
     "recall compare": "burnish.recall.run:compare_models",
@@ -400,7 +400,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def weights(files: dict[str, Path], tiny_folder: Any) -> str:
     """A drafter's weights for the tiny model."""
     from burnish.draft.fit import FitSettings
-    from burnish.draft.train import DistilSettings, TrainDraftSettings, train_draft
+    from burnish.draft.train_job import DistilSettings, TrainDraftSettings, train_draft
 
     distil = DistilSettings(prompts=str(files["prompts"]), max_new_tokens=6, vocabulary=150)
     settings = TrainDraftSettings(

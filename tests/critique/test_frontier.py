@@ -12,7 +12,7 @@ from burnish.critique.frontier import (
     mean_tokens,
     summarise,
 )
-from burnish.critique.refine import RefineSettings, Turn, first_answers, refine
+from burnish.critique.refinement import RefineSettings, Turn, first_answers, refine
 from burnish.critique.wording import Wording
 
 WORDING = Wording(form="compact")

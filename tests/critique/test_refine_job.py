@@ -7,8 +7,8 @@ import pytest
 from burnish.base.errors import SettingError
 from burnish.base.records import read_records
 from burnish.critique import refine_job
-from burnish.critique.refine import RefineSettings
 from burnish.critique.refine_job import refine_answers
+from burnish.critique.refinement import RefineSettings
 from burnish.critique.settings import CritiqueRefineSettings
 from burnish.critique.wording import Wording
 from burnish.jobs.job import Place

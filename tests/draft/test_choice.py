@@ -10,7 +10,7 @@ from burnish.base.stats import Estimate
 from burnish.contracts.generation import Sampling
 from burnish.draft import choice as choice_module
 from burnish.draft.choice import check_draft, choose, generate_with
-from burnish.draft.plan import DraftPlan
+from burnish.draft.planner import DraftPlan
 from burnish.engine.generate import generate
 
 MIXED = (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from burnish.contracts.generation import Completion, Request, Sampling
-from burnish.draft.bench import requests_for, stratified
+from burnish.draft.bench_cells import requests_for, stratified
 from burnish.draft.loop import generate_drafted
 from burnish.engine.generate import generate
 from burnish.models.load import Model, load_model

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from burnish.prefer.curve import alpha_curve
+from burnish.prefer.alpha_curve import alpha_curve
 from burnish.prefer.measure import Scores, measure_margins
 from burnish.prefer.page import make_page, verdict_sentence
 from burnish.prefer.pulls import Pulls

@@ -11,7 +11,7 @@ from fixtures.recalling import SEPARATOR, random_material, rows_of, suffix_rule
 
 from burnish.base.errors import ModelError, RemoteError
 from burnish.models.remote import Remote
-from burnish.recall.curve import make_curve
+from burnish.recall.points import make_curve
 from burnish.recall.readers import open_reader
 from burnish.recall.settings import RecallSettings
 

@@ -13,7 +13,7 @@ from burnish.base.files import read_json
 from burnish.base.log import RecordLog
 from burnish.base.stats import Estimate
 from burnish.draft import choice as choice_module
-from burnish.draft.plan import DraftPlan
+from burnish.draft.planner import DraftPlan
 from burnish.engine.loop import Loop
 from burnish.recipes import drafting as drafting_module
 from burnish.recipes.drafting import Drafting

@@ -16,14 +16,14 @@ from fixtures.improving import SETTINGS, guessing_model, write_tasks
 from fixtures.pretraining import make_corpus, tiny_settings
 
 import burnish as package
-from burnish.arch.compare import compare as compare_blocks
+from burnish.arch.compare_job import compare as compare_blocks
 from burnish.arch.compare_settings import CompareSettings
-from burnish.arch.pretrain import pretrain
+from burnish.arch.pretrain_job import pretrain
 from burnish.base.records import read_json, write_json, write_records
 from burnish.critique.build_job import BUILD, FILTER, build_critiques, filter_critiques
 from burnish.critique.filters import FilterSettings
-from burnish.critique.refine import RefineSettings
 from burnish.critique.refine_job import refine_answers
+from burnish.critique.refinement import RefineSettings
 from burnish.critique.settings import (
     CritiqueBuildSettings,
     CritiqueFilterSettings,
@@ -36,7 +36,7 @@ from burnish.curate.settings import DedupSettings, LeakageSettings, PickSettings
 from burnish.curate.train_job import TrainScorerSettings, train_scorer
 from burnish.draft.fit import FitSettings
 from burnish.draft.measure import BenchSettings, bench_drafts
-from burnish.draft.train import DistilSettings, TrainDraftSettings, train_draft
+from burnish.draft.train_job import DistilSettings, TrainDraftSettings, train_draft
 from burnish.graph.bench_job import bench_graph
 from burnish.graph.settings import BenchSettings as GraphBenchSettings
 from burnish.graph.settings import (
@@ -60,7 +60,7 @@ from burnish.recipes.laddering import climb_ladder
 from burnish.recipes.preferring import train_preferences
 from burnish.recipes.verify import verify_run
 from burnish.scaling.fit_job import fit_scaling
-from burnish.scaling.ladder import LadderSettings
+from burnish.scaling.ladder_cells import LadderSettings
 from burnish.scaling.plan_job import plan_scaling
 from burnish.scaling.settings import DataSettings, PlanSettings, ScalingFitSettings
 from burnish.scaling.settings import FitSettings as LawSettings

@@ -11,7 +11,7 @@ from burnish.base.files import read_json
 from burnish.recipes import laddering as module
 from burnish.recipes.laddering import climb_ladder
 from burnish.recipes.verify import verify_run
-from burnish.scaling.ladder import LadderSettings
+from burnish.scaling.ladder_cells import LadderSettings
 from burnish.scaling.settings import FitSettings
 
 SMALL = LadderSettings(

@@ -4,7 +4,7 @@ import dataclasses
 
 from burnish.sandbox.advise import correct, correct_repeatedly, refine, translate
 from burnish.sandbox.analysis.analyze import analyze
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.problem import Problem, StdioTest
 
 # The program and the refinement that the paper's Fig. 7 prints, comments left out.

@@ -3,7 +3,7 @@
 import pytest
 
 from burnish.sandbox.job import MIB, NOT_ENFORCED, Job, Limits
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 TRIALS = {  # limit: a script that prints BROKEN if nobody enforces it
     "network": "exec 5<>/dev/udp/1.1.1.1/53 && echo x >&5 && echo BROKEN",

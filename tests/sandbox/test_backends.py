@@ -7,10 +7,10 @@ import pytest
 from burnish.sandbox.backends import backends
 from burnish.sandbox.errors import IsolationError
 from burnish.sandbox.job import Job, Limits
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.probe import probe
 from burnish.sandbox.problem import read_problem
-from burnish.sandbox.run import choose_backend, run_job
+from burnish.sandbox.running import choose_backend, run_job
 
 NAMES = ("namespaces", "bubblewrap", "landlock", "none")
 CODE = "import sys\nn = int(input())\nprint('é' * n)\nprint('error', file=sys.stderr)\nsys.exit(n)"
@@ -64,7 +64,7 @@ def test_strict_is_ours_or_nothing(namespaces, monkeypatch):
     crippled = dataclasses.replace(
         probe(), namespaces=False, trouble="planted", bubblewrap=None, landlock_trouble="planted"
     )
-    monkeypatch.setattr("burnish.sandbox.run.probe", lambda: crippled)
+    monkeypatch.setattr("burnish.sandbox.running.probe", lambda: crippled)
     choose_backend.cache_clear()
     for isolation in ("strict", "auto", "namespaces"):
         with pytest.raises(IsolationError, match="planted") as caught:
@@ -76,7 +76,7 @@ def test_strict_is_ours_or_nothing(namespaces, monkeypatch):
 @pytest.mark.parametrize("lacking", [{"seccomp": False}, {"user_ns": False, "groups": ()}])
 def test_strict_misses_each_mechanism(namespaces, monkeypatch, lacking):
     crippled = dataclasses.replace(probe(), **lacking)
-    monkeypatch.setattr("burnish.sandbox.run.probe", lambda: crippled)
+    monkeypatch.setattr("burnish.sandbox.running.probe", lambda: crippled)
     choose_backend.cache_clear()
     with pytest.raises(IsolationError):
         choose_backend("strict")
@@ -85,7 +85,7 @@ def test_strict_misses_each_mechanism(namespaces, monkeypatch, lacking):
 
 def test_without_control_groups_the_keeper_counts(namespaces, monkeypatch):
     bare = dataclasses.replace(probe(), groups=())
-    monkeypatch.setattr("burnish.sandbox.run.probe", lambda: bare)
+    monkeypatch.setattr("burnish.sandbox.running.probe", lambda: bare)
     limits = Limits(memory_bytes=64 << 20, cpu_s=5, wall_s=10)
     eat = "x=x; while :; do x=$x$x; done"
     done = run_job(Job(argv=("/bin/bash", "-c", eat), limits=limits))

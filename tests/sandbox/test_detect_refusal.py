@@ -4,9 +4,9 @@ import pytest
 from fixtures.no_programs import TEXTS
 from fixtures.programs import DIALECTS, random_tree, write
 
-from burnish.sandbox import detect as detecting
-from burnish.sandbox.detect import detect
+from burnish.sandbox import detection as detecting
 from burnish.sandbox.detect_refusal import is_data, r_wrong_frac, refuses
+from burnish.sandbox.detection import detect
 
 
 def check_texts(detected):

@@ -5,7 +5,6 @@ import pytest
 from fixtures.programs import DIALECTS, random_tree, write
 
 from burnish.sandbox import detect_train
-from burnish.sandbox.detect import families, family_evidence, parse_one
 from burnish.sandbox.detect_corpus import (
     EXTENSIONS,
     Sample,
@@ -14,6 +13,7 @@ from burnish.sandbox.detect_corpus import (
     samples_of,
 )
 from burnish.sandbox.detect_train import calibration_error, train
+from burnish.sandbox.detection import families, family_evidence, parse_one
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from fixtures.programs import DIALECTS, random_tree, write
 
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain
 from burnish.sandbox.problem import read_problem

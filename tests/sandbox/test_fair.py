@@ -12,7 +12,7 @@ import pytest
 from burnish.sandbox import fair
 from burnish.sandbox.fair import GRACE, Turnstile, run_fairly
 from burnish.sandbox.job import Attestation, Job, Limit, Limits, Outcome
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.problem import read_problem
 
 JOB = Job(argv=("/usr/bin/true",), limits=Limits(cpu_s=1.0, wall_s=2.0))

@@ -5,7 +5,7 @@ import pytest
 from burnish.base.errors import InputError, UnknownNameError
 from burnish.sandbox import feedback
 from burnish.sandbox.analysis.analyze import analyze
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.problem import Problem, StdioTest
 from burnish.sandbox.program_reward import ProgramReward
 
@@ -85,7 +85,7 @@ def test_rewards_by_hand(sandbox_cache):
 
 
 def test_a_language_that_is_not_here_has_no_reward(sandbox_cache, monkeypatch):
-    from burnish.sandbox import judge as judging
+    from burnish.sandbox import judging
     from burnish.sandbox.languages.language import MissingToolChain
 
     missing = MissingToolChain(language="Lua", program="lua", package="lua5.4")

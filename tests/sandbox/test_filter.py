@@ -11,7 +11,7 @@ import pytest
 
 from burnish.sandbox.job import Job
 from burnish.sandbox.launcher import SOURCE
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 PYTHON = "/usr/bin/python3"
 # By hand from Docker's default profile (docs.docker.com/engine/security/seccomp), x86-64: what it

@@ -7,12 +7,12 @@ import pytest
 
 from burnish.sandbox.guard import EARLY_EXIT, FORGED, KILLED_JUDGE, NO_MARK
 from burnish.sandbox.job import Outcome
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain
 from burnish.sandbox.problem import read_problem
 from burnish.sandbox.program import find_chain, job_of, prepare
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 from burnish.sandbox.verdict import Status
 
 ASSERTS = "assert add(1, 2) == 3\nassert add(-1, 1) == 0\n"

@@ -15,11 +15,11 @@ from fixtures.attacking import attack
 from fixtures.escapes import ATTACKS
 
 from burnish.sandbox.job import MIB, NOT_ENFORCED, Job, Limit, Limits
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.languages.language import SYSTEM_PATH
 from burnish.sandbox.probe import probe
 from burnish.sandbox.problem import read_problem
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 NAMES_ONLY = {"read shadow and keys", "see processes of the machine"}  # that they exist, no more
 FORBIDS = """
@@ -36,7 +36,7 @@ fprog = struct.pack("HxxxxxxQ", len(rules), ctypes.addressof(program))
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, fprog, 0, 0) == 0
 sys.path[:0] = [PATH]
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.problem import read_problem
 from burnish.sandbox.probe import probe
 given = {"code": "print(open('/etc/shadow').read())", "language": "python",
@@ -156,7 +156,7 @@ def test_nobody_is_confined_too(landlock, tmp_path):
     cache.chmod(0o777)
     code = (
         "import sys; sys.path[:0] = [sys.argv[1]]\n"
-        "from burnish.sandbox.job import Job\nfrom burnish.sandbox.run import run_job\n"
+        "from burnish.sandbox.job import Job\nfrom burnish.sandbox.running import run_job\n"
         "done = run_job(Job(argv=('/bin/bash', '-c', 'id -u; ls /etc; echo x > f; cat f')),"
         " isolation='landlock')\n"
         "print(done.stdout, done.failure, done.attestation.mechanisms['num_processes'])"
@@ -185,7 +185,7 @@ def test_a_bomb_ends_even_if_its_keeper_is_killed(landlock):
     """Whoever asked is killed in the middle: the job's own user bounds what is left."""
     code = (
         "from burnish.sandbox.job import Job, Limits\n"
-        "from burnish.sandbox.run import run_job\n"
+        "from burnish.sandbox.running import run_job\n"
         f"run_job(Job(argv=('/bin/bash', '-c', {BOMB!r}), limits=Limits(num_processes=20)),"
         " isolation='landlock')\n"
     )

@@ -5,7 +5,7 @@
 import pytest
 
 from burnish.sandbox.job import Limits
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.languages import find_language, languages
 from burnish.sandbox.languages.language import MissingToolChain, find_program, outside_usr
 from burnish.sandbox.problem import Problem, StdioTest

@@ -19,7 +19,7 @@ from burnish.sandbox.errors import IsolationError
 from burnish.sandbox.job import Job, Limits
 from burnish.sandbox.launcher import compiled_launcher, launcher_command
 from burnish.sandbox.probe import probe
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 from burnish.sandbox.waiting import WAITING
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from burnish.sandbox import testing
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain
 from burnish.sandbox.problem import read_problem

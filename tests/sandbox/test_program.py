@@ -8,13 +8,13 @@ import pytest
 from burnish.base.errors import InputError
 from burnish.sandbox import program as module
 from burnish.sandbox.job import Limits, Outcome
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain
 from burnish.sandbox.probe import probe
 from burnish.sandbox.problem import read_problem
 from burnish.sandbox.program import Program, job_of, prepare, raised
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 CODE = '#include <stdio.h>\nint main(void) { printf("%d", NUMBER); }'
 

@@ -9,7 +9,7 @@ from fixtures.programs import DIALECTS, random_tree, write
 
 from burnish.base.errors import InputError, MissingExtraError, SettingError
 from burnish.sandbox import syntax
-from burnish.sandbox.detect import detect
+from burnish.sandbox.detection import detect
 from burnish.sandbox.languages import languages
 
 

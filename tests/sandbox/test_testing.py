@@ -5,7 +5,7 @@ from fixtures.verdicts import KINDS
 
 from burnish.base.errors import InputError
 from burnish.sandbox.guard import Way
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain
 from burnish.sandbox.problem import read_problem

@@ -7,7 +7,7 @@ import pytest
 
 from burnish.sandbox import waiting
 from burnish.sandbox.job import MIB, Job, Limits
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 from burnish.sandbox.waiting import WAITING, Waiting
 
 SMALL = Limits(memory_bytes=32 * MIB, disk_bytes=64 * MIB)

@@ -6,7 +6,7 @@ from fixtures.planted_laws import grid_columns
 
 from burnish.scaling import design as module
 from burnish.scaling.design import next_run, prediction_variance
-from burnish.scaling.fit import fit_law
+from burnish.scaling.fitting import fit_law
 from burnish.scaling.laws import laws
 from burnish.scaling.runs import Runs
 from burnish.scaling.settings import FitSettings

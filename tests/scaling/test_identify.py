@@ -6,7 +6,7 @@ from fixtures.planted_laws import CHINCHILLA, grid_columns
 
 from burnish.base.errors import InputError
 from burnish.scaling.analyse import analyse
-from burnish.scaling.fit import fit_law
+from burnish.scaling.fitting import fit_law
 from burnish.scaling.identify import check_identified, report
 from burnish.scaling.laws import laws
 from burnish.scaling.settings import FitSettings

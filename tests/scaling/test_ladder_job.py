@@ -10,7 +10,7 @@ from fixtures.planted_laws import CHINCHILLA, losses_of
 from burnish.contracts.training_plan import read_plan
 from burnish.jobs.job import Place, run_job
 from burnish.jobs.step import Value
-from burnish.scaling.ladder import LadderSettings, cell_row
+from burnish.scaling.ladder_cells import LadderSettings, cell_row
 from burnish.scaling.ladder_job import ladder_job
 from burnish.scaling.settings import FitSettings
 

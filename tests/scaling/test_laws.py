@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fixtures.planted_laws import CHINCHILLA, grid_columns, losses_of
 
-from burnish.scaling.fit import fit_law
+from burnish.scaling.fitting import fit_law
 from burnish.scaling.laws import laws
 from burnish.scaling.laws.joint import saturating
 from burnish.scaling.settings import FitSettings

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from burnish.base.errors import UnknownNameError
-from burnish.scaling.fit import fit_law, make_objective
+from burnish.scaling.fitting import fit_law, make_objective
 from burnish.scaling.laws import laws
 from burnish.scaling.published import published_fit, published_fits
 from burnish.scaling.settings import FitSettings

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from burnish.scaling import fit as fit_module
-from burnish.scaling.fit import fit_law
+from burnish.scaling.fitting import fit_law
 from burnish.scaling.laws import laws
 from burnish.scaling.settings import FitSettings
 

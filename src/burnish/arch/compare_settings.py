@@ -60,7 +60,7 @@ class CompareSettings:
     def specs(self) -> tuple[str, ...]:
         """The blocks one by one; a comma before a block's name begins the next one.
 
-        Source: ours. Oracle: tests/arch/test_compare.py::test_blocks_are_parted
+        Source: ours. Oracle: tests/arch/test_compare_job.py::test_blocks_are_parted
         """
         parts: list[str] = []
         for piece in filter(None, self.blocks.split(",")):

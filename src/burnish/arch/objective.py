@@ -21,7 +21,7 @@ class NextToken:
     """Sum of the cross-entropies [nats] of the windows' targets.
 
     `first_order` times the same of a solver's first evaluations alone is added.
-    Source: ours. Oracle: tests/arch/test_pretrain.py::test_loss_equals_a_plain_loop
+    Source: ours. Oracle: tests/arch/test_pretrain_job.py::test_loss_equals_a_plain_loop
     """
 
     def __init__(

@@ -226,7 +226,7 @@ def train(
 ) -> dict[str, Any]:
     """Train from the checkpoint in the stage, or from the beginning, and save `model/`.
 
-    Source: ours. Oracle: tests/arch/test_pretrain.py::test_loss_equals_a_plain_loop
+    Source: ours. Oracle: tests/arch/test_pretrain_job.py::test_loss_equals_a_plain_loop
     """
     values, shape = chosen["values"], Shape(**chosen["shape"])
     network = make_network(settings, shape, corpus, context=values["context"], base=base)
@@ -265,7 +265,7 @@ def make_routing(settings: PretrainSettings, network: Decoder) -> Routing | None
 def expert_load(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Load of experts over a run: variation by step, and the last steps' parts, layer by layer.
 
-    Source: ours. Oracle: tests/arch/test_pretrain.py::test_experts_are_told
+    Source: ours. Oracle: tests/arch/test_pretrain_job.py::test_experts_are_told
     """
     last = rows[-max(1, len(rows) // LAST_PARTS) :]
     loads = np.mean([row["expert_load_frac"] for row in last], axis=0)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from burnish.arch.blocks.pcformer import PCformerBlock
 from burnish.arch.configs import solver_dict
-from burnish.arch.upcycle import Upcycled, logit_difference
+from burnish.arch.upcycle_experts import Upcycled, logit_difference
 from burnish.base.errors import ModelError
 from burnish.models.config import SOLVER, DecoderConfig, decoder_config
 from burnish.models.count import count

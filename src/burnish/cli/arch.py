@@ -68,7 +68,7 @@ def pretrain(
     --set vocab=4096 --set context=256 --set optimizer=adamw --set schedule=wsd --set seed=1.
     Interrupted runs resume when you repeat the command.
     """
-    from burnish.arch.pretrain import pretrain as run
+    from burnish.arch.pretrain_job import pretrain as run
     from burnish.arch.settings import PretrainSettings
 
     layers = size if size is not None and size.isdecimal() and len(size) <= LAYER_DIGITS else None
@@ -99,7 +99,7 @@ def compare(
     has the losses at equal parameters, equal FLOPs and equal seconds.
     Interrupted runs resume when you repeat the command.
     """
-    from burnish.arch.compare import compare as run
+    from burnish.arch.compare_job import compare as run
     from burnish.arch.compare_settings import CompareSettings
     from burnish.jobs.job import Place
 
@@ -129,7 +129,7 @@ def upcycle(
     from burnish.arch.blocks import blocks
     from burnish.arch.blocks.moe import MoEBlock
     from burnish.arch.blocks.pcformer import PCformerBlock
-    from burnish.arch.upcycle import upcycle as make
+    from burnish.arch.upcycle_experts import upcycle as make
     from burnish.arch.upcycle_solver import upcycle_solver
     from burnish.base.errors import SettingError
     from burnish.models.load import load_model
@@ -185,7 +185,7 @@ def audit(
     For a model with a solver the cache of the released code is measured beside it.
     Exit status 1: they differ.
     """
-    from burnish.arch.audit import audit as check
+    from burnish.arch.cache_audit import audit as check
     from burnish.base.errors import SettingError
     from burnish.models.load import load_model
 

@@ -56,7 +56,7 @@ def train(
     Interrupted runs resume when you repeat the command. Other settings, for example:
     --set fit.entries=[20,20,20] --set fit.epochs=2 --set distil.max_prompts=500
     """
-    from burnish.draft.train import TrainDraftSettings, train_draft
+    from burnish.draft.train_job import TrainDraftSettings, train_draft
 
     flags = {"model": model, "distil.prompts": prompts, "distil.answers": answers}
     flags |= {"fit.kind": drafter, "device": device, "precision": precision}
@@ -92,8 +92,8 @@ def plan(
     Exit status 1: plain decoding is as fast, or there was an alarm.
     """
     from burnish.draft.acceptance import Use
-    from burnish.draft.bench import stratified
-    from burnish.draft.plan import plan_drafts
+    from burnish.draft.bench_cells import stratified
+    from burnish.draft.planner import plan_drafts
     from burnish.models.load import load_model
 
     use = None

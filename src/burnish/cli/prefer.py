@@ -60,8 +60,8 @@ def audit(
 
     Settings: template, max_length_tokens. Exit status 1: some rows have problems.
     """
-    from burnish.prefer.audit import check_enough_pairs
     from burnish.prefer.commands import audit_file
+    from burnish.prefer.length_audit import check_enough_pairs
     from burnish.prefer.settings import PairSettings
 
     settings = settings_from(PairSettings, config=config, sets=sets, flags={})

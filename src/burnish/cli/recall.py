@@ -73,8 +73,8 @@ def curve(
 @app.command()
 def fit(curve: CurveArgument, as_json: AsJson = False) -> None:
     """Decide whether a measured curve is limited by position or by distance."""
-    from burnish.recall.compare import read_curve
-    from burnish.recall.fit import fit_limits
+    from burnish.recall.comparison import read_curve
+    from burnish.recall.limits import fit_limits
 
     found = fit_limits(read_curve(curve))
     show_result(

@@ -42,7 +42,7 @@ def compare(
     from dataclasses import asdict
 
     from burnish.base.runs import load_run
-    from burnish.report.compare import compare_results
+    from burnish.report.comparison import compare_results
     from burnish.report.html import write_report
     from burnish.report.text import page_as_text
 
@@ -64,7 +64,7 @@ def bundle(
 ) -> None:
     """Put a run's report, result and events into one zip file, without the weights."""
     from burnish.base.runs import load_run
-    from burnish.report.bundle import bundle_run
+    from burnish.report.archive import bundle_run
 
     written = str(bundle_run(load_run(run).path, target))
     show_result({"folder": str(run), "bundle": written}, as_json=as_json, text=lambda: written)

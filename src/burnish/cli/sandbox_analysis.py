@@ -86,10 +86,10 @@ def serve(
     isolation: Isolation = "auto",
 ) -> None:
     """Answer /run_code (SandboxFusion's), /judge, /analyze and /detect until interrupted."""
-    from burnish.serve.extra import check_extra
+    from burnish.server.extra import check_extra
 
     check_extra()
-    from burnish.serve.start import SandboxSettings, ServeSettings, serve_sandbox
+    from burnish.server.start import SandboxSettings, ServeSettings, serve_sandbox
 
     settings = ServeSettings(
         host=host,

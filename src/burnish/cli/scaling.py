@@ -145,7 +145,12 @@ def noise(
 
     Exit status 1: not resolved.
     """
-    from burnish.scaling.noise import estimate_noise, noise_by_part, pairs_from_rows, read_norms
+    from burnish.scaling.noise_scale import (
+        estimate_noise,
+        noise_by_part,
+        pairs_from_rows,
+        read_norms,
+    )
 
     rows = read_norms(norms, columns or "")
     found = estimate_noise(pairs_from_rows(rows), block=block, confidence=confidence)
@@ -179,7 +184,7 @@ def ladder(
     per FLOP (--set target_flops=1e15). More: --set data.columns=n=Params, train=["optimizer=muon"].
     """
     from burnish.recipes.laddering import climb_ladder
-    from burnish.scaling.ladder import LadderSettings
+    from burnish.scaling.ladder_cells import LadderSettings
 
     lists = {"sizes": sizes, "ratios": ratios, "experts": experts}
     flags: dict[str, Any] = {name: _numbers(name, text) for name, text in lists.items() if text}

@@ -48,10 +48,10 @@ def serve(
     Other settings: --set listen.max_waiting=64 --set listen.deadline_s=120 --set name=mine
     --set sandbox.num_workers=0 (no sandbox) --set sandbox.isolation=strict
     """
-    from burnish.serve.extra import check_extra
+    from burnish.server.extra import check_extra
 
     check_extra()
-    from burnish.serve.start import ModelSettings, serve_model
+    from burnish.server.start import ModelSettings, serve_model
 
     flags = {
         "model": model, "precision": precision, "device": device, "draft": draft, "kv": kv,

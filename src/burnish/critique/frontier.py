@@ -10,7 +10,7 @@ from burnish.base.rng import stream
 from burnish.base.stats import bootstrap, paired_difference, wilson
 from burnish.contracts.task import Task
 from burnish.critique.ledger import count_flips, estimate_chain, should_stop
-from burnish.critique.refine import Turn, answer_class
+from burnish.critique.refinement import Turn, answer_class
 from burnish.critique.voting import majority_at_k
 from burnish.data.answers import final_number
 

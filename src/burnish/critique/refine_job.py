@@ -27,7 +27,7 @@ from burnish.critique.critics import (
 from burnish.critique.frontier import compare, levels_of, plain_needed, summarise
 from burnish.critique.page import refine_page
 from burnish.critique.players import Player
-from burnish.critique.refine import Turn, first_answers, refine
+from burnish.critique.refinement import Turn, first_answers, refine
 from burnish.critique.settings import CritiqueRefineSettings
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header

@@ -6,7 +6,7 @@ from typing import Literal
 from burnish.base.errors import SettingError
 from burnish.critique.filters import FilterSettings
 from burnish.critique.flaws import FlawSettings
-from burnish.critique.refine import RefineSettings
+from burnish.critique.refinement import RefineSettings
 from burnish.critique.wording import Wording
 
 

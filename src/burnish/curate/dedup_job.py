@@ -13,7 +13,7 @@ from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
 from burnish.contracts.page import Page, Table
 from burnish.contracts.step import Told
-from burnish.curate.dedup import Deduplicator
+from burnish.curate.duplicates import Deduplicator
 from burnish.curate.leakage_job import pool_value
 from burnish.curate.pool import PoolReport, read_pool
 from burnish.curate.settings import DedupSettings

@@ -14,8 +14,8 @@ from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
 from burnish.contracts.executor import Executor
 from burnish.contracts.step import Told
-from burnish.curate.leakage import Scan, clean_rows, find_leaks, scan_pool
 from burnish.curate.leakage_page import leakage_page, marked
+from burnish.curate.leaks import Scan, clean_rows, find_leaks, scan_pool
 from burnish.curate.passes import second_pass
 from burnish.curate.pool import pool_files
 from burnish.curate.samples import Sample

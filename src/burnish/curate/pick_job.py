@@ -16,8 +16,8 @@ from burnish.base.stages import Stage, StageResult
 from burnish.contracts.step import Told
 from burnish.curate.greedy import budget_curve
 from burnish.curate.leakage_job import pool_value
-from burnish.curate.pick import Candidates, pick
 from burnish.curate.pick_page import pick_page
+from burnish.curate.picking import Candidates, pick
 from burnish.curate.pool import PoolReport, read_pool
 from burnish.curate.samples import Sample
 from burnish.curate.scoring import AGGREGATES, cut_tokens, embed_texts

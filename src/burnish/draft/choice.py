@@ -11,7 +11,7 @@ from burnish.contracts.generation import Completion, Request
 from burnish.draft import drafters
 from burnish.draft.cost import PLAIN
 from burnish.draft.loop import Ready, generate_drafted, make_ready, open_drafted
-from burnish.draft.plan import DraftPlan, plan_drafts
+from burnish.draft.planner import DraftPlan, plan_drafts
 from burnish.engine.generate import generate, open_loop
 from burnish.engine.loop import Loop, OnDone
 from burnish.models.decoder import Decoder

@@ -87,7 +87,8 @@ class AnswersStep(Step):
 class StreamsStep(Step):
     """What the model's layers hold at every place of the texts.
 
-    Source: FIRP, arXiv 2410.20488. Oracle: tests/draft/test_train.py::test_nothing_is_done_twice
+    Source: FIRP, arXiv 2410.20488.
+    Oracle: tests/draft/test_train_job.py::test_nothing_is_done_twice
     """
 
     layers: tuple[int, ...]
@@ -119,7 +120,7 @@ class StreamsStep(Step):
 class FitStep(Step):
     """Train maps on most texts, measure how often their guesses are right on the others.
 
-    Source: ours; see `fit_maps`. Oracle: tests/draft/test_train.py::test_backbone_is_unchanged
+    Source: ours; see `fit_maps`. Oracle: tests/draft/test_train_job.py::test_backbone_is_unchanged
     """
 
     fit: FitSettings

@@ -15,7 +15,7 @@ from burnish.base.stages import Stage, StageResult
 from burnish.contracts.generation import Sampling
 from burnish.contracts.page import Chart, Page, Series, Table
 from burnish.contracts.step import Told
-from burnish.draft.bench import (
+from burnish.draft.bench_cells import (
     ARMS,
     Cell,
     make_arms,
@@ -119,7 +119,7 @@ class CellsStep(Step):
     Greedy decoding, batch 1, prefill included.
     Source: Spec-Bench, arXiv 2401.07851 (prompts and setting).
     Departure: rates count token ids over total time; Spec-Bench re-tokenises and averages rates.
-    Oracle: tests/draft/test_bench.py::test_planted_speed_is_found
+    Oracle: tests/draft/test_bench_cells.py::test_planted_speed_is_found
     """
 
     settings: BenchSettings

@@ -13,7 +13,7 @@ from burnish.base.stages import Stage, StageResult
 from burnish.contracts.record import Claim
 from burnish.contracts.step import Told
 from burnish.graph.attribution import Row, by_arm, conclusion, contrasts
-from burnish.graph.bench import Bench
+from burnish.graph.bench_seed import Bench
 from burnish.graph.page import bench_page
 from burnish.graph.settings import BenchSettings
 from burnish.graph.tables import open_graph

@@ -5,8 +5,8 @@ from typing import Any
 
 from burnish.base.files import cache_folder
 from burnish.models.load import Model, load_model
-from burnish.prefer.audit import audit_pairs, check_enough
-from burnish.prefer.curve import alpha_curve
+from burnish.prefer.alpha_curve import alpha_curve
+from burnish.prefer.length_audit import audit_pairs, check_enough
 from burnish.prefer.measure import Scores, measure_margins, score_pairs
 from burnish.prefer.pairs import Pair
 from burnish.prefer.reading import read_pairs

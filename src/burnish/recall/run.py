@@ -17,10 +17,10 @@ from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, Verification
 from burnish.kv.policies import kv_policies
-from burnish.recall.compare import compare_curves, compare_page, read_curve
-from burnish.recall.curve import accuracies, make_curve
+from burnish.recall.comparison import compare_curves, compare_page, read_curve
 from burnish.recall.material import Material, draw_material
 from burnish.recall.page import make_page
+from burnish.recall.points import accuracies, make_curve
 from burnish.recall.separators import separator_id
 from burnish.recall.settings import RecallSettings
 from burnish.recall.shards import make_shards, open_handle, open_tokenizer, run_shard

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from burnish.models.load import Model
-from burnish.recall.curve import make_curve
 from burnish.recall.material import Material
 from burnish.recall.measure import Row, measure_rows
+from burnish.recall.points import make_curve
 from burnish.recall.readers import open_reader
 from burnish.recall.settings import RecallSettings
 from burnish.train.evaluation import undisturbed

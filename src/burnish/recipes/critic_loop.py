@@ -28,7 +28,7 @@ from burnish.critique.critics import (
 )
 from burnish.critique.frontier import levels_of
 from burnish.critique.players import Player
-from burnish.critique.refine import RefineSettings, first_answers
+from burnish.critique.refinement import RefineSettings, first_answers
 from burnish.distrib.team import join_team
 from burnish.jobs.job import TRAINED, Job, Place, run_job
 from burnish.jobs.result import Header

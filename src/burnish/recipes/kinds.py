@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from burnish.arch import compare as arch_compare
-from burnish.arch import pretrain as arch
+from burnish.arch import compare_job as arch_compare
+from burnish.arch import pretrain_job as arch
 from burnish.arch.compare_settings import CompareSettings
 from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
@@ -20,7 +20,7 @@ from burnish.curate import dedup_job, leakage_job, pick_job, score_job, train_jo
 from burnish.curate.settings import DedupSettings, LeakageSettings, PickSettings, ScoreSettings
 from burnish.curate.train_job import TrainScorerSettings
 from burnish.draft import measure as draft_bench
-from burnish.draft import train as draft_train
+from burnish.draft import train_job as draft_train
 from burnish.graph import bench_job as graph_bench
 from burnish.graph import train_job as graph_train
 from burnish.graph.settings import BenchSettings, GraphSettings
@@ -41,7 +41,7 @@ from burnish.recipes.critic_settings import CriticLoopSettings, CriticTrainSetti
 from burnish.recipes.settings import ImproveSettings
 from burnish.scaling import fit_job, ladder_job, plan_job
 from burnish.scaling.known import WHAT as SCALING_FIT
-from burnish.scaling.ladder import LadderSettings
+from burnish.scaling.ladder_cells import LadderSettings
 from burnish.scaling.settings import PlanSettings, ScalingFitSettings
 from burnish.stream import audit_job as stream_audit
 from burnish.stream import bench as stream_bench

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.arch.plan import Shape
-from burnish.arch.pretrain import pretrain
+from burnish.arch.pretrain_job import pretrain
 from burnish.arch.settings import PretrainSettings
 from burnish.base.canonical import content_hash
 from burnish.base.errors import SettingError
@@ -18,7 +18,7 @@ from burnish.data.mixtures import mixture_key, parse_mixture
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.step import Value
 from burnish.scaling.fit_job import check_table
-from burnish.scaling.ladder import LadderSettings, Train
+from burnish.scaling.ladder_cells import LadderSettings, Train
 from burnish.scaling.ladder_job import ladder_job
 
 CELL = {  # what cells share where `train` says nothing else: Step Law's rules are for AdamW

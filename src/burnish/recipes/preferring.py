@@ -25,8 +25,8 @@ from burnish.jobs.result import Header
 from burnish.jobs.step import METERED, Given, Step, Value
 from burnish.models.handle import ModelHandle
 from burnish.models.load import Model
-from burnish.prefer.audit import check_enough
-from burnish.prefer.curve import alpha_curve
+from burnish.prefer.alpha_curve import alpha_curve
+from burnish.prefer.length_audit import check_enough
 from burnish.prefer.page import make_page
 from burnish.prefer.pulls import token_pulls
 from burnish.prefer.reading import PairSet, make_pairs, read_pairs

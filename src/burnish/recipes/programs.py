@@ -13,7 +13,7 @@ from burnish.contracts.task import Judgement, Task, Verdict
 from burnish.data.checkers import checkers
 from burnish.data.sources import sources
 from burnish.sandbox.feedback import extract_code, judge_report
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.problem import Problem, read_problem
 from burnish.sandbox.tasks import load_program_tasks
 from burnish.sandbox.verdict import Status

@@ -11,10 +11,10 @@ from burnish.contracts.page import Chart
 from burnish.contracts.record import Gate
 from burnish.data.corpora import parse_corpus
 from burnish.models.handle import ModelHandle
-from burnish.recall.compare import copy_difference
-from burnish.recall.curve import make_curve
+from burnish.recall.comparison import copy_difference
 from burnish.recall.material import draw_material
 from burnish.recall.page import curve_chart
+from burnish.recall.points import make_curve
 from burnish.recall.readers import open_reader
 from burnish.recall.run import material_facts
 from burnish.recall.separators import separator_id

@@ -6,7 +6,7 @@ from typing import Any
 from burnish.base.errors import MissingFileError
 from burnish.contracts.page import Block, Page, Table
 from burnish.report.cells import interval_text, is_number
-from burnish.report.compare import find_metrics
+from burnish.report.comparison import find_metrics
 from burnish.report.pages import page_from_json
 from burnish.report.tables import flat
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from burnish.sandbox.analysis.schema import Analysis
 from burnish.sandbox.feedback import correct_prompt, extract_code, refine_prompt, translate_prompt
-from burnish.sandbox.judge import Judged, judge
+from burnish.sandbox.judging import Judged, judge
 from burnish.sandbox.problem import Problem
 from burnish.sandbox.verdict import Status
 

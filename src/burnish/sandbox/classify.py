@@ -5,7 +5,7 @@ import signal
 from burnish.sandbox.job import Limit, Outcome
 from burnish.sandbox.languages.language import Language
 from burnish.sandbox.program import Program, check_job
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 from burnish.sandbox.verdict import Status
 
 BY_LIMIT = {
@@ -26,7 +26,7 @@ def status_of(outcome: Outcome, program: Program, *, isolation: str = "auto") ->
 
     A run that failed is asked once more whether its code is a program at all, where nothing was
     compiled before.
-    Source: ours. Oracle: tests/sandbox/test_judge.py::test_planted_verdicts
+    Source: ours. Oracle: tests/sandbox/test_judging.py::test_planted_verdicts
     """
     if outcome.failure:
         return Status.INFRASTRUCTURE_ERROR

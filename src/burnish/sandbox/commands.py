@@ -13,13 +13,13 @@ from burnish.sandbox.backends import backends
 from burnish.sandbox.classify import reason_of, status_of
 from burnish.sandbox.fair import run_fairly
 from burnish.sandbox.job import Job, Limits, Outcome
-from burnish.sandbox.judge import judge
+from burnish.sandbox.judging import judge
 from burnish.sandbox.languages import find_language, languages
 from burnish.sandbox.languages.language import Language, MissingToolChain
 from burnish.sandbox.probe import probe, true_program
 from burnish.sandbox.problem import read_problem
 from burnish.sandbox.program import find_chain, job_of, prepare
-from burnish.sandbox.run import choose_backend, run_job
+from burnish.sandbox.running import choose_backend, run_job
 from burnish.sandbox.verdict import Status
 
 
@@ -66,7 +66,7 @@ def guess_language(code: str, file: Path | None) -> Language:
         for name in languages.names():
             if file.suffix.lower() in languages.get(name).extensions:
                 return languages.build(name)
-    from burnish.sandbox.detect import detect
+    from burnish.sandbox.detection import detect
 
     found = detect(code, file)
     if found.language is None:

@@ -16,15 +16,6 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 from burnish.base.progress import say
-from burnish.sandbox.detect import (
-    class_evidence,
-    families,
-    family_evidence,
-    fuse,
-    parse_likely,
-    parse_one,
-    part_families,
-)
 from burnish.sandbox.detect_corpus import (
     EXTENSIONS,
     Sample,
@@ -34,6 +25,15 @@ from burnish.sandbox.detect_corpus import (
 )
 from burnish.sandbox.detect_features import NUM_BUCKETS, bucket_features
 from burnish.sandbox.detect_model import MODEL_FILE, NUM_FAMILY_EVIDENCE, LanguageModel, quantise
+from burnish.sandbox.detection import (
+    class_evidence,
+    families,
+    family_evidence,
+    fuse,
+    parse_likely,
+    parse_one,
+    part_families,
+)
 
 CLASSES = tuple(sorted(EXTENSIONS))
 DECAY = 2e-6  # of the squared weights

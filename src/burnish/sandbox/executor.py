@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from burnish.base.errors import BurnishError
 from burnish.contracts.executor import RunState, Trial, TrialResult
 from burnish.sandbox.job import Limits
-from burnish.sandbox.judge import Judged, judge
+from burnish.sandbox.judging import Judged, judge
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain
 from burnish.sandbox.problem import AssertTest, Problem

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from burnish.base.files import storage_errors
 from burnish.models.cache import cache_folder
 from burnish.sandbox.job import Job, Limit, Outcome
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 GRACE = 1.1  # how far a job may pass its budget before it is ended: what ends between is borderline
 LOADED = 2.0  # a job that took this many times its wall limit was kept waiting by others

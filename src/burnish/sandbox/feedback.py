@@ -9,7 +9,7 @@ from string import Template
 from burnish.base.errors import UnknownNameError
 from burnish.base.naming import suggest
 from burnish.sandbox.analysis.schema import Analysis, Coverage, Finding
-from burnish.sandbox.judge import Judged
+from burnish.sandbox.judging import Judged
 from burnish.sandbox.languages import find_language, language_name
 from burnish.sandbox.problem import AssertTest, CallTest, StdioTest, Test
 from burnish.sandbox.verdict import Status

@@ -11,7 +11,7 @@ from burnish.base.files import existing_file, write_json
 from burnish.sandbox.analysis.analyze import analyze
 from burnish.sandbox.analysis.sarif import to_sarif
 from burnish.sandbox.analysis.schema import Analysis, Finding
-from burnish.sandbox.detect import detect
+from burnish.sandbox.detection import detect
 from burnish.sandbox.languages import languages
 
 Table = tuple[str, list[str], list[list[str]]]

@@ -18,7 +18,7 @@ from burnish.models.cache import cache_folder
 from burnish.sandbox.job import Job, Limits, Outcome
 from burnish.sandbox.languages import languages
 from burnish.sandbox.languages.language import Language, MissingToolChain, Packages, ToolChain
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 MAX_PROGRAMS = 2048
 UNUSED_S = 600.0  # a program that was used since then is never removed

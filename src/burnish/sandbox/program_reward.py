@@ -6,7 +6,7 @@ from typing import Any
 
 from burnish.base.errors import InputError
 from burnish.sandbox.feedback import extract_code
-from burnish.sandbox.judge import judge_many
+from burnish.sandbox.judging import judge_many
 from burnish.sandbox.problem import read_problem
 from burnish.sandbox.reward import RewardScheme
 

@@ -13,14 +13,14 @@ from burnish.base.errors import InputError
 from burnish.sandbox.analysis.analyze import analyze
 from burnish.sandbox.analysis.sarif import to_sarif
 from burnish.sandbox.classify import reason_of
-from burnish.sandbox.detect import detect
+from burnish.sandbox.detection import detect
 from burnish.sandbox.job import MIB, Job, Limit, Limits, Outcome
-from burnish.sandbox.judge import combine, judge
+from burnish.sandbox.judging import combine, judge
 from burnish.sandbox.languages import find_language, language_name
 from burnish.sandbox.languages.language import MissingToolChain
 from burnish.sandbox.problem import read_limits, read_problem
 from burnish.sandbox.program import Program, job_of, prepare
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 from burnish.sandbox.verdict import Status
 
 LATE = {Limit.CPU, Limit.WALL}
@@ -43,7 +43,7 @@ def run_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> d
     Source: bytedance/SandboxFusion's published schema (also what verl sends).
     Departure: `memory_limit_MB` counts the whole process tree, and output is not cut at the size
     of a pipe. As there, empty code runs, and PHP gets the opening tag that it lacks.
-    Oracle: tests/serve/test_sandbox.py::test_run_code_has_the_published_schema
+    Oracle: tests/server/test_sandbox.py::test_run_code_has_the_published_schema
     """
     code, language = _text(body, "code", empty=True), find_language(_text(body, "language"))
     limits, files = _limits(body), _files(body)

@@ -8,7 +8,7 @@ import numpy as np
 
 from burnish.base.errors import InputError
 from burnish.base.stats import percentile_interval
-from burnish.scaling.fit import Fit, fit_law
+from burnish.scaling.fitting import Fit, fit_law
 from burnish.scaling.holdout import holdout_error
 from burnish.scaling.identify import check_identified, report
 from burnish.scaling.isoflop import isoflop
@@ -112,7 +112,7 @@ def analyse_all(runs: Runs, settings: FitSettings) -> Analysis:
 def num_widened(fit: Fit, settings: FitSettings) -> int:
     """Parameters that intervals are widened for: none under Huber's loss of small delta.
 
-    Source: ours, by simulation. Oracle: tests/scaling/test_fit.py::test_intervals_cover
+    Source: ours, by simulation. Oracle: tests/scaling/test_fitting.py::test_intervals_cover
     """
     return 0 if settings.delta else len(fit.theta)
 

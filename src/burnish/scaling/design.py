@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from burnish.contracts.law import Columns
-from burnish.scaling.fit import Fit, jacobian
+from burnish.scaling.fitting import Fit, jacobian
 from burnish.scaling.runs import Runs
 
 RIDGE = 1e-12

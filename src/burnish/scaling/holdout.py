@@ -7,7 +7,7 @@ import numpy as np
 
 from burnish.base.errors import InputError
 from burnish.contracts.law import Law
-from burnish.scaling.fit import fit_law
+from burnish.scaling.fitting import fit_law
 from burnish.scaling.identify import check_identified
 from burnish.scaling.runs import Runs
 from burnish.scaling.settings import FitSettings

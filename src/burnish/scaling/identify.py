@@ -7,7 +7,7 @@ import numpy as np
 
 from burnish.base.errors import InputError
 from burnish.contracts.law import Law
-from burnish.scaling.fit import Fit, jacobian
+from burnish.scaling.fitting import Fit, jacobian
 from burnish.scaling.runs import Runs
 
 WIDE_RATIO = 100.0  # of an amplitude's interval ends, from which on it tells next to nothing

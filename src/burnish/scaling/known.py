@@ -9,7 +9,7 @@ import numpy as np
 
 from burnish.base.errors import InputError
 from burnish.base.files import read_json
-from burnish.scaling.fit import Fit
+from burnish.scaling.fitting import Fit
 from burnish.scaling.laws import laws
 from burnish.scaling.published import published_fit
 

@@ -23,7 +23,7 @@ from burnish.scaling.fit_job import (
     runs_from_json,
     table_value,
 )
-from burnish.scaling.ladder import CELLS, LadderSettings, climb, ladder_cells, train_cells
+from burnish.scaling.ladder_cells import CELLS, LadderSettings, climb, ladder_cells, train_cells
 from burnish.scaling.laws import laws
 from burnish.scaling.page import cells_table, ladder_page
 from burnish.scaling.runs import Runs, read_runs

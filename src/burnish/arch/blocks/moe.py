@@ -15,7 +15,7 @@ class MoEBlock:
     the family's folders must have one (Qwen2). With `top_k` 1 the weight of the only expert is 1,
     and the router learns from its own losses alone.
     Source: sparse upcycling, arXiv 2212.05055.
-    Oracle: tests/arch/test_upcycle.py::test_logits_stay_under_any_router
+    Oracle: tests/arch/test_upcycle_experts.py::test_logits_stay_under_any_router
     """
 
     experts: int = 8

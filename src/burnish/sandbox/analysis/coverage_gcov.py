@@ -17,7 +17,7 @@ from burnish.sandbox.job import Job, Limits, Outcome
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import find_program
 from burnish.sandbox.program import encode, raised
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 GCOV_RUN = './main; code=$?; gcov -j -t ./*.gcda >&3 2>/dev/null; exit "$code"'
 

@@ -17,7 +17,7 @@ from burnish.sandbox.classify import reason_of
 from burnish.sandbox.job import Job
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.program import encode, raised
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 GO_BLOCK = re.compile(r"^\t+(\d+), (\d+), 0x([0-9a-f]+), // \[(\d+)\]$", re.M)
 

@@ -18,7 +18,7 @@ from burnish.sandbox.classify import reason_of
 from burnish.sandbox.job import Job, Limits
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.program import encode, raised
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 V8_FOLDER = ".burnish-v8"
 

@@ -10,7 +10,7 @@ from burnish.sandbox.job import Limits, Outcome
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain, ToolChain
 from burnish.sandbox.program import Program, encode, find_chain, job_of, prepare
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 Known = Mapping[int, bool]  # line -> whether it was reached; lines the tool is silent on are absent
 

@@ -12,7 +12,7 @@ from typing import Any
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain
 from burnish.sandbox.program import Program, job_of, prepare
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 _TABLE = (
     "p <- getParseData(parse('main.R', keep.source = TRUE)); "

@@ -16,7 +16,7 @@ from burnish.sandbox.job import MIB, Job, Limits
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain, find_program, outside_usr
 from burnish.sandbox.program import encode, find_chain, raised
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 TOOL_LIMITS = Limits(
     cpu_s=60, wall_s=120, memory_bytes=1536 * MIB, num_processes=128, num_files=1024

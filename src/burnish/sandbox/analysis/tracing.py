@@ -12,7 +12,7 @@ from burnish.sandbox.job import Job, Limits, Outcome
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain
 from burnish.sandbox.program import Program, encode, job_of, prepare
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 
 LINES_FILE = ".burnish-lines"
 BY_FILE = {"java", "csharp", "lua", "r"}  # their libraries cannot write to a descriptor

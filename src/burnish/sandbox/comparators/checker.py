@@ -9,7 +9,7 @@ from burnish.sandbox.comparators.comparator import ACCEPTED, Match
 from burnish.sandbox.job import Limits, Outcome
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.program import Program, job_of, prepare
-from burnish.sandbox.run import run_job
+from burnish.sandbox.running import run_job
 from burnish.sandbox.verdict import Status
 
 FILES = ("input.txt", "output.txt", "answer.txt")

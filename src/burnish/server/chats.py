@@ -1,0 +1,116 @@
+"""`/v1/chat/completions`: a conversation answered."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi import Request as HttpRequest
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from burnish.server.answering import (
+    HEADERS,
+    REASONS,
+    Choice,
+    Piece,
+    Streamed,
+    as_events,
+    collect,
+    cut_tokens,
+    usage,
+)
+from burnish.server.completions import GONE
+from burnish.server.errors import ApiError
+from burnish.server.schema import ChatBody
+from burnish.server.served import ServedModel
+from burnish.server.tokens import TokenNames
+from burnish.server.tools import parse_tool_calls
+from burnish.server.writing import begin, unless_gone
+
+
+def chat_routes(served: ServedModel) -> APIRouter:
+    """The endpoint for one model."""
+    router, names = APIRouter(), TokenNames(served.model.tokenizer)
+
+    @router.post("/v1/chat/completions")
+    async def chat_completions(body: ChatBody, request: HttpRequest) -> Response:
+        """Answer a conversation, `n` times."""
+        served.check_name(body.model)
+        if body.max_tokens == 0:
+            raise ApiError("max_tokens must be at least 1", param="max_tokens")
+        if body.top_logprobs is not None and not body.logprobs:
+            raise ApiError("top_logprobs needs logprobs", param="top_logprobs")
+        prompt = served.conversation(body)
+        num_logprobs = (body.top_logprobs or 0) if body.logprobs else None
+        requests = served.requests(body, [prompt], num_logprobs=num_logprobs)
+        writing = await begin(served, requests)
+        head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time())}
+        head |= {"model": served.name}
+        if body.stream:
+            streamed = Streamed(served, writing, [one.sampling.stop for one in requests])
+            chunks = _chunks(body, head, streamed, len(prompt), names)
+            events = as_events(chunks, request.url.path)
+            return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
+        choices = await unless_gone(request, collect(writing, len(requests)))
+        if choices is None:
+            return Response(status_code=GONE)
+        rows = [_choice(served, names, body, i, choice) for i, choice in enumerate(choices)]
+        head |= {"object": "chat.completion"}
+        return JSONResponse({**head, "choices": rows, "usage": usage(len(prompt), choices)})
+
+    return router
+
+
+def offers_tools(body: ChatBody) -> bool:
+    """Whether the answer may be a tool call."""
+    return bool(body.tools) and body.tool_choice != "none"
+
+
+def _choice(
+    served: ServedModel, names: TokenNames, body: ChatBody, index: int, choice: Choice
+) -> dict[str, Any]:
+    assert choice.done is not None
+    text, calls = choice.done.text, list[dict[str, Any]]()
+    if offers_tools(body):
+        text, calls = parse_tool_calls(text)
+    message: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
+    message |= {"refusal": None} | ({"tool_calls": calls} if calls else {})
+    num, told = cut_tokens(served, choice), None
+    if body.logprobs:
+        told = {"content": names.of_chat(choice.tokens[:num], choice.logprobs[:num])}
+    reason = "tool_calls" if calls else REASONS[choice.done.finish]
+    return {"index": index, "message": message, "logprobs": told, "finish_reason": reason}
+
+
+async def _chunks(
+    body: ChatBody, head: dict[str, Any], streamed: Streamed, num_prompt: int, names: TokenNames
+) -> AsyncIterator[dict[str, Any]]:
+    head = {**head, "object": "chat.completion.chunk"}
+    for index in range(len(streamed.choices)):
+        row = {"index": index, "delta": {"role": "assistant", "content": ""}}
+        yield {**head, "choices": [{**row, "logprobs": None, "finish_reason": None}]}
+    held = [""] * len(streamed.choices)
+    async for piece in streamed.pieces():
+        told = None
+        if body.logprobs:
+            told = {"content": names.of_chat(piece.tokens, piece.logprobs)}
+        delta, reason = _delta(body, piece, held)
+        row = {"index": piece.index, "delta": delta, "logprobs": told, "finish_reason": reason}
+        yield {**head, "choices": [row], "drafted": piece.drafted}
+    if body.stream_options and body.stream_options.include_usage:
+        yield {**head, "choices": [], "usage": usage(num_prompt, streamed.choices)}
+
+
+def _delta(body: ChatBody, piece: Piece, held: list[str]) -> tuple[dict[str, Any], str | None]:
+    """What a chunk adds; where a tool may be called, the text waits for its end."""
+    if not offers_tools(body):
+        return ({"content": piece.text} if piece.text else {}), piece.finish
+    held[piece.index] += piece.text
+    if piece.finish is None:
+        return {}, None
+    text, calls = parse_tool_calls(held[piece.index])
+    delta: dict[str, Any] = {"content": text} if text else {}
+    if calls:
+        delta["tool_calls"] = [{"index": i, **call} for i, call in enumerate(calls)]
+    return delta, "tool_calls" if calls else piece.finish
