@@ -3,7 +3,7 @@
 import pytest
 
 from burnish.base.rng import stream
-from burnish.curate import duplicates
+from burnish.curate import duplicates as module
 from burnish.curate.duplicates import bands, duplicates, jaccard, shingles
 
 LINE = "open a file count vowels each line then print reverse merge two lists"
@@ -51,7 +51,7 @@ def test_equals_brute_force():
 
 
 def test_planted_wide_bands(monkeypatch):
-    monkeypatch.setattr(duplicates, "bands", lambda least: (64, 2))
+    monkeypatch.setattr(module, "bands", lambda least: (64, 2))
     with pytest.raises(AssertionError):
         check_brute()
 

@@ -7,6 +7,7 @@ from fixtures.curating import BEHAVIOUR, BRACKETS, DEEPEST, DEEPEST_JS, GCD, ODD
 from fixtures.executing import Here
 
 from burnish.base.records import write_records
+from burnish.curate import leaks
 from burnish.curate.leaks import find_leaks, leak_check, scan_pool
 from burnish.curate.settings import LeakageSettings
 from burnish.data.benchmarks import BenchmarkItem
