@@ -13,7 +13,7 @@ from burnish.arch.blocks.pcformer import PCformerBlock
 from burnish.arch.cache_audit import audit
 from burnish.arch.upcycle_solver import upcycle_solver
 from burnish.base.errors import SettingError
-from burnish.cli.arch import app
+from burnish.cli.arch import commands
 from burnish.models import decoder as decoder_module
 from burnish.models.load import Model, load_model
 from burnish.models.save import save_model
@@ -62,7 +62,7 @@ def test_planted_cache_of_the_corrector_alone(made: Any, monkeypatch: Any) -> No
 
 def test_the_command(made: Any, tmp_path: Path) -> None:
     folder = save_model(made("order=2,beta=0.5"), tmp_path / "model")
-    done = CliRunner().invoke(app, ["audit", str(folder), "--tokens", "5", "--json"])
+    done = CliRunner().invoke(commands.app, ["audit", str(folder), "--tokens", "5", "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["cached_equals_uncached"] is True
     with pytest.raises(SettingError, match="leave room"):

@@ -118,21 +118,24 @@ def test_models_that_no_folder_holds(family: str, block: MoEBlock, rule: str, de
 
 
 def test_command(tiny_folder: Any, tmp_path: Path) -> None:
-    import typer
-
-    from burnish.cli.arch import upcycle as command
+    from burnish.cli.arch import commands
     from burnish.models.describe import describe
 
-    app = typer.Typer()
-    app.command()(command)
     out = tmp_path / "out"
-    given = [str(tiny_folder("llama")), "--block", "moe:experts=3,top_k=2", "--out", str(out)]
-    found = CliRunner().invoke(app, [*given, "--json"])
+    given = [
+        "upcycle",
+        str(tiny_folder("llama")),
+        "--block",
+        "moe:experts=3,top_k=2",
+        "--out",
+        str(out),
+    ]
+    found = CliRunner().invoke(commands.app, [*given, "--json"])
     result = json.loads(found.stdout)
     assert result["model"] == str(out) and result["logit_difference"] <= 1e-5
     assert result["num_params"] > result["num_active_params"] > result["dense_params"]
     assert describe(str(out))["num_active_params"] == result["num_active_params"]
-    again = CliRunner().invoke(app, given)
+    again = CliRunner().invoke(commands.app, given)
     assert isinstance(again.exception, SettingError) and "must not exist" in str(again.exception)
 
 

@@ -14,7 +14,7 @@ from burnish.arch.blocks import blocks
 from burnish.arch.blocks.pcformer import PCformerBlock
 from burnish.arch.upcycle_solver import upcycle_solver
 from burnish.base.errors import ModelError, SettingError
-from burnish.cli.arch import app
+from burnish.cli.arch import commands
 from burnish.engine.session import DecoderSession
 from burnish.models import decoder as decoder_module
 from burnish.models.count import count
@@ -193,17 +193,17 @@ def test_refusals(made: Any) -> None:
 
 def test_the_command(tiny_folder: Any, tmp_path: Path) -> None:
     words = ["upcycle", str(tiny_folder("llama")), "--block", "pcformer:order=2"]
-    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "made"), "--json"])
+    done = CliRunner().invoke(commands.app, [*words, "--out", str(tmp_path / "made"), "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert told["logit_difference"] == 0 and told["evaluations_per_layer"] == 3
-    done = CliRunner().invoke(app, ["show", str(tmp_path / "made"), "--json"])
+    done = CliRunner().invoke(commands.app, ["show", str(tmp_path / "made"), "--json"])
     shown = json.loads(done.stdout)
     for name in ("num_params", "num_active_params", "flops_per_token", "kv_bytes_per_token"):
         assert shown[name] == told[name]
     assert shown["evaluations_per_layer"] == 3
     plain = json.loads(CliRunner().invoke(
-        app, ["show", str(tiny_folder("llama")), "--json"]).stdout)  # fmt: skip
+        commands.app, ["show", str(tiny_folder("llama")), "--json"]).stdout)  # fmt: skip
     assert shown["kv_bytes_per_token"] == 3 * plain["kv_bytes_per_token"]
     assert plain["evaluations_per_layer"] == 1
     assert shown["num_params"] == plain["num_params"] + 1 + 3  # gamma, and a beta a layer

@@ -34,9 +34,10 @@ def faults(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
     parameters = [p for p in parameters if p.arg not in {"self", "cls"}]
     if any(is_command(decorator) for decorator in node.decorator_list):
-        options = [p for p in parameters if not is_argument(p)]
-        if len(options) > COMMAND_OPTIONS:
-            found.append(f"{len(options)} options")
+        has_json = node.returns is not None and ast.unparse(node.returns) == "Outcome"
+        num_options = sum(not is_argument(p) for p in parameters) + has_json
+        if num_options > COMMAND_OPTIONS:
+            found.append(f"{num_options} options")
     elif len(parameters) > PARAMETERS:
         found.append(f"{len(parameters)} parameters")
     return found
@@ -75,10 +76,12 @@ def test_planted_functions(plant):
     eleven = "source: Annotated[str, Argument()], " + ", ".join("abcdefghij")
     text = f"class A:\n    def f(self, {seven}): ...\ndef g({seven}, *, h): ...\n"
     text += f"@app.command('x')\ndef h({eleven}): ...\n@app.command()\ndef i({eleven}, k): ...\n"
-    text += "def j():\n" + "    x = 1\n" * 50
+    text += f"@app.command()\ndef j({eleven}) -> Outcome: ...\n"
+    text += "def k():\n" + "    x = 1\n" * 50
     tree = plant("a.py", text)
     assert check_functions(tree) == [
         "a.py:3 g: 8 parameters",
         "a.py:7 i: 11 options",
-        "a.py:8 j: 51 lines",
+        "a.py:9 j: 11 options",
+        "a.py:11 k: 51 lines",
     ]

@@ -134,6 +134,7 @@ def test_blocks_run(running_page, blocks_of, stage, monkeypatch):
                     check_run(command, stage)
         if block.language in PYTHON and block.mark != "file":
             (stage.folder / "block.py").write_text(block.text)
+            stage.prepare(block.text)
             check_run("python block.py", stage)
 
 

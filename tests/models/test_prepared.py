@@ -101,9 +101,9 @@ def test_generate_imports_neither_transformers_nor_a_compiler(
     cache: Path, tiny_folder: Any
 ) -> None:
     code = (
-        "import sys; from burnish.recipes.answers import open_writer\n"
+        "import sys; from burnish.recipes.answers import load\n"
         "from burnish.contracts.generation import Sampling\n"
-        f"writer = open_writer({str(tiny_folder('llama'))!r}, precision='bf16')\n"
+        f"writer = load({str(tiny_folder('llama'))!r}, precision='bf16')\n"
         "writer.complete('the abc', Sampling(max_new_tokens=3))\n"
         "writer.chat([{'role': 'user', 'content': 'in'}], Sampling(max_new_tokens=3))\n"
         "print(*{'transformers', 'torch._dynamo', 'gguf', 'scipy'} & sys.modules.keys())"

@@ -21,7 +21,7 @@ class Parrot:
 
 
 def test_a_model_answers_what_it_is_asked(monkeypatch):
-    monkeypatch.setattr(answers, "open_writer", lambda spec: Parrot())
+    monkeypatch.setattr(answers, "load", lambda spec: Parrot())
     ask = ask_model("anything")
     assert ask("hello") == "hello"
 

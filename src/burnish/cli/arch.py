@@ -6,22 +6,17 @@ from typing import Annotated
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     ModelArgument,
     Precision,
     Sets,
     job_options,
     place_options,
     settings_from,
-    show_result,
     table,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
-    help="Train small models from text; show what models cost.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+commands = Commands("arch", help="Train small models from text; show what models cost.")
 
 LAYER_DIGITS = 3  # a size of so few digits is a number of layers: no model has 999 parameters
 
@@ -37,10 +32,10 @@ Out = Annotated[
 ]
 
 
-@app.command()
+@commands.command()
 def pretrain(
     corpus: Corpus = None,
-    size: Annotated[
+    params: Annotated[
         str | None,
         typer.Option(
             "--params", "--depth", help="Size: 3M or 500k, or 6 layers 64 wide each. [default: 3M]"
@@ -50,7 +45,7 @@ def pretrain(
         str | None,
         typer.Option(help="dense, moe:experts=8,top_k=2 or pcformer:order=2. [default: dense]"),
     ] = None,
-    base: Annotated[str | None, typer.Option("--from", help="Model to train on instead.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="Model to train on instead.")] = None,
     plan: Annotated[
         Path | None, typer.Option(help="JSON with n, d, batch_tokens, lr, steps.")
     ] = None,
@@ -58,10 +53,9 @@ def pretrain(
     tokens: Annotated[
         str | None, typer.Option(help="Budget: 20M. [default: 20 a parameter]")
     ] = None,
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     out: Out = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Train a model on texts, measure it on held-out documents, and write a report.
 
     Everything else follows from the size, is printed with its source, and can be set, for example:
@@ -71,16 +65,18 @@ def pretrain(
     from burnish.arch.pretrain_job import pretrain as run
     from burnish.arch.settings import PretrainSettings
 
-    layers = size if size is not None and size.isdecimal() and len(size) <= LAYER_DIGITS else None
-    flags = {"corpus": corpus, "block": block, "base": base, "minutes": minutes, "tokens": tokens}
-    flags |= {"depth": layers and int(layers), "params": None if layers else size}
-    settings = settings_from(PretrainSettings, sets=sets, flags=flags)
+    layers = (
+        params if params is not None and params.isdecimal() and len(params) <= LAYER_DIGITS else ""
+    )
+    flags = {"corpus": corpus, "block": block, "base": from_, "minutes": minutes, "tokens": tokens}
+    flags |= {"depth": int(layers) if layers else None, "params": None if layers else params}
+    settings = settings_from(PretrainSettings, sets=set, flags=flags)
     result = run(settings, plan=plan, **job_options(Path("runs"), out))
     words = f"burnish generate {result['model']} 'Once' --max-new-tokens 40"
-    show_result(result, as_json=as_json, next_command=words)
+    return Outcome(result=result, next_command=words)
 
 
-@app.command()
+@commands.command()
 def compare(
     blocks: Annotated[
         str | None, typer.Option(help="Two blocks or more: dense,pcformer:order=2.")
@@ -89,10 +85,9 @@ def compare(
     params: Annotated[str | None, typer.Option(help="Size of each model. [default: 1M]")] = None,
     minutes: Annotated[float | None, typer.Option(help="Budget of each run: minutes.")] = None,
     tokens: Annotated[str | None, typer.Option(help="Budget of each run: 1M tokens.")] = None,
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     out: Out = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Train several blocks on the same text, and compare them where they are equal.
 
     Every block tries the same learning rates with one seed, and its best with two more. One table
@@ -105,12 +100,12 @@ def compare(
 
     flags = {"blocks": blocks, "corpus": corpus, "params": params}
     flags |= {"minutes": minutes, "tokens": tokens}
-    settings = settings_from(CompareSettings, sets=sets, flags=flags)
+    settings = settings_from(CompareSettings, sets=set, flags=flags)
     result = run(settings, Place(**job_options(Path("runs"), out)))
-    show_result(result, as_json=as_json, next_command=f"burnish report show {result['run']}")
+    return Outcome(result=result, next_command=f"burnish report show {result['run']}")
 
 
-@app.command()
+@commands.command()
 def upcycle(
     model: ModelArgument,
     out: Annotated[Path, typer.Option(help="Where the new model folder goes.")],
@@ -119,8 +114,7 @@ def upcycle(
     ] = "moe:experts=8,top_k=2",
     precision: Precision = "fp32",
     seed: Annotated[int, typer.Option(help="Seed of the routers.")] = 0,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Write MODEL with other blocks and unchanged logits, ready for training.
 
     `moe` makes a mixture of experts of a dense model; `pcformer` gives each layer a
@@ -149,36 +143,33 @@ def upcycle(
         upcycled = make(loaded, parsed, seed=seed)
     written = save_model(upcycled.model, out)
     result = {"from": model, "block": blocks.spec(parsed), **upcycled.facts, "model": str(written)}
-    show_result(
-        result,
-        as_json=as_json,
+    return Outcome(
+        result=result,
         text=lambda: table(["what", "value"], [[k, str(v)] for k, v in result.items()]),
         next_command=f"burnish models show {written}",
     )
 
 
-@app.command()
-def show(model: ModelArgument, as_json: AsJson = False) -> None:
+@commands.command()
+def show(model: ModelArgument) -> Outcome:
     """Print total and active parameters, FLOPs and KV bytes a token of MODEL."""
     from burnish.models.describe import describe
 
     facts = describe(model)
-    show_result(
-        facts,
-        as_json=as_json,
+    return Outcome(
+        result=facts,
         text=lambda: table(["what", "value"], [[k, str(v)] for k, v in facts.items()]),
         next_command=f"burnish generate {model} 'Once'",
     )
 
 
-@app.command()
+@commands.command()
 def audit(
     model: ModelArgument,
     tokens: Annotated[int, typer.Option(help="Tokens to write greedily.")] = 64,
     prompt: Annotated[str, typer.Option(help="Text to continue.")] = "Once upon a time",
     precision: Precision = "fp32",
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Check that MODEL decodes with a cache exactly as without one.
 
     Writes tokens with a cache, then reads the text in one pass and in chunks of 1, 3 and 7 tokens.
@@ -196,11 +187,9 @@ def audit(
     if not ids:
         raise SettingError("--prompt", prompt, "must hold a token", remedy="Write a word")
     found = check(loaded, ids, num_tokens=tokens)
-    show_result(
-        {"model": model, **found.numbers},
-        as_json=as_json,
+    return Outcome(
+        result={"model": model, **found.numbers},
+        exit_code=0 if found.equal else 1,
         text=lambda: table(["what", "value"], [[k, str(v)] for k, v in found.numbers.items()]),
         next_command=f"burnish generate {model} 'Once'",
     )
-    if not found.equal:
-        raise typer.Exit(1)

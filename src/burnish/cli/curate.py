@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     Config,
     OptionalModelArgument,
     RunFolder,
@@ -15,14 +14,10 @@ from burnish.cli.options import (
     Sets,
     job_options,
     settings_from,
-    show_result,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
-    help="Choose training data; find what leaks a benchmark.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+commands = Commands("curate", help="Choose training data; find what leaks a benchmark.")
 
 PoolArgument = Annotated[
     Path, typer.Argument(help="Rows: .jsonl, .jsonl.gz, .json, .parquet, .arrow, or a folder.")
@@ -33,7 +28,7 @@ Benchmarks = Annotated[
 ]
 
 
-@app.command()
+@commands.command()
 def leakage(
     pool: PoolArgument,
     benchmark: Benchmarks = [],  # noqa: B006 - typer copies it
@@ -43,11 +38,10 @@ def leakage(
     ] = None,
     no_run: Annotated[bool, typer.Option("--no-run", help="Run no program of the pool.")] = False,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+    run: RunFolder = None,
+) -> Outcome:
     """Find rows of POOL that leak a benchmark: copied, rephrased, translated, or the same program.
 
     Exit status 1: leaks are found, or more suspects than chance makes. RUN/stages/leakage holds
@@ -59,18 +53,17 @@ def leakage(
 
     flags = {"pool": str(pool), "benchmarks": tuple(benchmark), "fpr": fpr}
     flags |= {"run": False} if no_run else {}
-    settings = settings_from(LeakageSettings, config=config, sets=sets, flags=flags)
-    result = leakage_with_sandbox(settings, _place(runs, folder))
+    settings = settings_from(LeakageSettings, config=config, sets=set, flags=flags)
+    result = leakage_with_sandbox(settings, _place(runs, run))
     _copy(result, "leakage", "clean.jsonl", out)
-    show_result(
-        result,
-        as_json=as_json,
+    return Outcome(
+        result=result,
         next_command=f"burnish curate score {out or 'CLEAN.jsonl'} --out scores.jsonl",
+        exit_code=0 if result["check"]["outcome"] == "pass" else 1,
     )
-    raise typer.Exit(0 if result["check"]["outcome"] == "pass" else 1)
 
 
-@app.command()
+@commands.command()
 def dedup(
     pool: PoolArgument,
     out: Annotated[Path | None, typer.Option(help="Write the rows that stay here.")] = None,
@@ -78,11 +71,10 @@ def dedup(
         float | None, typer.Option(help="Overlap from which rows are duplicates. [default: 0.8]")
     ] = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+    run: RunFolder = None,
+) -> Outcome:
     """Remove near-duplicates: equal texts, and texts whose character 5-grams overlap.
 
     The first of several stays. RUN/stages/dedup/dropped.jsonl says which row each other repeats.
@@ -91,14 +83,14 @@ def dedup(
     from burnish.curate.settings import DedupSettings
 
     flags = {"pool": str(pool), "jaccard": jaccard}
-    settings = settings_from(DedupSettings, config=config, sets=sets, flags=flags)
-    result = drop_duplicates(settings, _place(runs, folder))
+    settings = settings_from(DedupSettings, config=config, sets=set, flags=flags)
+    result = drop_duplicates(settings, _place(runs, run))
     _copy(result, "dedup", "kept.jsonl", out)
     following = f"burnish curate leakage {out or 'KEPT.jsonl'} --benchmark humaneval"
-    show_result(result, as_json=as_json, next_command=following)
+    return Outcome(result=result, next_command=following)
 
 
-@app.command()
+@commands.command()
 def train(
     model: OptionalModelArgument = None,
     seeds: Annotated[
@@ -106,11 +98,10 @@ def train(
     ] = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Write the scorer (.npz) here.")] = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+    run: RunFolder = None,
+) -> Outcome:
     """Train a complexity scorer for MODEL on instructions evolved to levels 0 to 5.
 
     The scorer is a head over the model's states. It is measured on seeds that were held out.
@@ -119,17 +110,17 @@ def train(
     from burnish.curate.train_job import TrainScorerSettings, train_scorer
 
     flags = {"model": model, "pools": tuple(seeds)}
-    settings = settings_from(TrainScorerSettings, config=config, sets=sets, flags=flags)
-    result = train_scorer(settings, _place(runs, folder))
+    settings = settings_from(TrainScorerSettings, config=config, sets=set, flags=flags)
+    result = train_scorer(settings, _place(runs, run))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(result["scorer"], out)
         result["scorer"] = str(out)
     following = f"burnish curate score POOL --set scorer={result['scorer']} --out scored.jsonl"
-    show_result(result, as_json=as_json, next_command=following)
+    return Outcome(result=result, next_command=following)
 
 
-@app.command()
+@commands.command()
 def score(
     pool: PoolArgument,
     out: Annotated[Path | None, typer.Option(help="Write the scored rows here.")] = None,
@@ -142,11 +133,10 @@ def score(
     ] = None,
     no_run: Annotated[bool, typer.Option("--no-run", help="Measure no quality.")] = False,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+    run: RunFolder = None,
+) -> Outcome:
     """Score the complexity of every row of POOL, and the quality of answers that can be run.
 
     Quality comes from tests in the row's own text: doctests, asserts and written examples.
@@ -157,14 +147,14 @@ def score(
 
     flags = {"pool": str(pool), "scorer": scorer, "turns": turns}
     flags |= {"quality": False} if no_run else {}
-    settings = settings_from(ScoreSettings, config=config, sets=sets, flags=flags)
-    result = score_with_sandbox(settings, _place(runs, folder))
+    settings = settings_from(ScoreSettings, config=config, sets=set, flags=flags)
+    result = score_with_sandbox(settings, _place(runs, run))
     _copy(result, "score", "scored.jsonl", out)
     following = f"burnish curate pick {out or 'SCORED.jsonl'} --budget 1000 --out picked.jsonl"
-    show_result(result, as_json=as_json, next_command=following)
+    return Outcome(result=result, next_command=following)
 
 
-@app.command()
+@commands.command()
 def pick(
     pool: PoolArgument,
     budget: Annotated[int | None, typer.Option(help="Rows to choose.")] = None,
@@ -174,11 +164,10 @@ def pick(
         str | None, typer.Option(help="xcoder, deita or random. [default: xcoder]")
     ] = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+    run: RunFolder = None,
+) -> Outcome:
     """Choose rows of a scored POOL: complex, good, and unlike those chosen before.
 
     RUN/stages/pick/decisions.jsonl says of every row why. More: --set alpha=0.7
@@ -188,11 +177,11 @@ def pick(
     from burnish.curate.settings import PickSettings
 
     flags = {"pool": str(pool), "budget": budget, "tokens": tokens, "rule": rule}
-    settings = settings_from(PickSettings, config=config, sets=sets, flags=flags)
-    result = pick_rows(settings, _place(runs, folder))
+    settings = settings_from(PickSettings, config=config, sets=set, flags=flags)
+    result = pick_rows(settings, _place(runs, run))
     _copy(result, "pick", "picked.jsonl", out)
     following = f"burnish report show {result['run']}"
-    show_result(result, as_json=as_json, next_command=following)
+    return Outcome(result=result, next_command=following)
 
 
 def _place(runs: Path, folder: Path | None) -> Any:

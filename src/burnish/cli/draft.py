@@ -1,6 +1,5 @@
 """`burnish draft`: train a drafter, plan whether it pays here, and measure that it does."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     Config,
     Device,
     ModelArgument,
@@ -20,20 +18,19 @@ from burnish.cli.options import (
     job_options,
     place_options,
     settings_from,
-    show_result,
     table,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
+commands = Commands(
+    "draft",
     help="Speculative decoding: several tokens a pass, the same text (FIRP, arXiv 2410.20488).",
-    no_args_is_help=True,
-    rich_markup_mode=None,
 )
 
 Weights = Annotated[str, typer.Option(help="File of `draft train`. [default: bundled weights]")]
 
 
-@app.command()
+@commands.command()
 def train(
     model: OptionalModelArgument = None,
     prompts: Annotated[
@@ -44,13 +41,12 @@ def train(
     ] = None,
     drafter: Annotated[str | None, typer.Option(help="firp (default) or medusa.")] = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
+    run: RunFolder = None,
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Train a drafter for MODEL on its own answers; MODEL itself does not change.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
@@ -60,17 +56,16 @@ def train(
 
     flags = {"model": model, "distil.prompts": prompts, "distil.answers": answers}
     flags |= {"fit.kind": drafter, "device": device, "precision": precision}
-    settings = settings_from(TrainDraftSettings, config=config, sets=sets, flags=flags)
-    result = train_draft(settings, **job_options(runs, folder))
-    show_result(
-        result,
-        as_json=as_json,
+    settings = settings_from(TrainDraftSettings, config=config, sets=set, flags=flags)
+    result = train_draft(settings, **job_options(runs, run))
+    return Outcome(
+        result=result,
         text=lambda: _trained_text(result),
         next_command=f"burnish draft plan {settings.model} --weights {result['weights']}",
     )
 
 
-@app.command()
+@commands.command()
 def plan(
     model: ModelArgument = "smollm2-135m",
     weights: Weights = "",
@@ -84,8 +79,7 @@ def plan(
     repeats: Annotated[int, typer.Option(help="Measurements of each kind of step.")] = 9,
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Measure decoding steps on this machine, and say whether drafting pays for MODEL, and how.
 
     Without --prompts, acceptance is that of the answers held out in training.
@@ -108,18 +102,16 @@ def plan(
         context_tokens=context,
         repeats=repeats,
     )
-    for alarm in found.alarms:
-        print(f"alarm: {alarm}", file=sys.stderr)
-    show_result(
-        {"model": model, "precision": precision or "auto", **found.to_dict()},
-        as_json=as_json,
+    return Outcome(
+        result={"model": model, "precision": precision or "auto", **found.to_dict()},
         text=lambda: _plan_text(found),
         next_command=f"burnish draft bench {model} --prompts FILE.jsonl --limit 12",
+        notes=tuple(f"alarm: {alarm}" for alarm in found.alarms),
+        exit_code=1 if found.alarms or found.choice == "plain" else 0,
     )
-    raise typer.Exit(1 if found.alarms or found.choice == "plain" else 0)
 
 
-@app.command()
+@commands.command()
 def bench(
     model: OptionalModelArgument = None,
     prompts: Annotated[
@@ -129,18 +121,17 @@ def bench(
         int | None,
         typer.Option(help="Prompts, an equal share of each category; 0: all. [default: 60]"),
     ] = None,
-    drafters: Annotated[
+    drafter: Annotated[
         list[str],
         typer.Option("--drafter", help="NAME, or NAME=SPEC; repeatable. [default: all]"),
     ] = [],  # noqa: B006
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
+    run: RunFolder = None,
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Measure drafters against plain decoding on the same prompts, in turns.
 
     Interrupted runs resume when you repeat the command. Other settings: --set max_new_tokens=128
@@ -148,13 +139,12 @@ def bench(
     """
     from burnish.draft.measure import BenchSettings, bench_drafts
 
-    flags = {"model": model, "prompts": prompts, "limit": limit, "drafters": drafters}
+    flags = {"model": model, "prompts": prompts, "limit": limit, "drafters": drafter}
     flags |= {"device": device, "precision": precision}
-    settings = settings_from(BenchSettings, config=config, sets=sets, flags=flags)
-    result = bench_drafts(settings, **job_options(runs, folder))
+    settings = settings_from(BenchSettings, config=config, sets=set, flags=flags)
+    result = bench_drafts(settings, **job_options(runs, run))
     words = f"burnish draft plan {settings.model} --prompts {settings.prompts}"
-    show_result(result, as_json=as_json, next_command=words)
-    raise typer.Exit(0 if result["all_identical"] else 1)
+    return Outcome(result=result, next_command=words, exit_code=0 if result["all_identical"] else 1)
 
 
 def _trained_text(result: Mapping[str, Any]) -> str:

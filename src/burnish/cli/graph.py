@@ -6,23 +6,19 @@ from typing import Annotated, Any, Literal
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     Config,
     Device,
     Precision,
     Runs,
     Sets,
     job_options,
-    print_json,
     settings_from,
-    show_result,
     table,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
-    help="Ask about a graph of texts: a graph network picks the examples of a prompt.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+commands = Commands(
+    "graph", help="Ask about a graph of texts: a graph network picks the examples of a prompt."
 )
 
 GraphArgument = Annotated[Path, typer.Argument(help="Folder of `graph ingest`, or with tables.")]
@@ -48,7 +44,7 @@ FeedbackTokens = Annotated[
 ]
 
 
-@app.command()
+@commands.command()
 def ingest(
     source: Annotated[
         str, typer.Argument(help="wordnet, debian, or a folder with nodes.csv and edges.csv.")
@@ -61,8 +57,7 @@ def ingest(
     no_header: Annotated[
         bool, typer.Option("--no-header", help="The tables have no header line.")
     ] = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Read a graph, check it, and write it into a folder for the other commands."""
     from burnish.graph.checks import summarise
     from burnish.graph.sources import load_source
@@ -80,22 +75,21 @@ def ingest(
         return "\n".join([table(["what", "value"], rows), *summary["notes"]])
 
     following = f"burnish graph train {out} --out {out}-retriever"
-    show_result(result, as_json=as_json, next_command=following, text=text)
+    return Outcome(result=result, next_command=following, text=text)
 
 
-@app.command()
+@commands.command()
 def train(
     graph: GraphArgument,
     model: ServedModel = None,
     out: OutFolder = None,
     feedback_tokens: FeedbackTokens = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     runs: Runs = Path("runs"),
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Train the retriever of GRAPH: the network's own classes, and feedback of the model."""
     from burnish.graph.settings import GraphSettings
     from burnish.graph.train_job import train_graph
@@ -104,41 +98,38 @@ def train(
         "graph": str(graph), "model": model, "feedback.tokens": feedback_tokens,
         "device": device, "precision": precision,
     }  # fmt: skip
-    settings = settings_from(GraphSettings, config=config, sets=sets, flags=flags)
+    settings = settings_from(GraphSettings, config=config, sets=set, flags=flags)
     result = train_graph(settings, **job_options(runs, out))
     node = _first_node(result)
-    show_result(
-        result, as_json=as_json, next_command=f"burnish graph ask {result['run']} --node {node}"
-    )
+    return Outcome(result=result, next_command=f"burnish graph ask {result['run']} --node {node}")
 
 
-@app.command()
+@commands.command()
 def ask(
     retriever: RetrieverArgument,
     node: Annotated[str, typer.Option(help="Id of the node.")],
     new: Annotated[
         Path | None, typer.Option(help="Folder with nodes.csv and edges.csv of new nodes.")
     ] = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Answer for one node, and show its examples and the prompt."""
     from burnish.graph.saved import open_retriever
     from burnish.graph.train_job import ask_node
 
     asked = ask_node(open_retriever(retriever, new=new), node)
-    if as_json:
-        print_json(asked)
-        return
-    columns = ["id", "answer", "score", "hops", "text"]
-    rows = [[e[c] if c != "text" else e[c][:60] for c in columns] for e in asked["examples"]]
-    print(table(columns, rows))
-    print(asked["prompt"])
-    share = "" if asked["share"] is None else f" (share {asked['share']:.2f})"
-    print(f"\nprediction: {asked['prediction']}{share}")
-    print(f"next:       burnish graph predict {retriever} --out predictions.csv")
+
+    def text() -> str:
+        columns = ["id", "answer", "score", "hops", "text"]
+        rows = [[e[c] if c != "text" else e[c][:60] for c in columns] for e in asked["examples"]]
+        share = "" if asked["share"] is None else f" (share {asked['share']:.2f})"
+        told = f"prediction: {asked['prediction']}{share}"
+        return "\n".join([table(columns, rows), asked["prompt"], "", told])
+
+    following = f"burnish graph predict {retriever} --out predictions.csv"
+    return Outcome(result=asked, text=text, next_command=following)
 
 
-@app.command()
+@commands.command()
 def predict(
     retriever: RetrieverArgument,
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
@@ -146,8 +137,7 @@ def predict(
         Path | None, typer.Option(help="Folder with nodes.csv and edges.csv of new nodes.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first so many nodes.")] = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Predict all nodes without a label, and new ones, without training again."""
     from burnish.graph.train_job import predict_nodes
 
@@ -156,22 +146,21 @@ def predict(
     def text() -> str:
         return table(["what", "value"], [[name, value] for name, value in result.items()])
 
-    show_result(result, as_json=as_json, text=text)
+    return Outcome(result=result, text=text)
 
 
-@app.command()
+@commands.command()
 def bench(
     graph: GraphArgument,
     model: ServedModel = None,
     feedback_tokens: FeedbackTokens = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
     out: OutFolder = None,
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Measure every way to choose examples on GRAPH, and what each part adds.
 
     More: --set seeds=[0,1,2], base.problem.task=links|generate, base.problem.queries=500,
@@ -184,10 +173,10 @@ def bench(
         "base.graph": str(graph), "base.model": model, "base.feedback.tokens": feedback_tokens,
         "base.device": device, "base.precision": precision,
     }  # fmt: skip
-    settings = settings_from(BenchSettings, config=config, sets=sets, flags=flags)
+    settings = settings_from(BenchSettings, config=config, sets=set, flags=flags)
     result = bench_graph(settings, **job_options(runs, out))
     following = f"burnish report show {result['run']}"
-    show_result(result, as_json=as_json, next_command=following)
+    return Outcome(result=result, next_command=following)
 
 
 def _first_node(result: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     Config,
     Device,
     OptionalModelArgument,
@@ -15,12 +14,11 @@ from burnish.cli.options import (
     Runs,
     Sets,
     job_options,
-    print_json,
     settings_from,
-    show_result,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer()
+commands = Commands()
 
 Preset = Annotated[str, typer.Option(help="quick, laptop, workstation or cluster.")]
 Tasks = Annotated[
@@ -32,20 +30,19 @@ Tasks = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 
-@app.command()
+@commands.command()
 def improve(
     model: OptionalModelArgument = None,
     preset: Preset = "laptop",
     tasks: Tasks = [],  # noqa: B006 - typer copies it
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
+    run: RunFolder = None,
     device: Device = None,
     precision: Precision = None,
     dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Improve MODEL on checkable tasks, measure it before and after, and write a report.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
@@ -56,25 +53,26 @@ def improve(
 
     flags = {"model": model, "tasks": tasks, "device": device, "precision": precision}
     base = preset_settings(preset)
-    settings = settings_from(ImproveSettings, base=base, config=config, sets=sets, flags=flags)
+    settings = settings_from(ImproveSettings, base=base, config=config, sets=set, flags=flags)
     if dry_run:
-        _print_plan(settings, runs, as_json)
-        return
+        from burnish.recipes.planning import plan_improve
+
+        plan = plan_improve(settings, runs)
+        return Outcome(result=plan.to_dict(), text=plan.sentence)
     from burnish.recipes.improve import improve as run_improve
 
-    result = run_improve(settings, **job_options(runs, folder))
-    show_result(
-        result,
-        as_json=as_json,
-        next_command=f'burnish generate {result["model"]} "your prompt" --chat',
-    )
+    result = run_improve(settings, **job_options(runs, run))
     # a job whose steps leave a gate out has no such finding
     outcomes = {gate["name"]: gate["outcome"] for gate in result.get("gates", ())}
     good = outcomes.get("better", "pass") == "pass" and "fail" not in outcomes.values()
-    raise typer.Exit(0 if good else 1)
+    return Outcome(
+        result=result,
+        next_command=f'burnish generate {result["model"]} "your prompt" --chat',
+        exit_code=0 if good else 1,
+    )
 
 
-@app.command()
+@commands.command()
 def ablate(
     model: OptionalModelArgument = None,
     preset: Preset = "quick",
@@ -83,13 +81,12 @@ def ablate(
         list[str], typer.Option("--only", help="Part to switch off; repeatable. [default: each]")
     ] = [],  # noqa: B006
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
+    run: RunFolder = None,
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Run the job of `improve`, and again without each of its parts: what does each add?
 
     Stages that a part does not change are reused. A part is compared on the same held-out tasks,
@@ -101,16 +98,6 @@ def ablate(
 
     flags = {"model": model, "tasks": tasks, "device": device, "precision": precision}
     base = preset_settings(preset)
-    settings = settings_from(ImproveSettings, base=base, config=config, sets=sets, flags=flags)
-    result = run_ablate(settings, only=only, **job_options(runs, folder))
-    show_result(result, as_json=as_json)
-
-
-def _print_plan(settings: object, runs: Path, as_json: bool) -> None:
-    from burnish.recipes.planning import plan_improve
-
-    plan = plan_improve(settings, runs)
-    if as_json:
-        print_json(plan.to_dict())
-    else:
-        print(plan.sentence())
+    settings = settings_from(ImproveSettings, base=base, config=config, sets=set, flags=flags)
+    result = run_ablate(settings, only=only, **job_options(runs, run))
+    return Outcome(result=result)

@@ -6,21 +6,18 @@ from typing import Annotated
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     ModelArgument,
     Precision,
     place_options,
-    show_result,
     table,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
-    help="List, fetch, count and export models.", no_args_is_help=True, rich_markup_mode=None
-)
+commands = Commands("models", help="List, fetch, count and export models.")
 
 
-@app.command("list")
-def list_models(as_json: AsJson = False) -> None:
+@commands.command("list")
+def list_models() -> Outcome:
     """List embedded models, and whether they are in the cache."""
     from burnish.models.cache import EMBEDDED, embedded_folder
 
@@ -35,43 +32,40 @@ def list_models(as_json: AsJson = False) -> None:
         }
         for name, model in EMBEDDED.items()
     ]
-    show_result(
-        {"models": rows},
-        as_json=as_json,
+    return Outcome(
+        result={"models": rows},
         text=lambda: table(list(rows[0]), [list(row.values()) for row in rows]),
         next_command="burnish models get smollm2-135m",
     )
 
 
-@app.command()
-def get(model: ModelArgument, as_json: AsJson = False) -> None:
+@commands.command()
+def get(model: ModelArgument) -> Outcome:
     """Fetch and convert MODEL unless it is in the cache; print its folder."""
     from burnish.models.load import resolve_folder
 
     folder = str(resolve_folder(model))
-    show_result({"model": model, "folder": folder}, as_json=as_json, text=lambda: folder)
+    return Outcome(result={"model": model, "folder": folder}, text=lambda: folder)
 
 
-@app.command()
-def show(model: ModelArgument, as_json: AsJson = False) -> None:
+@commands.command()
+def show(model: ModelArgument) -> Outcome:
     """Print parameters, FLOPs and KV bytes per token of MODEL."""
     from burnish.models.describe import describe
 
     facts = describe(model)
-    show_result(
-        facts,
-        as_json=as_json,
+    return Outcome(
+        result=facts,
         text=lambda: table(["what", "value"], [[k, str(v)] for k, v in facts.items()]),
     )
 
 
-@app.command()
+@commands.command()
 def export(
     model: ModelArgument,
     folder: Annotated[Path, typer.Argument(help="Where the Hugging Face folder goes.")],
     precision: Precision = "fp32",
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Write MODEL as a Hugging Face folder (safetensors, config, tokenizer, chat template)."""
     from burnish.base.errors import SettingError
     from burnish.models.load import load_model
@@ -82,4 +76,4 @@ def export(
         raise SettingError("folder", str(folder), "must not exist", remedy=remedy)
     network = load_model(model, **place_options(precision, "cpu"))
     written = str(save_model(network, folder))
-    show_result({"model": model, "folder": written}, as_json=as_json, text=lambda: written)
+    return Outcome(result={"model": model, "folder": written}, text=lambda: written)

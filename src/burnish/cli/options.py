@@ -6,6 +6,7 @@ An option wins over `--set`, that over `--config`, and that over the preset or t
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +14,7 @@ import typer
 
 Settings = TypeVar("Settings")
 NEW_RUN = "new"
+called_as: ContextVar[str] = ContextVar("called_as")  # the call, where Python makes it
 
 ModelArgument = Annotated[str, typer.Argument(help="Embedded name, folder, GGUF file or hub name.")]
 OptionalModelArgument = Annotated[
@@ -65,7 +67,13 @@ def job_options(runs: Path, folder: Path | None = None) -> dict[str, Any]:
     """What every function that makes a run takes: `runs`, `folder`, `fresh`, `command`."""
     fresh = folder is not None and str(folder) == NEW_RUN
     own = None if fresh else folder
-    return {"runs": runs, "folder": own, "fresh": fresh, "command": ["burnish", *sys.argv[1:]]}
+    return {"runs": runs, "folder": own, "fresh": fresh, "command": command_words()}
+
+
+def command_words() -> list[str]:
+    """What asked for a run, as `run.json` notes it: the words of the shell, or a call of Python."""
+    call = called_as.get("")
+    return [call] if call else ["burnish", *sys.argv[1:]]
 
 
 def place_options(precision: str | None, device: str | None) -> dict[str, str]:

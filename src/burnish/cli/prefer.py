@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     Config,
     Device,
     ModelArgument,
@@ -16,14 +15,12 @@ from burnish.cli.options import (
     job_options,
     place_options,
     settings_from,
-    show_result,
     table,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
-    help="Audit preference pairs for length, and align a model with them.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+commands = Commands(
+    "prefer", help="Audit preference pairs for length, and align a model with them."
 )
 
 PairsArgument = Annotated[
@@ -44,18 +41,17 @@ RunFolder = Annotated[
 ]
 
 
-@app.command()
+@commands.command()
 def audit(
     pairs: PairsArgument,
     model: ModelOption = "smollm2-135m",
     score: Annotated[int, typer.Option(help="Also score this many pairs with the model.")] = 0,
     reference: ReferenceOption = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Measure how much longer the chosen answers of PAIRS are; list rows that cannot be used.
 
     Settings: template, max_length_tokens. Exit status 1: some rows have problems.
@@ -64,34 +60,32 @@ def audit(
     from burnish.prefer.length_audit import check_enough_pairs
     from burnish.prefer.settings import PairSettings
 
-    settings = settings_from(PairSettings, config=config, sets=sets, flags={})
+    settings = settings_from(PairSettings, config=config, sets=set, flags={})
     place = place_options(precision, device)
     given = {"model": model, "num_scored": score, "reference": reference}
     result = audit_file(pairs, settings, **given, **place)
-    show_result(
-        result,
-        as_json=as_json,
+    return Outcome(
+        result=result,
         text=lambda: _audit_text(result),
         next_command=f"burnish prefer train {model} {pairs} --out runs/aligned"
         if result["num_pairs"] > 1
         else "",
+        exit_code=1 if result["num_problems"] else 0,
+        check=lambda: check_enough_pairs(result["num_pairs"], result["num_problems"]),
     )
-    check_enough_pairs(result["num_pairs"], result["num_problems"])
-    raise typer.Exit(1 if result["num_problems"] else 0)
 
 
-@app.command()
+@commands.command()
 def curve(
     pairs: PairsArgument,
     model: ModelOption = "smollm2-135m",
     reference: ReferenceOption = None,
     limit: Annotated[int, typer.Option(help="Score only the first pairs; 0: all.")] = 0,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Measure how margins follow length for every alpha, and the length-neutral alpha.
 
     Give a trained model as --model, and the model that it was trained from as --reference;
@@ -100,15 +94,15 @@ def curve(
     from burnish.prefer.commands import curve_file
     from burnish.prefer.settings import PairSettings
 
-    settings = settings_from(PairSettings, config=config, sets=sets, flags={})
+    settings = settings_from(PairSettings, config=config, sets=set, flags={})
     place = place_options(precision, device)
     result = curve_file(pairs, settings, model=model, limit=limit, reference=reference, **place)
     alpha = round(result["intervals"]["length_neutral_alpha"]["value"], 2)
     words = f"burnish prefer train {reference or model} {pairs} --alpha {alpha} --out runs/aligned"
-    show_result(result, as_json=as_json, text=lambda: _curve_text(result), next_command=words)
+    return Outcome(result=result, text=lambda: _curve_text(result), next_command=words)
 
 
-@app.command()
+@commands.command()
 def train(
     model: ModelArgument,
     pairs: PairsArgument,
@@ -121,13 +115,12 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps. [default: one epoch]")] = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
     out: RunFolder = None,
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Align MODEL with PAIRS, measure margins and answer lengths, and write a report.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
@@ -138,10 +131,10 @@ def train(
 
     flags = {"loss.name": loss, "loss.alpha": alpha, "train.num_steps": steps}
     flags |= {"device": device, "precision": precision}
-    settings = settings_from(PreferTrainSettings, config=config, sets=sets, flags=flags)
+    settings = settings_from(PreferTrainSettings, config=config, sets=set, flags=flags)
     result = train_preferences(model, pairs, settings, **job_options(runs, out))
     words = f"burnish prefer curve {pairs} --model {result['model']} --reference {model}"
-    show_result(result, as_json=as_json, next_command=words)
+    return Outcome(result=result, next_command=words)
 
 
 def _audit_text(result: Mapping[str, Any]) -> str:

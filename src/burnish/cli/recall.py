@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     Config,
     Device,
     Precision,
@@ -17,13 +16,11 @@ from burnish.cli.options import (
     Sets,
     job_options,
     settings_from,
-    show_result,
     table,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
-    help="Measure how far back a model remembers.", no_args_is_help=True, rich_markup_mode=None
-)
+commands = Commands("recall", help="Measure how far back a model remembers.")
 
 CurveArgument = Annotated[Path, typer.Argument(help="A run of `recall curve`, or its JSON.")]
 CurvesArgument = Annotated[list[str], typer.Argument(help="Runs, curve files or models.")]
@@ -35,20 +32,19 @@ KV = Annotated[
 Out = Annotated[Path | None, typer.Option(help="Also write the page to this folder.")]
 
 
-@app.command()
+@commands.command()
 def curve(
     model: ServedModelArgument,
     lengths: Lengths = None,
     mode: Mode = None,
     kv: KV = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
+    run: RunFolder = None,
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Measure copy and language-model accuracy of MODEL by length, and its memory lengths.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
@@ -59,46 +55,43 @@ def curve(
 
     flags = {"model": model, "lengths": lengths, "mode": mode, "kv": kv}
     flags |= {"device": device, "precision": precision}
-    settings = settings_from(RecallSettings, config=config, sets=sets, flags=flags)
-    result = measure_curve(settings, **job_options(runs, folder))
-    show_result(
-        result,
-        as_json=as_json,
+    settings = settings_from(RecallSettings, config=config, sets=set, flags=flags)
+    result = measure_curve(settings, **job_options(runs, run))
+    return Outcome(
+        result=result,
         text=lambda: _curve_text(result),
         next_command=f"burnish recall fit {result['run']}",
+        exit_code=1 if result["num_failed_lengths"] else 0,
     )
-    raise typer.Exit(1 if result["num_failed_lengths"] else 0)
 
 
-@app.command()
-def fit(curve: CurveArgument, as_json: AsJson = False) -> None:
+@commands.command()
+def fit(curve: CurveArgument) -> Outcome:
     """Decide whether a measured curve is limited by position or by distance."""
     from burnish.recall.comparison import read_curve
     from burnish.recall.limits import fit_limits
 
     found = fit_limits(read_curve(curve))
-    show_result(
-        found,
-        as_json=as_json,
+    return Outcome(
+        result=found,
         text=lambda: table(["what", "value"], [[name, value] for name, value in found.items()]),
         next_command=f"burnish recall compare {curve} OTHER",
     )
 
 
-@app.command()
+@commands.command()
 def compare(
     curves: CurvesArgument,
     lengths: Lengths = None,
     mode: Mode = None,
     kv: KV = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
     device: Device = None,
     precision: Precision = None,
     out: Out = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Compare curves; a name that is neither a run nor a file is a model, and is measured first.
 
     Interrupted measurements resume when you repeat the command.
@@ -107,10 +100,10 @@ def compare(
     from burnish.recall.settings import RecallSettings
 
     flags = {"lengths": lengths, "mode": mode, "kv": kv, "device": device, "precision": precision}
-    settings = settings_from(RecallSettings, config=config, sets=sets, flags=flags)
+    settings = settings_from(RecallSettings, config=config, sets=set, flags=flags)
     command = job_options(runs)["command"]
     result = compare_models(curves, settings, runs=runs, out=out, command=command)
-    show_result(result, as_json=as_json, next_command=f"burnish recall fit {curves[0]}")
+    return Outcome(result=result, next_command=f"burnish recall fit {curves[0]}")
 
 
 def _curve_text(result: Mapping[str, Any]) -> str:

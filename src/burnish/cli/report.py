@@ -5,17 +5,15 @@ from typing import Annotated
 
 import typer
 
-from burnish.cli.options import AsJson, show_result
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
-    help="Show, compare and bundle runs.", no_args_is_help=True, rich_markup_mode=None
-)
+commands = Commands("report", help="Show, compare and bundle runs.")
 
 RunArgument = Annotated[Path, typer.Argument(help="A run folder, for example runs/last.")]
 
 
-@app.command()
-def show(run: RunArgument, as_json: AsJson = False) -> None:
+@commands.command()
+def show(run: RunArgument) -> Outcome:
     """Print the result of a run, and write its page again."""
     from burnish.base.runs import load_run
     from burnish.report.html import write_report
@@ -23,21 +21,21 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
     from burnish.report.text import page_as_text
 
     record = load_run(run)
-    if as_json:
-        show_result(record.result, as_json=True)
-        return
-    page = result_page(record.result, record.info)
-    print(page_as_text(page))
-    print(f"report: {write_report(page, record.path / 'report')}")
+
+    def show() -> None:
+        page = result_page(record.result, record.info)
+        print(page_as_text(page))
+        print(f"report: {write_report(page, record.path / 'report')}")
+
+    return Outcome(result=record.result, show=show)
 
 
-@app.command()
+@commands.command()
 def compare(
     before: RunArgument,
     after: RunArgument,
     out: Annotated[Path | None, typer.Option(help="Also write the page to this folder.")] = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Print the numbers and settings of two runs side by side."""
     from dataclasses import asdict
 
@@ -53,18 +51,17 @@ def compare(
     written = {} if out is None else {"report": str(write_report(page, out))}
     lines = [page_as_text(page), *(f"report: {path}" for path in written.values())]
     result = {"before": str(before), "after": str(after), "comparison": asdict(page), **written}
-    show_result(result, as_json=as_json, text=lambda: "\n".join(lines))
+    return Outcome(result=result, text=lambda: "\n".join(lines))
 
 
-@app.command()
+@commands.command()
 def bundle(
     run: RunArgument,
     target: Annotated[Path, typer.Argument(help="The zip file to write.")],
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Put a run's report, result and events into one zip file, without the weights."""
     from burnish.base.runs import load_run
     from burnish.report.archive import bundle_run
 
     written = str(bundle_run(load_run(run).path, target))
-    show_result({"folder": str(run), "bundle": written}, as_json=as_json, text=lambda: written)
+    return Outcome(result={"folder": str(run), "bundle": written}, text=lambda: written)

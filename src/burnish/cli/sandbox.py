@@ -7,21 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli import sandbox_analysis
-from burnish.cli.options import AsJson, show_result, table
+from burnish.cli.options import table
+from burnish.cli.verbs import Commands, Outcome
 
-
-def _make_app() -> typer.Typer:
-    """The group, with the commands of `sandbox_analysis` in it."""
-    made = typer.Typer(
-        help="Run, judge and analyze code in many languages, isolated without Docker.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    made.add_typer(sandbox_analysis.app)
-    return made
-
-
-app = _make_app()
+commands = Commands(
+    "sandbox",
+    help="Run, judge and analyze code in many languages, isolated without Docker.",
+    more=sandbox_analysis.commands,
+)
 
 Lang = Annotated[
     str,
@@ -33,64 +26,61 @@ Isolation = Annotated[
 Limited = Annotated[list[str], typer.Option("--limit", help="A limit, e.g. cpu_s=2; repeatable.")]
 
 
-@app.command()
+@commands.command()
 def run(
     file: Annotated[Path, typer.Argument(help="Source file.")],
     lang: Lang = "",
     stdin: Annotated[Path | None, typer.Option(help="File for standard input.")] = None,
     limit: Limited = [],  # noqa: B006
     isolation: Isolation = "auto",
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Run FILE once, and print its output and status. Exit status 1: it failed."""
     from burnish.sandbox.commands import run_file
 
     result = run_file(file, language=lang, stdin=stdin, limits=limit, isolation=isolation)
-    if as_json:
-        show_result(result, as_json=True)
-    else:
-        sys.stdout.write(result["stdout"])
-        sys.stderr.write(result["stderr"])
-        keys = ("language", "status", "exit_code", "cpu_s", "wall_s", "memory_bytes")
-        facts = ", ".join(f"{key} {result[key]}" for key in keys)
-        print(f"{facts}; {result['reason'] or 'no limit was reached'}", file=sys.stderr)
-        print("next: burnish sandbox judge PROBLEM.json, or --json for all", file=sys.stderr)
-    raise typer.Exit(0 if result["status"] == "accepted" else 1)
+    good = result["status"] == "accepted"
+    return Outcome(result=result, show=lambda: _show_run(result), exit_code=0 if good else 1)
 
 
-@app.command()
+@commands.command()
 def judge(
     problem: Annotated[Path, typer.Argument(help="JSON: code, language, tests or asserts.")],
     workers: Annotated[int, typer.Option(min=1, help="Tests that run in parallel.")] = 1,
     isolation: Isolation = "auto",
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Judge the code of PROBLEM by its tests. Exit status 1: it is not accepted."""
     from burnish.sandbox.commands import judge_file
 
     result = judge_file(problem, num_workers=workers, isolation=isolation)
-    show_result(
-        result,
-        as_json=as_json,
+    return Outcome(
+        result=result,
         text=lambda: _judged_text(result),
         next_command=f"burnish sandbox judge {problem} --json (output and limits of each test)",
+        exit_code=0 if result["verdict"] == "accepted" else 1,
     )
-    raise typer.Exit(0 if result["verdict"] == "accepted" else 1)
 
 
-@app.command()
-def doctor(as_json: AsJson = False) -> None:
+@commands.command()
+def doctor() -> Outcome:
     """Print what this machine enforces, by which mechanism, and which languages it runs."""
     from burnish.sandbox.commands import examine
 
     found: dict[str, Any] = examine()
-    show_result(
-        found,
-        as_json=as_json,
+    return Outcome(
+        result=found,
         text=lambda: _machine_text(found),
         next_command="burnish sandbox run FILE",
+        exit_code=0 if found["strict"] else 1,
     )
-    raise typer.Exit(0 if found["strict"] else 1)
+
+
+def _show_run(result: dict[str, Any]) -> None:
+    sys.stdout.write(result["stdout"])
+    sys.stderr.write(result["stderr"])
+    keys = ("language", "status", "exit_code", "cpu_s", "wall_s", "memory_bytes")
+    facts = ", ".join(f"{key} {result[key]}" for key in keys)
+    print(f"{facts}; {result['reason'] or 'no limit was reached'}", file=sys.stderr)
+    print("next: burnish sandbox judge PROBLEM.json, or --json for all", file=sys.stderr)
 
 
 def _judged_text(result: dict[str, Any]) -> str:

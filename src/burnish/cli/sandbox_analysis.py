@@ -5,21 +5,21 @@ from typing import Annotated
 
 import typer
 
-from burnish.cli.options import AsJson, show_result, table
+from burnish.cli.options import table
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(rich_markup_mode=None)
+commands = Commands()
 
 Isolation = Annotated[str, typer.Option(help="auto, strict, or a back end by name.")]
 
 
-@app.command()
+@commands.command()
 def detect(
     files: Annotated[list[Path], typer.Argument(help="Source files; - reads standard input.")],
     content_only: Annotated[
         bool, typer.Option("--content-only", help="Ignore file extensions.")
     ] = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Name the programming language of each of FILES. Exit status 1: one is not clear."""
     from burnish.sandbox.files import detect_files
 
@@ -29,16 +29,15 @@ def detect(
         for r in rows
     ]
     named = next((r["path"] for r in rows if r["language"]), files[0])
-    show_result(
-        rows[0] if len(rows) == 1 else {"files": rows},
-        as_json=as_json,
+    return Outcome(
+        result=rows[0] if len(rows) == 1 else {"files": rows},
         text=lambda: table(["path", "language", "confidence"], cells),
         next_command=f"burnish sandbox analyze {named}",
+        exit_code=0 if all(row["language"] for row in rows) else 1,
     )
-    raise typer.Exit(0 if all(row["language"] for row in rows) else 1)
 
 
-@app.command()
+@commands.command()
 def analyze(
     file: Annotated[Path, typer.Argument(help="Source file.")],
     lang: Annotated[str, typer.Option("--lang", help="Language. [default: detected]")] = "",
@@ -48,8 +47,7 @@ def analyze(
     run: Annotated[bool, typer.Option("--run/--no-run", help="Measure coverage and time.")] = True,
     sarif: Annotated[Path | None, typer.Option(help="Write the findings here as SARIF.")] = None,
     isolation: Isolation = "auto",
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Report structure, smells, bugs, coverage and efficiency of FILE. Exit status 1: bugs."""
     from burnish.sandbox.files import analysis_tables, analyze_file
 
@@ -57,16 +55,15 @@ def analyze(
         file, language=lang, stdins=stdin, run=run, sarif=sarif, isolation=isolation
     )
     shown = [f"\n{title}\n{table(c, rows)}" for title, c, rows in analysis_tables(analysis)]
-    show_result(
-        analysis.to_dict(),
-        as_json=as_json,
+    return Outcome(
+        result=analysis.to_dict(),
         text=lambda: "\n".join([*shown, ""]),
         next_command=f"burnish sandbox analyze {file} --sarif findings.sarif",
+        exit_code=1 if analysis.bugs else 0,
     )
-    raise typer.Exit(1 if analysis.bugs else 0)
 
 
-@app.command()
+@commands.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8080,

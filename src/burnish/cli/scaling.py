@@ -6,22 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     Config,
     RunFolder,
     Runs,
     Sets,
     job_options,
     settings_from,
-    show_result,
     table,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
-    help="Plan compute: scaling laws of dense and MoE models.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+commands = Commands("scaling", help="Plan compute: scaling laws of dense and MoE models.")
 
 DataArgument = Annotated[Path, typer.Argument(help="Runs: .csv, .jsonl or .parquet.")]
 ResultsArgument = Annotated[
@@ -40,18 +35,17 @@ Columns = Annotated[
 ]
 
 
-@app.command()
+@commands.command()
 def fit(
     data: DataArgument,
     law: Law = None,
     columns: Columns = None,
     resamples: Annotated[int | None, typer.Option(help="Bootstraps; 0: no intervals.")] = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+    run: RunFolder = None,
+) -> Outcome:
     """Fit a law to the runs of DATA: columns n, loss, and d or c; optionally e, k, batch, lr.
 
     --law all fits every law that the runs identify, ranked by the error on the largest runs,
@@ -62,13 +56,13 @@ def fit(
 
     flags = {"data.path": str(data), "data.columns": columns}
     flags |= {"fit.law": law, "fit.resamples": resamples}
-    settings = settings_from(ScalingFitSettings, config=config, sets=sets, flags=flags)
-    result = fit_scaling(settings, **job_options(runs, folder))
+    settings = settings_from(ScalingFitSettings, config=config, sets=set, flags=flags)
+    result = fit_scaling(settings, **job_options(runs, run))
     following = f"burnish scaling plan --fit {result['run']} --flops FLOPS"
-    show_result(result, as_json=as_json, next_command=following)
+    return Outcome(result=result, next_command=following)
 
 
-@app.command()
+@commands.command()
 def plan(
     flops: Annotated[float | None, typer.Option(help="Training budget, FLOPs.")] = None,
     fit: Annotated[
@@ -82,11 +76,10 @@ def plan(
         Path | None, typer.Option(help="Plan file. [default: plan.json in the run folder]")
     ] = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+    run: RunFolder = None,
+) -> Outcome:
     """Plan size, data, batch, learning rate and steps for a budget.
 
     More: --set tokens=1e9 (training tokens at hand), memory_bytes=8e9 (room for parameters),
@@ -97,13 +90,13 @@ def plan(
     from burnish.scaling.settings import PlanSettings
 
     flags = {"flops": flops, "fit": fit, "experts": experts, "extrapolate": extrapolate}
-    settings = settings_from(PlanSettings, config=config, sets=sets, flags=flags)
-    result = plan_scaling(settings, out=out, **job_options(runs, folder))
+    settings = settings_from(PlanSettings, config=config, sets=set, flags=flags)
+    result = plan_scaling(settings, out=out, **job_options(runs, run))
     following = f"burnish arch pretrain --corpus TEXTS --plan {result['plan_file']}"
-    show_result(result, as_json=as_json, next_command=following)
+    return Outcome(result=result, next_command=following)
 
 
-@app.command()
+@commands.command()
 def count(
     models: ModelsArgument,
     seq: Annotated[
@@ -113,8 +106,7 @@ def count(
         float | None, typer.Option(help="An exponent a of N ~ C^a, to convert along MODELS.")
     ] = None,
     counts: Annotated[str, typer.Option(help="The convention of that exponent.")] = "non-embedding",
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Count parameters and training FLOPs a token under every named convention.
 
     With several MODELS of one family and --allocation the exponent is shown in each convention.
@@ -128,10 +120,10 @@ def count(
         found["allocation"] = conversions(allocation, list(shapes.values()), source=counts)
     following = "burnish scaling plan --flops FLOPS"
     text = lambda: _counts_text(found)  # noqa: E731
-    show_result(found, as_json=as_json, text=text, next_command=following)
+    return Outcome(result=found, text=text, next_command=following)
 
 
-@app.command()
+@commands.command()
 def noise(
     norms: NormsArgument,
     columns: Annotated[
@@ -139,8 +131,7 @@ def noise(
     ] = None,
     block: Annotated[int, typer.Option(help="Steps in a row that count as one unit.")] = 1,
     confidence: Annotated[float, typer.Option(help="Of the interval.")] = 0.95,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Measure the gradient noise scale from squared norms at two batch sizes a step.
 
     Exit status 1: not resolved.
@@ -157,11 +148,15 @@ def noise(
     found["parts"] = noise_by_part(rows, block=block, confidence=confidence)
     following = "train at a batch near the noise scale, in the units of the batch column"
     text = lambda: _noise_text(found)  # noqa: E731
-    show_result(found, as_json=as_json, text=text, next_command=following)
-    raise typer.Exit(0 if found["state"] == "resolved" else 1)
+    return Outcome(
+        result=found,
+        text=text,
+        next_command=following,
+        exit_code=0 if found["state"] == "resolved" else 1,
+    )
 
 
-@app.command()
+@commands.command()
 def ladder(
     results: ResultsArgument = None,
     corpus: Annotated[
@@ -172,11 +167,10 @@ def ladder(
     experts: Annotated[str | None, typer.Option(help="Experts: 1,8.")] = None,
     law: Law = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+    run: RunFolder = None,
+) -> Outcome:
     """Emit a ladder of small runs as plan files; train it; or fit RESULTS, predict the largest.
 
     With --corpus every cell is trained here, cheapest first, then fitted; interrupted ladders
@@ -190,11 +184,11 @@ def ladder(
     flags: dict[str, Any] = {name: _numbers(name, text) for name, text in lists.items() if text}
     flags |= {"corpus": corpus, "data.path": str(results) if results else None}
     flags |= {"fit.law": law}
-    settings = settings_from(LadderSettings, config=config, sets=sets, flags=flags)
-    result = climb_ladder(settings, **job_options(runs, folder))
+    settings = settings_from(LadderSettings, config=config, sets=set, flags=flags)
+    result = climb_ladder(settings, **job_options(runs, run))
     emitted = "burnish scaling ladder RESULTS.csv, or the same command with --corpus TEXTS"
     fitted = f"burnish report show {result['run']}"
-    show_result(result, as_json=as_json, next_command=emitted if "cells" in result else fitted)
+    return Outcome(result=result, next_command=emitted if "cells" in result else fitted)
 
 
 def _numbers(name: str, text: str) -> list[float]:

@@ -7,11 +7,12 @@ import typer
 
 from burnish.cli.options import Device, OptionalModelArgument, Precision, Sets, settings_from
 from burnish.cli.text import Kv
+from burnish.cli.verbs import Commands
 
-app = typer.Typer()
+commands = Commands()
 
 
-@app.command()
+@commands.command()
 def serve(
     model: OptionalModelArgument = None,
     host: Annotated[str | None, typer.Option(help="Address. [default: 127.0.0.1]")] = None,
@@ -37,7 +38,7 @@ def serve(
         str | None, typer.Option(help="plain (the default), auto, firp, ngram or a full spec.")
     ] = None,
     kv: Kv = "full",
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     device: Device = None,
     precision: Precision = None,
 ) -> None:
@@ -58,4 +59,4 @@ def serve(
         "context_tokens": context, "listen.host": host, "listen.port": port,
         "listen.num_workers": parallel, "listen.token_file": token_file and str(token_file),
     }  # fmt: skip
-    serve_model(settings_from(ModelSettings, sets=sets, flags=flags))
+    serve_model(settings_from(ModelSettings, sets=set, flags=flags))

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     Config,
     Device,
     ModelArgument,
@@ -16,14 +15,12 @@ from burnish.cli.options import (
     Sets,
     job_options,
     settings_from,
-    show_result,
     table,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer(
-    help="Read texts of any length in bounded memory, and ask them later.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+commands = Commands(
+    "stream", help="Read texts of any length in bounded memory, and ask them later."
 )
 
 FilesArgument = Annotated[
@@ -54,7 +51,7 @@ MaxNew = Annotated[
 ]
 
 
-@app.command()
+@commands.command()
 def ingest(
     model: ModelArgument,
     files: FilesArgument,
@@ -64,28 +61,26 @@ def ingest(
     template: Template = None,
     append: Append = False,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Read FILES with MODEL into an index folder. An interrupted call resumes when repeated."""
     from burnish.stream.ingest import IngestSettings, ingest
 
     flags = {"model": model, "index": index, "policy": policy, "far_tokens": budget}
     flags |= {"files": tuple(files), "template": template, "append": append or None}
     flags |= {"device": device, "precision": precision}
-    settings = settings_from(IngestSettings, config=config, sets=sets, flags=flags)
+    settings = settings_from(IngestSettings, config=config, sets=set, flags=flags)
     result = ingest(settings)
-    show_result(
-        result,
-        as_json=as_json,
+    return Outcome(
+        result=result,
         text=lambda: table(["what", "value"], [[name, value] for name, value in result.items()]),
         next_command=f"burnish stream ask {index} QUESTION",
     )
 
 
-@app.command()
+@commands.command()
 def ask(
     index: IndexArgument,
     question: QuestionArgument,
@@ -97,8 +92,7 @@ def ask(
     ] = None,
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Answer QUESTION from an index, without reading the text again; show the spans read."""
     from burnish.stream.ask import AskSettings, ask
 
@@ -115,23 +109,22 @@ def ask(
         ]
         return f"{result['text']}\n\n{table(['place', 'score', 'span read'], rows)}"
 
-    show_result(result, as_json=as_json, text=told, next_command=f"burnish stream ask {index} ...")
+    return Outcome(result=result, text=told, next_command=f"burnish stream ask {index} ...")
 
 
-@app.command()
+@commands.command()
 def audit(
     model: ModelArgument,
     policies: Policies = None,
     length: Length = None,
     budget: Budget = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
+    run: RunFolder = None,
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Measure what policies read of planted sentences, under one budget, with intervals.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
@@ -141,8 +134,8 @@ def audit(
 
     flags = {"model": model, "policies": policies, "length": length, "budget": budget}
     flags |= {"device": device, "precision": precision}
-    settings = settings_from(AuditSettings, config=config, sets=sets, flags=flags)
-    result = audit_policies(settings, **job_options(runs, folder))
+    settings = settings_from(AuditSettings, config=config, sets=set, flags=flags)
+    result = audit_policies(settings, **job_options(runs, run))
     names = ("evidence_recall", "mass_recall", "bound")
 
     def told() -> str:
@@ -153,23 +146,22 @@ def audit(
         return table(["policy", *names], values)
 
     following = f"burnish report show {result['run']}"
-    show_result(result, as_json=as_json, text=told, next_command=following)
+    return Outcome(result=result, text=told, next_command=following)
 
 
-@app.command()
+@commands.command()
 def bench(
     model: ModelArgument,
     policy: Policy = None,
     lengths: Lengths = None,
     budget: Budget = None,
     config: Config = None,
-    sets: Sets = [],  # noqa: B006
+    set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    folder: RunFolder = None,
+    run: RunFolder = None,
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Measure memory and latency by length; far tokens lie on disk.
 
     Finished lengths are kept when you repeat the command. Other settings: --set steps=16
@@ -178,12 +170,11 @@ def bench(
 
     flags = {"model": model, "policy": policy, "budget": budget, "device": device}
     flags |= {"precision": precision, "lengths": _numbers(lengths)}
-    settings = settings_from(BenchSettings, config=config, sets=sets, flags=flags)
-    result = bench_stream(settings, **job_options(runs, folder))
+    settings = settings_from(BenchSettings, config=config, sets=set, flags=flags)
+    result = bench_stream(settings, **job_options(runs, run))
     rows = result["lengths"]
-    show_result(
-        result,
-        as_json=as_json,
+    return Outcome(
+        result=result,
         text=lambda: table(list(rows[0]), [list(row.values()) for row in rows]),
         next_command=f"burnish report show {result['run']}",
     )

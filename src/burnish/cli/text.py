@@ -7,17 +7,16 @@ from typing import Annotated
 import typer
 
 from burnish.cli.options import (
-    AsJson,
     Device,
     Precision,
     ServedModelArgument,
     Sets,
     place_options,
     settings_from,
-    show_result,
 )
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer()
+commands = Commands()
 
 PromptArgument = Annotated[str, typer.Argument(help="Text to continue; - reads standard input.")]
 MaxNew = Annotated[
@@ -39,7 +38,7 @@ Kv = Annotated[
 Chat = Annotated[bool, typer.Option("--chat", help="Put the prompt into the chat template.")]
 
 
-@app.command()
+@commands.command()
 def generate(
     model: ServedModelArgument,
     prompt: PromptArgument,
@@ -49,46 +48,40 @@ def generate(
     chat: Chat = False,
     draft: Draft = "plain",
     kv: Kv = "full",
-    sets: Sets = [],  # noqa: B006 - typer copies it
+    set: Sets = [],  # noqa: B006 - typer copies it
     device: Device = None,
     precision: Precision = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Continue PROMPT with MODEL; print the text, tokens per second and passes.
 
     --draft writes several tokens in a pass; auto measures first whether that pays here. --kv bounds
     the memory of a long text.
     Other settings: --set top_p=0.9 --set top_k=50 --set seed=1 --set 'stop=["END"]'
     """
-    from burnish.base.errors import SettingError
     from burnish.base.text import checked_text
     from burnish.contracts.generation import Sampling
-    from burnish.recipes.answers import open_writer
+    from burnish.recipes.answers import SAMPLING, checked_prompt, load
 
-    base = Sampling(max_new_tokens=128, temperature=0.7)
     flags = {"max_new_tokens": max_new_tokens, "temperature": 0.0 if greedy else temperature}
-    overrides = [checked_text("--set", word) for word in sets]
-    sampling = settings_from(Sampling, base=base, sets=overrides, flags=flags)
-    given = sys.stdin.buffer.read() if prompt == "-" else prompt
-    text = checked_text("prompt", given).removeprefix("\ufeff")
-    if not text.strip():
-        raise SettingError("prompt", text, "must not be empty", remedy="Write a few words")
-    writer = open_writer(model, draft=draft, kv=kv, **place_options(precision, device))
+    overrides = [checked_text("--set", word) for word in set]
+    sampling = settings_from(Sampling, base=SAMPLING, sets=overrides, flags=flags)
+    text = checked_prompt(sys.stdin.buffer.read() if prompt == "-" else prompt)
+    writer = load(model, draft=draft, kv=kv, **place_options(precision, device))
     started = time.perf_counter()
-    if chat:
-        done = writer.chat([{"role": "user", "content": text}], sampling)
-    else:
-        done = writer.complete(text, sampling)
+    done = writer.write(text, sampling, chat=chat)
     rate = round(len(done.tokens) / (time.perf_counter() - started), 2)
     counts = {"tokens": len(done.tokens), "tokens_per_s": rate, "num_passes": done.num_passes}
     result = {"text": done.text, **counts, "finish": done.finish, "model": model}
-    show_result(result, as_json=as_json, text=lambda: done.text)
-    if not as_json:
+
+    def show() -> None:
+        print(done.text)
         told = f"{len(done.tokens)} tokens, {rate} tokens/s, {done.num_passes} passes"
         print(told, file=sys.stderr)
 
+    return Outcome(result=result, show=show)
 
-@app.command()
+
+@commands.command()
 def chat(
     model: ServedModelArgument = "smollm2-135m",
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 256,
@@ -101,9 +94,9 @@ def chat(
     """Talk to MODEL in the terminal; an empty line or Ctrl-D ends."""
     from burnish.base.progress import say
     from burnish.contracts.generation import Sampling
-    from burnish.recipes.answers import open_writer
+    from burnish.recipes.answers import load
 
-    writer = open_writer(model, kv=kv, **place_options(precision, device))
+    writer = load(model, kv=kv, **place_options(precision, device))
     writer.check_chat()
     say(f"{model} is ready; an empty line or Ctrl-D ends")
     messages: list[dict[str, str]] = []

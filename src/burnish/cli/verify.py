@@ -5,19 +5,19 @@ from typing import Annotated
 
 import typer
 
-from burnish.cli.options import AsJson, show_result, table
+from burnish.cli.options import table
+from burnish.cli.verbs import Commands, Outcome
 
-app = typer.Typer()
+commands = Commands()
 
 
-@app.command()
+@commands.command()
 def verify(
     run: Annotated[Path, typer.Argument(help="A run folder, for example runs/last.")],
     full: Annotated[
         bool, typer.Option("--full", help="Repeat the whole run, not only its measurements.")
     ] = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Check the files of RUN, repeat its measurements, and say what is the same or different.
 
     Exit status 1: something is different.
@@ -26,10 +26,9 @@ def verify(
 
     found = verify_run(run, full=full)
     rows = [[one["check"], one["outcome"], one["why"]] for one in found["checks"]]
-    show_result(
-        found,
-        as_json=as_json,
+    return Outcome(
+        result=found,
         text=lambda: f"{table(['check', 'outcome', 'why'], rows)}\n{found['sentence']}",
         next_command=f"burnish report show {run}",
+        exit_code=0 if found["same"] else 1,
     )
-    raise typer.Exit(0 if found["same"] else 1)

@@ -92,9 +92,9 @@ def ask_model(spec: str, *, max_new_tokens: int = 1024, temperature: float = 0.8
 
     `spec` is a model's spec: embedded, a folder, or a server. T = 0.8 is the paper's.
     """
-    from burnish.recipes.answers import open_writer
+    from burnish.recipes.answers import load
 
-    writer = open_writer(spec)
+    writer = load(spec)
     writer.check_chat()
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
     return lambda prompt: writer.chat([{"role": "user", "content": prompt}], sampling).text
