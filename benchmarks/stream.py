@@ -23,12 +23,12 @@ from burnish.base.items import ItemLog
 from burnish.base.stats import wilson
 from burnish.kv.retrieval.spans import best_spans, greedy_spans, triangle_scores
 from burnish.models.load import load_model
-from burnish.stream.ask import Index
-from burnish.stream.audit import Frame, audit_text, under_budget
+from burnish.stream.asking import Index
 from burnish.stream.audit_job import AuditSettings, audit_policies
-from burnish.stream.bench import BenchSettings, bench_stream
-from burnish.stream.ingest import IngestSettings, ingest
+from burnish.stream.bench_job import BenchSettings, bench_stream
 from burnish.stream.needles import make_haystack
+from burnish.stream.policy_audit import Frame, audit_text, under_budget
+from burnish.stream.reading import IngestSettings, ingest
 
 MODEL = "smollm2-135m"
 POLICIES = (

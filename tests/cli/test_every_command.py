@@ -316,7 +316,7 @@ JOBS = {
     "recall compare": "burnish.recall.run:compare_models",
     "prefer train": "burnish.recipes.preferring:train_preferences",
     "stream audit": "burnish.stream.audit_job:audit_policies",
-    "stream bench": "burnish.stream.bench:bench_stream",
+    "stream bench": "burnish.stream.bench_job:bench_stream",
 }
 MAKE_RUNS = sorted(JOBS)
 
@@ -413,7 +413,7 @@ def weights(files: dict[str, Path], tiny_folder: Any) -> str:
 @pytest.fixture(scope="session")
 def index(files: dict[str, Path], tiny_folder: Any) -> Path:
     """An index of the books, made by the tiny model."""
-    from burnish.stream.ingest import IngestSettings, ingest
+    from burnish.stream.reading import IngestSettings, ingest
 
     folder = files["books"].parent / "index"
     ingest(

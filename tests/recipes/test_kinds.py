@@ -65,8 +65,8 @@ from burnish.scaling.plan_job import plan_scaling
 from burnish.scaling.settings import DataSettings, PlanSettings, ScalingFitSettings
 from burnish.scaling.settings import FitSettings as LawSettings
 from burnish.stream.audit_job import AuditSettings, audit_policies
-from burnish.stream.bench import BenchSettings as StreamBenchSettings
-from burnish.stream.bench import bench_stream
+from burnish.stream.bench_job import BenchSettings as StreamBenchSettings
+from burnish.stream.bench_job import bench_stream
 from burnish.train.settings import LoraSettings, TrainSettings
 
 ON_CPU = PlaceSettings(precision="fp32", device="cpu")

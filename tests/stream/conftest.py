@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from burnish.kv.retrieval import memory
-from burnish.stream.ingest import IngestSettings
+from burnish.stream.reading import IngestSettings
 
 WORDS = [
     "the",

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from burnish.stream import folder as module
-from burnish.stream import ingest as ingest_module
-from burnish.stream.ask import Index
+from burnish.stream import reading as ingest_module
+from burnish.stream.asking import Index
 from burnish.stream.folder import read_manifest
-from burnish.stream.ingest import ingest
+from burnish.stream.reading import ingest
 
 
 class Killed(BaseException):

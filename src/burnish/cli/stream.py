@@ -66,7 +66,7 @@ def ingest(
     precision: Precision = None,
 ) -> Outcome:
     """Read FILES with MODEL into an index folder. An interrupted call resumes when repeated."""
-    from burnish.stream.ingest import IngestSettings, ingest
+    from burnish.stream.reading import IngestSettings, ingest
 
     flags = {"model": model, "index": index, "policy": policy, "far_tokens": budget}
     flags |= {"files": tuple(files), "template": template, "append": append or None}
@@ -94,7 +94,7 @@ def ask(
     precision: Precision = None,
 ) -> Outcome:
     """Answer QUESTION from an index, without reading the text again; show the spans read."""
-    from burnish.stream.ask import AskSettings, ask
+    from burnish.stream.asking import AskSettings, ask
 
     flags = {"index": index, "question": question, "max_new_tokens": max_new_tokens}
     flags |= {"conversation": str(conversation) if conversation else None, "model": model}
@@ -166,7 +166,7 @@ def bench(
 
     Finished lengths are kept when you repeat the command. Other settings: --set steps=16
     """
-    from burnish.stream.bench import BenchSettings, bench_stream
+    from burnish.stream.bench_job import BenchSettings, bench_stream
 
     flags = {"model": model, "policy": policy, "budget": budget, "device": device}
     flags |= {"precision": precision, "lengths": _numbers(lengths)}

@@ -44,7 +44,7 @@ from burnish.scaling.known import WHAT as SCALING_FIT
 from burnish.scaling.ladder_cells import LadderSettings
 from burnish.scaling.settings import PlanSettings, ScalingFitSettings
 from burnish.stream import audit_job as stream_audit
-from burnish.stream import bench as stream_bench
+from burnish.stream import bench_job as stream_bench
 
 Info = Mapping[str, Any]
 Settings = TypeVar("Settings")

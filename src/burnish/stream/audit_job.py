@@ -21,10 +21,10 @@ from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, Verification
 from burnish.models.handle import ModelHandle
-from burnish.stream.audit import Frame, audit_text, split_policies, under_budget
-from burnish.stream.ingest import check_decoder
 from burnish.stream.needles import make_haystack
 from burnish.stream.page import audit_page
+from burnish.stream.policy_audit import Frame, audit_text, split_policies, under_budget
+from burnish.stream.reading import check_decoder
 
 WHAT = "stream-audit"
 MEASURES = {

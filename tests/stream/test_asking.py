@@ -9,9 +9,9 @@ import pytest
 from burnish.base.errors import InputError, ModelError, SettingError
 from burnish.contracts.generation import Request, Sampling
 from burnish.engine.generate import generate
-from burnish.stream import ask as module
-from burnish.stream.ask import AskSettings, Index, Reads, ask
-from burnish.stream.ingest import ingest
+from burnish.stream import asking as module
+from burnish.stream.asking import AskSettings, Index, Reads, ask
+from burnish.stream.reading import ingest
 
 
 def check_answers(settings_of: Any, tmp_path: Path, tiny_model: Any) -> None:

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from burnish.base.errors import BurnishError, InputError, ModelError, SettingError
-from burnish.stream import ingest as module
-from burnish.stream.ask import Index
+from burnish.stream import reading as module
+from burnish.stream.asking import Index
 from burnish.stream.folder import read_manifest, read_source
-from burnish.stream.ingest import IngestSettings, ingest
+from burnish.stream.reading import IngestSettings, ingest
 
 
 @pytest.fixture(autouse=True)

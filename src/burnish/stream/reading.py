@@ -84,7 +84,7 @@ def ingest(settings: IngestSettings) -> dict[str, Any]:
 
     Raises InputError for an index of something else, ModelError for another model.
     Source: Ltri-LLM, arXiv 2412.04757 (the offline index); reconstruction.
-    Oracle: tests/stream/test_ingest.py::test_interrupted_and_resumed_equals_straight
+    Oracle: tests/stream/test_reading.py::test_interrupted_and_resumed_equals_straight
     """
     started, folder = time.perf_counter(), Path(settings.index)
     policy = retrieving_policy(settings.policy, settings.far_tokens)

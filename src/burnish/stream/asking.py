@@ -27,9 +27,9 @@ from burnish.stream.folder import (
     read_manifest,
     read_source,
 )
-from burnish.stream.ingest import check_decoder
 from burnish.stream.page import answer_page
 from burnish.stream.prompt import question_tokens
+from burnish.stream.reading import check_decoder
 
 NUM_SPANS = 5
 
@@ -60,7 +60,8 @@ class Index:
     """An open index: read-only, so that any number of sessions can share its files.
 
     Raises InputError for an index that is incomplete or damaged, ModelError for another model.
-    Source: ours. Oracle: tests/stream/test_ask.py::test_answers_equal_generation_without_an_index
+    Source: ours.
+    Oracle: tests/stream/test_asking.py::test_answers_equal_generation_without_an_index
     """
 
     def __init__(self, folder: Path, *, model: str = "", precision: str = "", device: str = "auto"):
@@ -177,7 +178,7 @@ def ask(settings: AskSettings) -> dict[str, Any]:
     """Answer a question on an index; with `conversation` earlier turns are read first and kept.
 
     Source: Ltri-LLM, arXiv 2412.04757; reconstruction.
-    Oracle: tests/stream/test_ask.py::test_answers_equal_generation_without_an_index
+    Oracle: tests/stream/test_asking.py::test_answers_equal_generation_without_an_index
     """
     started = time.perf_counter()
     index = Index(

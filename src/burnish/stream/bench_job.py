@@ -22,8 +22,8 @@ from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, Verification
 from burnish.models.handle import ModelHandle
-from burnish.stream.ingest import check_decoder, index_size, retrieving_policy
 from burnish.stream.page import bench_page
+from burnish.stream.reading import check_decoder, index_size, retrieving_policy
 
 WHAT = "stream-bench"
 
@@ -63,7 +63,7 @@ def bench_stream(
 ) -> dict[str, Any]:
     """Time each length; finished lengths are not timed again.
 
-    Source: ours. Oracle: tests/stream/test_bench.py::test_sizes_are_counted
+    Source: ours. Oracle: tests/stream/test_bench_job.py::test_sizes_are_counted
     """
     place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
     return run_job(bench_job(settings), place)

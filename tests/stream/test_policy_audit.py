@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from burnish.kv.policies import kv_policies
-from burnish.stream.audit import Frame, audit_text, mass_recall, split_policies, under_budget
 from burnish.stream.needles import make_haystack
+from burnish.stream.policy_audit import Frame, audit_text, mass_recall, split_policies, under_budget
 
 FRAME = Frame(num_sinks=2, local_tokens=24, bound=0.2)
 SPANS = "least_tokens=3,most_tokens=12,mean_tokens=6"

@@ -36,7 +36,7 @@ class Frame:
 def split_policies(text: str) -> list[str]:
     """Specs separated by commas; a part with `=` and without `:` belongs to the spec before.
 
-    Source: ours. Oracle: tests/stream/test_audit.py::test_specs_are_split_where_they_end
+    Source: ours. Oracle: tests/stream/test_policy_audit.py::test_specs_are_split_where_they_end
     """
     specs: list[str] = []
     for part in text.split(","):
@@ -50,7 +50,8 @@ def split_policies(text: str) -> list[str]:
 def under_budget(spec: str, *, far_tokens: int, local_tokens: int, num_sinks: int) -> KVPolicy:
     """A policy that reads as many tokens as all others of the audit.
 
-    Source: ours. Oracle: tests/stream/test_audit.py::test_all_policies_read_equally_many_tokens
+    Source: ours.
+    Oracle: tests/stream/test_policy_audit.py::test_all_policies_read_equally_many_tokens
     """
     policy = kv_policies.parse(spec)
     names = {field.name for field in fields(policy)}  # type: ignore[arg-type]
@@ -70,7 +71,7 @@ def audit_text(
 
     The text is read once, in chunks, under the policy itself; each question begins from there. The
     question's last token is read alone, so that far tokens are chosen by it.
-    Source: ours. Oracle: tests/stream/test_audit.py::test_full_attention_recalls_all
+    Source: ours. Oracle: tests/stream/test_policy_audit.py::test_full_attention_recalls_all
     """
     memory = Watched(open_memory(policy, shape_of(model)), model.network.shape.num_layers)
     _read(model, policy, memory, text.ids)
@@ -146,7 +147,7 @@ def mass_recall(
 ) -> list[float]:
     """Far attention that is read, over that of the best tokens of the same number, per key head.
 
-    Source: ours. Oracle: tests/stream/test_audit.py::test_mass_recall_by_brute_force
+    Source: ours. Oracle: tests/stream/test_policy_audit.py::test_mass_recall_by_brute_force
     """
     found, group = [], len(query) // len(keys)
     end = keys.shape[1] - frame.local_tokens

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from burnish.base.errors import SettingError
-from burnish.stream.bench import BenchSettings, anonymous_bytes, bench_stream
+from burnish.stream.bench_job import BenchSettings, anonymous_bytes, bench_stream
 
 SPEC = "blocks:size=16,local_tokens=32,num_sinks=2"
 
