@@ -83,5 +83,5 @@ def test_planted_functions(plant):
         "a.py:3 g: 8 parameters",
         "a.py:7 i: 11 options",
         "a.py:9 j: 11 options",
-        "a.py:11 k: 51 lines",
+        "a.py:10 k: 51 lines",
     ]

@@ -16,7 +16,7 @@ import typer
 from fixtures.recalling import planted_curve
 
 import burnish as door
-from burnish.base.errors import InputError, SettingError, UnknownNameError
+from burnish.base.errors import IncompleteError, SettingError, UnknownNameError
 from burnish.cli.main import make_app
 from burnish.cli.verbs import keyword_names
 
@@ -212,5 +212,5 @@ def test_wrong_arguments_are_told(tmp_path: Path) -> None:
         door.recall.curve()
     path = tmp_path / "none.jsonl"
     path.write_text("")
-    with pytest.raises(InputError):
+    with pytest.raises(IncompleteError):
         door.prefer.audit(path)

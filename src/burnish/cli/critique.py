@@ -96,7 +96,7 @@ def build(
     config: Config = None,
     set: Sets = [],  # noqa: B006 - typer copies it
     runs: Runs = Path("runs"),
-    out: RunFolder = None,
+    run: RunFolder = None,
 ) -> Outcome:
     """Build flawed solutions of TASKS and critiques of them, with a share of right ones.
 
@@ -109,7 +109,7 @@ def build(
 
     flags = {"tasks": tuple(tasks or ()), "model": model, "annotator": annotator, "limit": limit}
     settings = settings_from(CritiqueBuildSettings, config=config, sets=set, flags=flags)
-    result = build_critiques(settings, _place(runs, out))
+    result = build_critiques(settings, _place(runs, run))
     return Outcome(result=result, next_command=f"burnish critique filter {result['run']}")
 
 
@@ -124,7 +124,7 @@ def filter_(
     config: Config = None,
     set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    out: RunFolder = None,
+    run: RunFolder = None,
 ) -> Outcome:
     """Keep the critiques of TRIPLES whose refinements succeed more often than a placebo's.
 
@@ -136,7 +136,7 @@ def filter_(
     flags = {"triples": triples, "model": model, "filter.kind": kind}
     flags |= {"filter.num_refinements": refinements}
     settings = settings_from(CritiqueFilterSettings, config=config, sets=set, flags=flags)
-    result = filter_critiques(settings, _place(runs, out))
+    result = filter_critiques(settings, _place(runs, run))
     return Outcome(
         result=result, next_command=f"burnish critique train smollm2-135m {result['run']}"
     )
@@ -151,7 +151,7 @@ def train(
     config: Config = None,
     set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    out: RunFolder = None,
+    run: RunFolder = None,
 ) -> Outcome:
     """Train MODEL to write the critiques of TRIPLES, measured before and after on held-out ones.
 
@@ -162,7 +162,7 @@ def train(
 
     flags = {"model": model, "triples": triples, "role": role, "train.num_steps": steps}
     settings = settings_from(CriticTrainSettings, config=config, sets=set, flags=flags)
-    result = train_critic(settings, _place(runs, out))
+    result = train_critic(settings, _place(runs, run))
     return Outcome(
         result=result, next_command=f"burnish critique refine {model} --critic {result['model']}"
     )
@@ -178,7 +178,7 @@ def refine(
     config: Config = None,
     set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    out: RunFolder = None,
+    run: RunFolder = None,
 ) -> Outcome:
     """Answer TASKS, criticise and revise, and compare with plain votes at equal tokens.
 
@@ -191,7 +191,7 @@ def refine(
     flags = {"model": model, "tasks": tuple(tasks or ()), "critic": critic}
     flags |= {"refine.gate": gate, "limit": limit}
     settings = settings_from(CritiqueRefineSettings, config=config, sets=set, flags=flags)
-    result = refine_answers(settings, _place(runs, out))
+    result = refine_answers(settings, _place(runs, run))
     return Outcome(result=result, next_command=f"burnish report show {result['run']}")
 
 
@@ -205,7 +205,7 @@ def loop(
     config: Config = None,
     set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
-    out: RunFolder = None,
+    run: RunFolder = None,
 ) -> Outcome:
     """Train MODEL on its right answers to TASKS, and on revisions of wrong ones after a critique.
 
@@ -217,11 +217,11 @@ def loop(
     flags = {"model": model, "tasks": tuple(tasks or ()), "critic": critic}
     flags |= {"rounds": rounds, "budget": budget}
     settings = settings_from(CriticLoopSettings, config=config, sets=set, flags=flags)
-    result = run_loop(settings, _place(runs, out))
+    result = run_loop(settings, _place(runs, run))
     return Outcome(result=result, next_command=f"burnish report show {result['run']}")
 
 
-def _place(runs: Path, out: Path | None) -> Any:
+def _place(runs: Path, folder: Path | None) -> Any:
     from burnish.jobs.job import Place
 
-    return Place(**job_options(runs, out))
+    return Place(**job_options(runs, folder))

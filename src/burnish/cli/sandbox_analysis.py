@@ -8,7 +8,7 @@ import typer
 from burnish.cli.options import table
 from burnish.cli.verbs import Commands, Outcome
 
-commands = Commands()
+commands = Commands("sandbox")
 
 Isolation = Annotated[str, typer.Option(help="auto, strict, or a back end by name.")]
 

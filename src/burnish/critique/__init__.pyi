@@ -25,7 +25,7 @@ def build(
     config: str | Path | None = None,
     set: Text | list[Text] | dict[str, Any] = [],
     runs: str | Path = 'runs',
-    out: str | Path | None = None,
+    run: str | Path | None = None,
 ) -> dict[str, Any]:
     """Build flawed solutions of TASKS and critiques of them, with a share of right ones.
 
@@ -42,7 +42,7 @@ def filter(
     config: str | Path | None = None,
     set: Text | list[Text] | dict[str, Any] = [],
     runs: str | Path = 'runs',
-    out: str | Path | None = None,
+    run: str | Path | None = None,
 ) -> dict[str, Any]:
     """Keep the critiques of TRIPLES whose refinements succeed more often than a placebo's.
 
@@ -57,7 +57,7 @@ def train(
     config: str | Path | None = None,
     set: Text | list[Text] | dict[str, Any] = [],
     runs: str | Path = 'runs',
-    out: str | Path | None = None,
+    run: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train MODEL to write the critiques of TRIPLES, measured before and after on held-out ones.
 
@@ -73,7 +73,7 @@ def refine(
     config: str | Path | None = None,
     set: Text | list[Text] | dict[str, Any] = [],
     runs: str | Path = 'runs',
-    out: str | Path | None = None,
+    run: str | Path | None = None,
 ) -> dict[str, Any]:
     """Answer TASKS, criticise and revise, and compare with plain votes at equal tokens.
 
@@ -90,7 +90,7 @@ def loop(
     config: str | Path | None = None,
     set: Text | list[Text] | dict[str, Any] = [],
     runs: str | Path = 'runs',
-    out: str | Path | None = None,
+    run: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train MODEL on its right answers to TASKS, and on revisions of wrong ones after a critique.
 
