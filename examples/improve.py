@@ -1,6 +1,6 @@
-"""Improve a model on tasks.jsonl, rows such as {"prompt": ..., "answer": "42", "checker": "number"}.
+"""Improve a model on the tasks of tasks.jsonl, and say whether it got better.
 
-Repeat the script after an interruption: finished stages are kept.
+A row: {"prompt": "What is 12 + 30?", "answer": "42", "checker": "number"}. Repeat the script after an interruption: finished stages are kept.
 """
 
 import sys

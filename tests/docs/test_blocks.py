@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from fixtures.inventory import IN_CI
 from fixtures.pages import ROOT
-from fixtures.stage import FILES, FINDINGS, SERVERS
+from fixtures.stage import ADDED, FILES, FINDINGS, SERVERS
 
 SHELL, PYTHON = {"bash", "console", "sh"}, {"python"}
 SHOWN_ONLY = {"text", "json", "jsonl", "yaml", "toml", "html", "mermaid"}
@@ -136,6 +136,26 @@ def test_blocks_run(running_page, blocks_of, stage, monkeypatch):
             (stage.folder / "block.py").write_text(block.text)
             stage.prepare(block.text)
             check_run("python block.py", stage)
+
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+SIZES = {"improve.py": "improve", "shorter_answers.py": "prefer train"}  # of the stage's table
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.name)
+def test_examples_run(script, tiny_stage, tmp_path):
+    stage = tiny_stage(tmp_path)
+    stage.prepare(script.read_text())
+    shutil.copy(script, tmp_path / "example.py")
+    words = ADDED[SIZES[script.name]].words if script.name in SIZES else ""
+    status, out, err = stage.run(f"python example.py {words}")
+    assert status == 0 and out.strip(), f"{out}\n{err}"
+
+
+def test_the_list_of_examples_is_complete(root):
+    named = re.findall(r"^\| `(\w+\.py)` \|", (root / "examples/README.md").read_text(), re.M)
+    assert sorted(named) == [path.name for path in EXAMPLES]
 
 
 def check_run(command, stage):
