@@ -1,6 +1,7 @@
 """Improve a model on the tasks of tasks.jsonl, and say whether it got better.
 
-A row: {"prompt": "What is 12 + 30?", "answer": "42", "checker": "number"}. Repeat the script after an interruption: finished stages are kept.
+A row: {"prompt": "What is 12 + 30?", "answer": "42", "checker": "number"}. Repeat the script after
+an interruption: finished stages are kept.
 """
 
 import sys
