@@ -2,7 +2,7 @@
 
 import burnish
 
-curve = burnish.recall.curve("smollm2-135m", lengths="64:256:x2", mode="probe", set={"trials": 4})
+curve = burnish.recall.curve("smollm2-135m", lengths="64:512:x2", mode="probe", set={"trials": 4})
 for point in curve["points"]:
     print(point["length"], point["copy"]["value"], point["lm"]["value"])
 print(burnish.recall.fit(curve["run"]))

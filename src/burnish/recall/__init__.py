@@ -3,7 +3,7 @@
 ```python
 import burnish
 
-burnish.recall.curve("smollm2-135m", lengths="64:256:x2", mode="probe", run="runs/curve")
+burnish.recall.curve("smollm2-135m", lengths="64:512:x2", mode="probe", run="runs/curve")
 print(burnish.recall.fit("runs/curve"))
 ```
 """
