@@ -54,7 +54,7 @@ def ablate(
     device: Text | None = None,
     precision: Text | None = None,
 ) -> dict[str, Any]:
-    """Run the job of `improve`, and again without each of its parts: what does each add?
+    """Run `improve`, then again without each of its parts, and report what each part adds.
 
     Stages that a part does not change are reused. A part is compared on the same held-out tasks,
     with a paired interval. More held-out tasks: --set split.heldout=1000."""
@@ -75,7 +75,7 @@ def generate(
 ) -> dict[str, Any]:
     """Continue PROMPT with MODEL; print the text, tokens per second and passes.
 
-    --draft writes several tokens in a pass; auto measures first whether that pays here. --kv bounds
+    --draft uses speculative decoding; auto first measures whether it is faster here. --kv bounds
     the memory of a long text.
     Other settings: --set top_p=0.9 --set top_k=50 --set seed=1 --set 'stop=["END"]'"""
 

@@ -76,7 +76,7 @@ def test_depth() -> None:
     assert (shape.num_layers, shape.width, shape.head_dim, shape.ffn_width) == (5, 96, 16, 200)
     with pytest.raises(SettingError, match="must divide"):
         choose_shape(settings(depth=2, width=50, num_heads=4), 300)
-    with pytest.raises(SettingError, match="must leave room for layers"):
+    with pytest.raises(SettingError, match="must leave parameters for layers"):
         choose_shape(settings(params="5k"), 1000)
 
 

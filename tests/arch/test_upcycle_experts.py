@@ -105,7 +105,7 @@ def test_the_saved_folder_is_transformers(family: str, dense: Any, tmp_path: Pat
 @pytest.mark.parametrize(
     ("family", "block", "rule"),
     [
-        ("llama-biased", MoEBlock(), "has biases that no Mixtral"),
+        ("llama-biased", MoEBlock(), "has biases, which Mixtral"),
         ("llama", MoEBlock(shared=8), "head width of .* must be width / heads"),
         ("qwen3", MoEBlock(shared=8), "shared cannot stand beside the query norms"),
         ("moe-qwen3", MoEBlock(), "must be dense"),

@@ -201,7 +201,7 @@ def test_what_is_refused(handle: ModelHandle) -> None:
         with pytest.raises(ModelError, match="must be no token ids for a server"):
             answer_all(server, [replace(prompts(1)[0], content=(1, 2))])
         serving.tells_usage = False
-        with pytest.raises(RemoteError, match="must tell how many tokens it wrote"):
+        with pytest.raises(RemoteError, match="must report how many tokens it wrote"):
             answer_all(server, prompts(), meter=Meter())
         serving.status = 503
         with pytest.raises(RemoteError, match="503"):

@@ -176,7 +176,7 @@ def test_without_kernels_it_is_refused(folder: Path, monkeypatch: pytest.MonkeyP
 def test_widths_that_are_no_whole_blocks_are_refused(tiny_folder: Callable[..., Path]) -> None:
     with pytest.raises(ModelError, match="must be a multiple of 32"):
         load_model(str(tiny_folder("llama")), precision="int8")
-    with pytest.raises(ModelError, match="does not know our quantised weights"):
+    with pytest.raises(ModelError, match="cannot use burnish's quantised"):
         load_model(str(tiny_folder("gpt2")), precision="int8")
 
 

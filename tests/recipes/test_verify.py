@@ -100,7 +100,7 @@ def test_runs_that_cannot_be_verified(run: Path, tmp_path: Path) -> None:
     write_json(run / "result.json", {})
     info = read_json(run / "run.json")
     write_json(run / "run.json", info | {"what": "prune"})
-    with pytest.raises(InputError, match="not a kind of run"):
+    with pytest.raises(InputError, match="does not support"):
         verify_run(run)
     with pytest.raises(MissingFileError):
         verify_run(tmp_path / "nothing")

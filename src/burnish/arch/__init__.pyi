@@ -32,7 +32,7 @@ def compare(
     set: Text | list[Text] | dict[str, Any] = [],
     out: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Train several blocks on the same text, and compare them where they are equal.
+    """Train several blocks on the same text, and compare them at equal cost.
 
     Every block tries the same learning rates with one seed, and its best with two more. One table
     has the losses at equal parameters, equal FLOPs and equal seconds.
@@ -66,5 +66,5 @@ def audit(
     """Check that MODEL decodes with a cache exactly as without one.
 
     Writes tokens with a cache, then reads the text in one pass and in chunks of 1, 3 and 7 tokens.
-    For a model with a solver the cache of the released code is measured beside it.
+    For a model with a solver, the cache of the released code is measured too.
     Exit status 1: they differ."""

@@ -144,7 +144,7 @@ def read_plan(path: Path) -> dict[str, float]:
         raise InputError("plan file", str(path), rule, remedy=remedy)
     for name, value in known.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            rule, remedy = f"must hold a positive number as {name}", "Mend the file"
+            rule, remedy = f"must hold a positive number as {name}", "Correct the file"
             raise InputError(f"plan file {path}", value, rule, remedy=remedy)
     return {name: float(value) for name, value in known.items()}
 
@@ -192,7 +192,7 @@ def _choose_dense(settings: PretrainSettings, vocab: int) -> Shape:
         if badness < least:
             best, least = shape, badness
     if best is None:
-        rule = f"must leave room for layers beside {vocab} embeddings of {STEP_WIDTH}"
+        rule = f"must leave parameters for layers besides {vocab} embeddings of {STEP_WIDTH}"
         raise SettingError("params", settings.params, rule, remedy="Raise it, or lower vocab")
     return best
 

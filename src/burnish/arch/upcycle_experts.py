@@ -84,13 +84,13 @@ def _make_config(dense: Decoder, block: MoEBlock, spec: str) -> Any:
 
     shape, given = dense.shape, dense.config.to_dict()
     if shape.mlp_bias or shape.out_bias:
-        rule = "has biases that no Mixtral or Qwen-MoE folder holds"
+        rule = "has biases, which Mixtral and Qwen-MoE folders cannot store"
         raise ModelError("model", spec, rule, remedy="Name a model without them")
     settings = {name: given[name] for name in KEPT if given.get(name) is not None}
     settings |= {"tie_word_embeddings": shape.tied}
     if shape.qkv_bias or block.shared:
         if shape.qk_norm:
-            rule = "cannot stand beside the query norms of this model in any folder"
+            rule = "cannot be combined with the query norms of this model in any known format"
             raise SettingError("shared", block.shared, rule, remedy="Set shared to 0")
         return AutoConfig.for_model("qwen2_moe", **settings, **_qwen2(shape, block, spec))
     window = _one_window(shape, spec)

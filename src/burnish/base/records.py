@@ -83,7 +83,7 @@ def _read_gzip(path: Path) -> list[dict[str, Any]]:
         with gzip.open(path, "rb") as file:
             return list(parse_lines(file, path))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        rule, remedy = "must be a whole gzip file", "Fetch or write it again"
+        rule, remedy = "must be a complete gzip file", "Fetch or write it again"
         raise InputError(str(path), str(error), rule, remedy=remedy) from error
 
 
@@ -97,7 +97,7 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
         with atomic_write(path, "wb") as file:
             pq.write_table(table, file)
     except pa.ArrowException as error:
-        got, remedy = str(error).splitlines()[0], "Write .jsonl, which takes any rows"
+        got, remedy = str(error).splitlines()[0], "Write .jsonl, which stores any rows"
         raise InputError(str(path), got, "must have one type a column", remedy=remedy) from error
 
 

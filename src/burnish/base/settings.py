@@ -118,7 +118,7 @@ def _put(tree: dict[str, Any], name: str, leaf: Any) -> None:
     for key in outer:
         inner = tree.setdefault(key, {})
         if not isinstance(inner, dict):
-            rule = f"cannot be set inside {key!r}, which was set whole"
+            rule = f"cannot be set inside {key!r}, which was set as a whole"
             value = leaf.text if isinstance(leaf, _Text) else leaf
             raise SettingError(f"setting {name}", value, rule, remedy="Set only one of the two")
         tree = inner
@@ -161,7 +161,7 @@ def _plain(name: str, value: Any) -> Any:
     """Return a parsed value; refuse an override that reaches inside it."""
     for key, part in value.items() if isinstance(value, dict) else ():
         if isinstance(part, _Text):
-            rule, remedy = "has no parts that could be set", f"Write --set {name}=VALUE"
+            rule, remedy = "has no inner settings", f"Write --set {name}=VALUE"
             raise SettingError(f"setting {name}", f"{name}.{key}", rule, remedy=remedy)
         _plain(f"{name}.{key}", part)
     return value

@@ -45,7 +45,9 @@ def pretrain(
         str | None,
         typer.Option(help="dense, moe:experts=8,top_k=2 or pcformer:order=2. [default: dense]"),
     ] = None,
-    from_: Annotated[str | None, typer.Option("--from", help="Model to train on instead.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="Continue the training of this model instead.")
+    ] = None,
     plan: Annotated[
         Path | None, typer.Option(help="JSON with n, d, batch_tokens, lr, steps.")
     ] = None,
@@ -88,7 +90,7 @@ def compare(
     set: Sets = [],  # noqa: B006 - typer copies it
     out: Out = None,
 ) -> Outcome:
-    """Train several blocks on the same text, and compare them where they are equal.
+    """Train several blocks on the same text, and compare them at equal cost.
 
     Every block tries the same learning rates with one seed, and its best with two more. One table
     has the losses at equal parameters, equal FLOPs and equal seconds.
@@ -108,7 +110,7 @@ def compare(
 @commands.command()
 def upcycle(
     model: ModelArgument,
-    out: Annotated[Path, typer.Option(help="Where the new model folder goes.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the model into.")],
     block: Annotated[
         str, typer.Option(help="moe:experts=N,top_k=K,shared=WIDTH or pcformer:order=N,beta=B.")
     ] = "moe:experts=8,top_k=2",
@@ -173,7 +175,7 @@ def audit(
     """Check that MODEL decodes with a cache exactly as without one.
 
     Writes tokens with a cache, then reads the text in one pass and in chunks of 1, 3 and 7 tokens.
-    For a model with a solver the cache of the released code is measured beside it.
+    For a model with a solver, the cache of the released code is measured too.
     Exit status 1: they differ.
     """
     from burnish.arch.cache_audit import audit as check
@@ -181,7 +183,7 @@ def audit(
     from burnish.models.load import load_model
 
     if tokens < 1:
-        raise SettingError("--tokens", tokens, "must be positive", remedy="Take 64")
+        raise SettingError("--tokens", tokens, "must be positive", remedy="Write --tokens 64")
     loaded = load_model(model, **place_options(precision, "cpu"))
     ids = loaded.tokenizer(prompt)["input_ids"]
     if not ids:

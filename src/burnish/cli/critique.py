@@ -100,8 +100,8 @@ def build(
 ) -> Outcome:
     """Build flawed solutions of TASKS and critiques of them, with a share of right ones.
 
-    Errors are sampled, located behind a right prefix, and inserted by type. RUN/triples.jsonl holds
-    them, RUN/processbench.jsonl the solutions with their first wrong step. More: --set
+    Errors are sampled, located after a right prefix, and inserted by type. RUN/triples.jsonl holds
+    the critiques, RUN/processbench.jsonl the solutions with their first wrong step. More: --set
     flaws.num_inserted=4, wording.form=compact, flaws.right_frac=0.3.
     """
     from burnish.critique.build_job import build_critiques
@@ -128,7 +128,7 @@ def filter_(
 ) -> Outcome:
     """Keep the critiques of TRIPLES whose refinements succeed more often than a placebo's.
 
-    Critiques that tell the reference are dropped (--set filter.leaks=mask or keep).
+    Critiques that reveal the reference answer are dropped (--set filter.leaks=mask or keep).
     """
     from burnish.critique.build_job import filter_critiques
     from burnish.critique.settings import CritiqueFilterSettings
@@ -155,7 +155,7 @@ def train(
 ) -> Outcome:
     """Train MODEL to write the critiques of TRIPLES, measured before and after on held-out ones.
 
-    --role actor trains worked answers, and revisions that follow a critique, in equal weight.
+    --role actor trains on worked answers and on revisions after a critique, with equal weight.
     """
     from burnish.recipes.critic_settings import CriticTrainSettings
     from burnish.recipes.critic_training import train_critic
@@ -183,7 +183,7 @@ def refine(
     """Answer TASKS, criticise and revise, and compare with plain votes at equal tokens.
 
     Paths and rounds: --set refine.num_paths=16 --set refine.num_rounds=2. The oracle gate revises
-    what is wrong in truth: an upper bound.
+    exactly the wrong answers, which is an upper bound.
     """
     from burnish.critique.refine_job import refine_answers
     from burnish.critique.settings import CritiqueRefineSettings

@@ -32,7 +32,7 @@ Benchmarks = Annotated[
 def leakage(
     pool: PoolArgument,
     benchmark: Benchmarks = [],  # noqa: B006 - typer copies it
-    out: Annotated[Path | None, typer.Option(help="Write the pool without leaks here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the rows that leak nothing here.")] = None,
     fpr: Annotated[
         float | None, typer.Option(help="Share of clean rows that may be flagged. [default: 0.01]")
     ] = None,
@@ -44,9 +44,9 @@ def leakage(
 ) -> Outcome:
     """Find rows of POOL that leak a benchmark: copied, rephrased, translated, or the same program.
 
-    Exit status 1: leaks are found, or more suspects than chance makes. RUN/stages/leakage holds
-    flagged.jsonl (with the overlap of every row) and clean.jsonl. Interrupted scans resume when
-    you repeat the command.
+    Exit status 1: leaks are found, or more suspects than expected by chance. RUN/stages/leakage
+    holds flagged.jsonl (with the overlap of every row) and clean.jsonl. Interrupted scans resume
+    when you repeat the command.
     """
     from burnish.curate.settings import LeakageSettings
     from burnish.recipes.curating import leakage_with_sandbox
@@ -66,7 +66,7 @@ def leakage(
 @commands.command()
 def dedup(
     pool: PoolArgument,
-    out: Annotated[Path | None, typer.Option(help="Write the rows that stay here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the kept rows here.")] = None,
     jaccard: Annotated[
         float | None, typer.Option(help="Overlap from which rows are duplicates. [default: 0.8]")
     ] = None,
@@ -77,7 +77,8 @@ def dedup(
 ) -> Outcome:
     """Remove near-duplicates: equal texts, and texts whose character 5-grams overlap.
 
-    The first of several stays. RUN/stages/dedup/dropped.jsonl says which row each other repeats.
+    The first of several is kept. RUN/stages/dedup/dropped.jsonl names the row that each other
+    row repeats.
     """
     from burnish.curate.dedup_job import drop_duplicates
     from burnish.curate.settings import DedupSettings
@@ -140,7 +141,7 @@ def score(
     """Score the complexity of every row of POOL, and the quality of answers that can be run.
 
     Quality comes from tests in the row's own text: doctests, asserts and written examples.
-    A row without them has no quality; that is no zero.
+    A row without tests has no quality, which is not the same as zero.
     """
     from burnish.curate.settings import ScoreSettings
     from burnish.recipes.curating import score_with_sandbox
@@ -158,7 +159,9 @@ def score(
 def pick(
     pool: PoolArgument,
     budget: Annotated[int | None, typer.Option(help="Rows to choose.")] = None,
-    tokens: Annotated[int | None, typer.Option(help="Instead: tokens to choose.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(help="Budget in tokens, instead of --budget.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the chosen rows here.")] = None,
     rule: Annotated[
         str | None, typer.Option(help="xcoder, deita or random. [default: xcoder]")
@@ -170,7 +173,7 @@ def pick(
 ) -> Outcome:
     """Choose rows of a scored POOL: complex, good, and unlike those chosen before.
 
-    RUN/stages/pick/decisions.jsonl says of every row why. More: --set alpha=0.7
+    RUN/stages/pick/decisions.jsonl gives the reason for every row. More: --set alpha=0.7
     --set threshold=0.9 (cosine; 1 turns diversity off) --set turns=mean.
     """
     from burnish.curate.pick_job import pick_rows

@@ -73,14 +73,16 @@ def plan(
         str, typer.Option(help="Measure acceptance here, on these prompts (.jsonl).")
     ] = "",
     limit: Annotated[int, typer.Option(help="Number of these prompts; 0: all.")] = 16,
-    temperature: Annotated[float, typer.Option(help="Of their answers; 0 is greedy.")] = 0.0,
+    temperature: Annotated[
+        float, typer.Option(help="Temperature of the answers; 0 is greedy.")
+    ] = 0.0,
     batch: Annotated[int, typer.Option(help="Texts decoded together.")] = 1,
     context: Annotated[int, typer.Option(help="Tokens before the measured steps.")] = 256,
     repeats: Annotated[int, typer.Option(help="Measurements of each kind of step.")] = 9,
     device: Device = None,
     precision: Precision = None,
 ) -> Outcome:
-    """Measure decoding steps on this machine, and say whether drafting pays for MODEL, and how.
+    """Measure decoding steps on this machine; report which drafter, if any, is faster for MODEL.
 
     Without --prompts, acceptance is that of the answers held out in training.
     Exit status 1: plain decoding is as fast, or there was an alarm.

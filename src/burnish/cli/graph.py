@@ -18,7 +18,7 @@ from burnish.cli.options import (
 from burnish.cli.verbs import Commands, Outcome
 
 commands = Commands(
-    "graph", help="Ask about a graph of texts: a graph network picks the examples of a prompt."
+    "graph", help="Ask about a graph of texts: a graph network selects the examples of a prompt."
 )
 
 GraphArgument = Annotated[Path, typer.Argument(help="Folder of `graph ingest`, or with tables.")]
@@ -136,7 +136,7 @@ def predict(
     new: Annotated[
         Path | None, typer.Option(help="Folder with nodes.csv and edges.csv of new nodes.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many nodes.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Predict only the first nodes.")] = None,
 ) -> Outcome:
     """Predict all nodes without a label, and new ones, without training again."""
     from burnish.graph.train_job import predict_nodes
@@ -161,7 +161,7 @@ def bench(
     device: Device = None,
     precision: Precision = None,
 ) -> Outcome:
-    """Measure every way to choose examples on GRAPH, and what each part adds.
+    """Measure every method of choosing examples on GRAPH, and what each part adds.
 
     More: --set seeds=[0,1,2], base.problem.task=links|generate, base.problem.queries=500,
     base.prompt.examples=4, feedback_queries=1500, arms=[bm25,gnn,ours].

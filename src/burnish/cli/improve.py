@@ -87,7 +87,7 @@ def ablate(
     device: Device = None,
     precision: Precision = None,
 ) -> Outcome:
-    """Run the job of `improve`, and again without each of its parts: what does each add?
+    """Run `improve`, then again without each of its parts, and report what each part adds.
 
     Stages that a part does not change are reused. A part is compared on the same held-out tasks,
     with a paired interval. More held-out tasks: --set split.heldout=1000.

@@ -63,7 +63,7 @@ def show(model: ModelArgument) -> Outcome:
 @commands.command()
 def export(
     model: ModelArgument,
-    folder: Annotated[Path, typer.Argument(help="Where the Hugging Face folder goes.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write the model into.")],
     precision: Precision = "fp32",
 ) -> Outcome:
     """Write MODEL as a Hugging Face folder (safetensors, config, tokenizer, chat template)."""

@@ -36,7 +36,7 @@ def compare(
     after: RunArgument,
     out: Annotated[Path | None, typer.Option(help="Also write the page to this folder.")] = None,
 ) -> Outcome:
-    """Print the numbers and settings of two runs side by side."""
+    """Compare the numbers and settings of two runs."""
     from dataclasses import asdict
 
     from burnish.base.runs import load_run

@@ -20,7 +20,7 @@ def detect(
         bool, typer.Option("--content-only", help="Ignore file extensions.")
     ] = False,
 ) -> Outcome:
-    """Name the programming language of each of FILES. Exit status 1: one is not clear."""
+    """Name the programming language of each of FILES. Exit status 1: one is uncertain."""
     from burnish.sandbox.files import detect_files
 
     rows = detect_files(files, content_only=content_only)

@@ -20,7 +20,7 @@ commands = Commands("scaling", help="Plan compute: scaling laws of dense and MoE
 
 DataArgument = Annotated[Path, typer.Argument(help="Runs: .csv, .jsonl or .parquet.")]
 ResultsArgument = Annotated[
-    Path | None, typer.Argument(help="Results of the cells. [default: emit the cells]")
+    Path | None, typer.Argument(help="Results of the cells. [default: write the cells]")
 ]
 ModelsArgument = Annotated[
     list[str], typer.Argument(help="Model names, folders or configuration files (.json).")
@@ -31,7 +31,7 @@ NormsArgument = Annotated[
 ]
 Law = Annotated[str | None, typer.Option(help="A law's spec, or all. [default: chinchilla]")]
 Columns = Annotated[
-    str | None, typer.Option(help="The table's names: n=Params,d=Tokens,loss='Final Loss'.")
+    str | None, typer.Option(help="Column names of the table: n=Params,d=Tokens,loss='Final Loss'.")
 ]
 
 
@@ -70,7 +70,8 @@ def plan(
     ] = None,
     experts: Annotated[int | None, typer.Option(help="Experts of each layer.")] = None,
     extrapolate: Annotated[
-        float | None, typer.Option(help="Largest factor beyond the largest run. [default: 10]")
+        float | None,
+        typer.Option(help="Largest factor of extrapolation beyond the largest run. [default: 10]"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Plan file. [default: plan.json in the run folder]")
@@ -105,7 +106,7 @@ def count(
     allocation: Annotated[
         float | None, typer.Option(help="An exponent a of N ~ C^a, to convert along MODELS.")
     ] = None,
-    counts: Annotated[str, typer.Option(help="The convention of that exponent.")] = "non-embedding",
+    counts: Annotated[str, typer.Option(help="Convention of that exponent.")] = "non-embedding",
 ) -> Outcome:
     """Count parameters and training FLOPs a token under every named convention.
 
@@ -127,10 +128,10 @@ def count(
 def noise(
     norms: NormsArgument,
     columns: Annotated[
-        str | None, typer.Option(help="The table's names: batch=tokens,sq_norm=norm2.")
+        str | None, typer.Option(help="Column names of the table: batch=tokens,sq_norm=norm2.")
     ] = None,
-    block: Annotated[int, typer.Option(help="Steps in a row that count as one unit.")] = 1,
-    confidence: Annotated[float, typer.Option(help="Of the interval.")] = 0.95,
+    block: Annotated[int, typer.Option(help="Consecutive steps that count as one unit.")] = 1,
+    confidence: Annotated[float, typer.Option(help="Confidence of the interval.")] = 0.95,
 ) -> Outcome:
     """Measure the gradient noise scale from squared norms at two batch sizes a step.
 
@@ -171,7 +172,7 @@ def ladder(
     runs: Runs = Path("runs"),
     run: RunFolder = None,
 ) -> Outcome:
-    """Emit a ladder of small runs as plan files; train it; or fit RESULTS, predict the largest.
+    """Write a ladder of small runs as plan files, train it, or fit RESULTS and predict the largest.
 
     With --corpus every cell is trained here, cheapest first, then fitted; interrupted ladders
     resume. A fit also says which run would next cut the variance of the target's prediction most

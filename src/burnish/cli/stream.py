@@ -88,7 +88,8 @@ def ask(
     out: Out = None,
     max_new_tokens: MaxNew = None,
     model: Annotated[
-        str | None, typer.Option(help="Where the model lies. [default: where it was]")
+        str | None,
+        typer.Option(help="Folder of the model, if it has moved. [default: the recorded one]"),
     ] = None,
     device: Device = None,
     precision: Precision = None,

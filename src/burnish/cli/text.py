@@ -22,7 +22,7 @@ PromptArgument = Annotated[str, typer.Argument(help="Text to continue; - reads s
 MaxNew = Annotated[
     int | None, typer.Option("--max-new-tokens", help="Most tokens to write. [default: 128]")
 ]
-Greedy = Annotated[bool, typer.Option("--greedy", help="The likeliest token always.")]
+Greedy = Annotated[bool, typer.Option("--greedy", help="Always choose the most likely token.")]
 Temperature = Annotated[
     float | None, typer.Option(help="Higher is more varied; 0 is greedy. [default: 0.7]")
 ]
@@ -31,9 +31,7 @@ Draft = Annotated[
 ]
 Kv = Annotated[
     str,
-    typer.Option(
-        "--kv", help="What is kept of a text: full, window:budget_tokens=512, triangle-dp ..."
-    ),
+    typer.Option("--kv", help="KV policy: full, window:budget_tokens=512, triangle-dp ..."),
 ]
 Chat = Annotated[bool, typer.Option("--chat", help="Put the prompt into the chat template.")]
 
@@ -54,7 +52,7 @@ def generate(
 ) -> Outcome:
     """Continue PROMPT with MODEL; print the text, tokens per second and passes.
 
-    --draft writes several tokens in a pass; auto measures first whether that pays here. --kv bounds
+    --draft uses speculative decoding; auto first measures whether it is faster here. --kv bounds
     the memory of a long text.
     Other settings: --set top_p=0.9 --set top_k=50 --set seed=1 --set 'stop=["END"]'
     """

@@ -29,8 +29,8 @@ def build(
 ) -> dict[str, Any]:
     """Build flawed solutions of TASKS and critiques of them, with a share of right ones.
 
-    Errors are sampled, located behind a right prefix, and inserted by type. RUN/triples.jsonl holds
-    them, RUN/processbench.jsonl the solutions with their first wrong step. More: --set
+    Errors are sampled, located after a right prefix, and inserted by type. RUN/triples.jsonl holds
+    the critiques, RUN/processbench.jsonl the solutions with their first wrong step. More: --set
     flaws.num_inserted=4, wording.form=compact, flaws.right_frac=0.3."""
 
 def filter(
@@ -46,7 +46,7 @@ def filter(
 ) -> dict[str, Any]:
     """Keep the critiques of TRIPLES whose refinements succeed more often than a placebo's.
 
-    Critiques that tell the reference are dropped (--set filter.leaks=mask or keep)."""
+    Critiques that reveal the reference answer are dropped (--set filter.leaks=mask or keep)."""
 
 def train(
     model: Text,
@@ -61,7 +61,7 @@ def train(
 ) -> dict[str, Any]:
     """Train MODEL to write the critiques of TRIPLES, measured before and after on held-out ones.
 
-    --role actor trains worked answers, and revisions that follow a critique, in equal weight."""
+    --role actor trains on worked answers and on revisions after a critique, with equal weight."""
 
 def refine(
     model: Text,
@@ -78,7 +78,7 @@ def refine(
     """Answer TASKS, criticise and revise, and compare with plain votes at equal tokens.
 
     Paths and rounds: --set refine.num_paths=16 --set refine.num_rounds=2. The oracle gate revises
-    what is wrong in truth: an upper bound."""
+    exactly the wrong answers, which is an upper bound."""
 
 def loop(
     model: Text,

@@ -70,7 +70,7 @@ def check_verifiable(tasks: Sequence[Task]) -> None:
     other = next((task for task in tasks if chain_of(task) is None), None)
     if other is not None:
         rule = "can verify chains of sums only"
-        remedy = "Name a model, or take tasks of the source chain"
+        remedy = "Name a model, or use tasks of the source chain"
         raise SettingError("scripted critic", other.group, rule, remedy=remedy)
 
 

@@ -18,9 +18,9 @@ def leakage(
 ) -> dict[str, Any]:
     """Find rows of POOL that leak a benchmark: copied, rephrased, translated, or the same program.
 
-    Exit status 1: leaks are found, or more suspects than chance makes. RUN/stages/leakage holds
-    flagged.jsonl (with the overlap of every row) and clean.jsonl. Interrupted scans resume when
-    you repeat the command."""
+    Exit status 1: leaks are found, or more suspects than expected by chance. RUN/stages/leakage
+    holds flagged.jsonl (with the overlap of every row) and clean.jsonl. Interrupted scans resume
+    when you repeat the command."""
 
 def dedup(
     pool: str | Path,
@@ -34,7 +34,8 @@ def dedup(
 ) -> dict[str, Any]:
     """Remove near-duplicates: equal texts, and texts whose character 5-grams overlap.
 
-    The first of several stays. RUN/stages/dedup/dropped.jsonl says which row each other repeats."""
+    The first of several is kept. RUN/stages/dedup/dropped.jsonl names the row that each other
+    row repeats."""
 
 def train(
     model: Text | None = None,
@@ -66,7 +67,7 @@ def score(
     """Score the complexity of every row of POOL, and the quality of answers that can be run.
 
     Quality comes from tests in the row's own text: doctests, asserts and written examples.
-    A row without them has no quality; that is no zero."""
+    A row without tests has no quality, which is not the same as zero."""
 
 def pick(
     pool: str | Path,
@@ -82,5 +83,5 @@ def pick(
 ) -> dict[str, Any]:
     """Choose rows of a scored POOL: complex, good, and unlike those chosen before.
 
-    RUN/stages/pick/decisions.jsonl says of every row why. More: --set alpha=0.7
+    RUN/stages/pick/decisions.jsonl gives the reason for every row. More: --set alpha=0.7
     --set threshold=0.9 (cosine; 1 turns diversity off) --set turns=mean."""

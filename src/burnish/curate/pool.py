@@ -132,7 +132,7 @@ def _lines(file: Path, report: PoolReport) -> Iterator[tuple[str, Mapping[str, A
                 elif line.strip():
                     yield place, _parsed(line, report)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        yield f"line {number + 1}", _Unread("must be a whole gzip file", str(error))
+        yield f"line {number + 1}", _Unread("must be a complete gzip file", str(error))
 
 
 @contextlib.contextmanager
@@ -217,7 +217,7 @@ def _columns(file: Path) -> Iterator[tuple[str, Mapping[str, Any] | _Unread]]:
         got = str(error).splitlines()[0]
         kind = "Parquet" if file.suffix == ".parquet" else "Arrow"
         remedy = "Fetch or write it again"
-        raise InputError(str(file), got, f"must be a whole {kind} file", remedy=remedy) from None
+        raise InputError(str(file), got, f"must be a complete {kind} file", remedy=remedy) from None
 
 
 def _batches(file: Path) -> Iterator[Any]:

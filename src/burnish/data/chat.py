@@ -81,7 +81,7 @@ def render_messages(tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Mes
     roles = [turn["role"] for turn in turns]
     if roles != (["user", "assistant"] * len(turns))[: len(turns)] or len(turns) % 2 == 0:
         rule = "must alternate and end with the user's, where there is no chat template"
-        remedy = "Use an instruct model, or mend the turns"
+        remedy = "Use an instruct model, or correct the turns"
         raise ModelError("roles of messages", roles, rule, remedy=remedy)
     texts = [turn["content"] for turn in turns]
     examples = list(zip(texts[:-1:2], texts[1::2], strict=True))
@@ -116,7 +116,7 @@ def render_example(
     messages = [*to_messages(prompt, system, examples), {"role": "assistant", "content": answer}]
     whole = chat_text(tokenizer, messages, add_generation_prompt=False)
     if not whole.startswith(given):
-        remedy = "Use --template plain, or mend the template's generation prompt"
+        remedy = "Use --template plain, or correct the template's generation prompt"
         rule = "must render a prompt the same with and without its answer"
         raise RefusedError("chat template", _difference(given, whole), rule, remedy=remedy)
     given_ids, answer_ids = _encode_parts(tokenizer, given, whole)

@@ -86,7 +86,7 @@ def _check(num_documents: int, num_distinct: int, skipped: Skipped) -> None:
     if skipped.files:
         got += f", {len(skipped.files)} files skipped"
     rule = "must hold three distinct documents: one to learn from, two to measure on"
-    remedy = "Add texts; --set units=lines or units=paragraphs parts long ones"
+    remedy = "Add texts; --set units=lines or units=paragraphs splits long ones"
     raise InputError("corpus", got, rule, remedy=remedy)
 
 

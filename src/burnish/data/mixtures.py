@@ -201,7 +201,7 @@ def _each_row(path: Path, column: str) -> Iterator[dict[str, Any]]:
             with gzip.open(path, "rb") as file:
                 yield from parse_lines(file, path)
         except (gzip.BadGzipFile, EOFError) as error:
-            rule, remedy = "must be a whole gzip file", "Fetch or write it again"
+            rule, remedy = "must be a complete gzip file", "Fetch or write it again"
             raise InputError(str(path), str(error), rule, remedy=remedy) from error
     elif path.name.endswith(".parquet"):
         yield from _parquet_rows(path, column)

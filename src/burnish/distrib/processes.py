@@ -30,7 +30,7 @@ class ProcessLauncher:
 
     def __post_init__(self) -> None:
         if self.workers < 0:
-            remedy = "0 takes all cores"
+            remedy = "0 uses all cores"
             raise SettingError("workers", self.workers, "must not be negative", remedy=remedy)
 
     def map(self, fn: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
@@ -55,8 +55,8 @@ class ProcessLauncher:
                 yield futures.popleft().result()
         except BrokenProcessPool as error:
             raise IncompleteError(
-                "worker processes", num_workers, "must all live to the end of the map",
-                remedy="One was killed, perhaps for memory: use fewer workers",
+                "worker processes", num_workers, "must all run to the end of the map",
+                remedy="A worker was killed, perhaps for lack of memory: use fewer workers",
             ) from error  # fmt: skip
         except BaseException:  # the map is left early: end workers that are still busy
             held.close()

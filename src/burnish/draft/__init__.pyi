@@ -38,7 +38,7 @@ def plan(
     device: Text | None = None,
     precision: Text | None = None,
 ) -> dict[str, Any]:
-    """Measure decoding steps on this machine, and say whether drafting pays for MODEL, and how.
+    """Measure decoding steps on this machine; report which drafter, if any, is faster for MODEL.
 
     Without --prompts, acceptance is that of the answers held out in training.
     Exit status 1: plain decoding is as fast, or there was an alarm."""

@@ -85,7 +85,7 @@ def check_model(settings: TrainDraftSettings) -> None:
         remedy = "Two thirds of the depth suit, for example --set fit.entries=[20,20,20] of 30"
         raise SettingError("fit.entries", entries, rule, remedy=remedy)
     if settings.precision not in WHOLE:
-        rule, remedy = "must keep weights whole for training", "Train in bf16; use it in any"
+        rule, remedy = "must not quantise weights for training", "Train in bf16; use it in any"
         raise SettingError("precision", settings.precision, rule, remedy=remedy)
 
 

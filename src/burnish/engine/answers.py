@@ -153,7 +153,7 @@ def _ask_server(
 
     def keep(prompt: Prompt, found: Completion) -> None:
         if meter is not None and found.text and not found.tokens:
-            rule = "must tell how many tokens it wrote (usage.completion_tokens)"
+            rule = "must report how many tokens it wrote (usage.completion_tokens)"
             remedy = "Use a server that does, such as vLLM, SGLang or llama.cpp"
             raise RemoteError("server", handle.spec, rule, remedy=remedy)
         if meter is not None:

@@ -56,7 +56,7 @@ def bench(
     device: Text | None = None,
     precision: Text | None = None,
 ) -> dict[str, Any]:
-    """Measure every way to choose examples on GRAPH, and what each part adds.
+    """Measure every method of choosing examples on GRAPH, and what each part adds.
 
     More: --set seeds=[0,1,2], base.problem.task=links|generate, base.problem.queries=500,
     base.prompt.examples=4, feedback_queries=1500, arms=[bm25,gnn,ours]."""

@@ -154,7 +154,7 @@ def _generate(graph: TextGraph, settings: ProblemSettings, seed: int) -> Problem
     parts = [text.partition(settings.separator) for text in graph.texts]
     usable = np.array([bool(name.strip() and rest.strip()) for name, _, rest in parts])
     if not usable.any():
-        remedy = "Set problem.separator to what parts name and text"
+        remedy = "Set problem.separator to the separator of name and text"
         rule = f"must hold {settings.separator!r}"
         raise InputError("texts of the nodes", graph.texts[0][:60], rule, remedy=remedy)
     splits = np.array(graph.splits)

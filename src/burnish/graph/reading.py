@@ -234,7 +234,7 @@ def _ask_echo(handle: ModelHandle, prompt: str, labels: Sequence[str], end: str)
     if len(sums) != len(texts) or not all(counts):
         raise ModelError(
             "server", handle.spec, "returns no log-probabilities of the prompt",
-            remedy="Serve it with vLLM, or take --set reading.answer=write",
+            remedy="Serve it with vLLM, or use --set reading.answer=write",
         )  # fmt: skip
     return {"logprobs": sums, "num_tokens": counts}
 

@@ -91,7 +91,7 @@ def _by_faiss(
     try:
         import faiss
     except ImportError as error:
-        remedy = "pip install 'burnish[graph]', or take engine exact"
+        remedy = "pip install 'burnish[graph]', or use engine exact"
         raise MissingExtraError("faiss", None, "is not installed", remedy=remedy) from error
     index = faiss.IndexFlatIP(keys.shape[1])
     index.add(np.ascontiguousarray(keys, dtype=np.float32))

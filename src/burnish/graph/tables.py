@@ -171,6 +171,6 @@ def _places(
             found[name] = place
     for name in needed:
         if name not in found:
-            remedy = f"Name a column {name}, or take --no-header. {suggest(name, cells)}"
+            remedy = f"Name a column {name}, or use --no-header. {suggest(name, cells)}"
             raise InputError(where, list(cells), f"must have a column {name}", remedy=remedy)
     return found

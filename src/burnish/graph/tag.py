@@ -185,7 +185,7 @@ def _checked_ends(
         a, b, where, missing = faults[0]
         names = "1 edge names" if len(faults) == 1 else f"{len(faults)} edges name"
         rule = f"must join nodes; {names} unknown node {missing[0]} ({where})"
-        remedy = "Add the node, or take --dangling drop or --dangling create"
+        remedy = "Add the node, or use --dangling drop or --dangling create"
         raise InputError("edge", f"{a},{b}", rule, remedy=remedy)
     if dangling == "create":
         created = sorted({end for *_, missing in faults for end in missing})

@@ -122,7 +122,7 @@ def rope_of(settings: Settings) -> dict[str, Any]:
     if kind == "yarn" and trained:
         trained_on = {"original_max_position_embeddings": trained}
         return {"rope_type": "yarn", "rope_theta": theta, "factor": factor} | trained_on
-    raise UnreadableError(f"scales its rotary frequencies in a way that is not known ({kind})")
+    raise UnreadableError(f"scales its rotary frequencies by an unknown method ({kind})")
 
 
 def _llama3(theta: float, factors: list[float]) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _llama3(theta: float, factors: list[float]) -> dict[str, Any]:
             smooth = (trained / wavelength - low) / (high - low)
             wanted = 1 / ((1 - smooth) / factor + smooth)
         if not math.isclose(wanted, found, rel_tol=1e-4):
-            raise UnreadableError("scales its rotary frequencies in a way that is not Llama 3's")
+            raise UnreadableError("scales its rotary frequencies by another method than Llama 3's")
     return {
         "rope_type": "llama3",
         "rope_theta": theta,

@@ -120,7 +120,7 @@ def resolve_folder(spec: str) -> Path:
         return resolve_folder(base)
     if path.exists():
         raise ModelError(
-            "model folder", spec, "must hold config.json", remedy="Name the folder that does"
+            "model folder", spec, "must hold config.json", remedy="Name the folder that contains it"
         )
     if spec.count("/") == 1 and not spec.startswith((".", "/", "~")):
         return _hub_folder(spec)
@@ -202,7 +202,7 @@ def _refuse_bits(bits: int | None, config: Any) -> None:
         raise ModelError(
             "model type",
             config.model_type,
-            "runs through transformers, which does not know our quantised weights",
+            "runs through transformers, which cannot use burnish's quantised weights",
             remedy="Use --precision bf16 or fp32",
         )
 
@@ -226,7 +226,7 @@ def _load_transformers(folder: Path, config: Any, dtype: torch.dtype) -> Any:
         if "Unrecognized configuration class" in str(error):
             raise _not_causal(folder, config.model_type) from error
         rule = f"cannot be loaded by transformers ({first_line(error)})"
-        remedy = "Name a folder with a whole causal language model"
+        remedy = "Name a folder with a complete causal language model"
         raise ModelError("model", str(folder), rule, remedy=remedy) from error
     if missing := sorted(found["missing_keys"]):
         refuse_weight(missing[0], folder, "is missing")

@@ -105,7 +105,7 @@ class Remote:
             raise RemoteError(
                 "server",
                 self.url,
-                f"must answer as OpenAI's interface says ({type(error).__name__}: {error})",
+                f"must follow OpenAI's interface ({type(error).__name__}: {error})",
                 remedy="Check that it serves text",
             ) from error
 

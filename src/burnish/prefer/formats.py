@@ -115,7 +115,7 @@ def _pandalm(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     winner, count = votes.most_common(1)[0]
     if winner not in (1, 2) or count < 2:
         said = [row[f"annotator{judge}"] for judge in (1, 2, 3)]
-        remedy = "Nothing to mend: it is left out"
+        remedy = "No action is needed: the row is left out"
         raise UndecidedError(
             f"row {number}", said, "has no answer that was preferred", remedy=remedy
         )

@@ -82,5 +82,5 @@ def check_enough(pairs: Sequence[Pair], num_problems: int) -> None:
 def check_enough_pairs(num_pairs: int, num_problems: int) -> None:
     """The same for a count of pairs."""
     if num_pairs < 2:
-        remedy = f"{num_problems} rows had problems: mend them, or give more pairs"
+        remedy = f"{num_problems} rows had problems: correct them, or give more pairs"
         raise IncompleteError("usable pairs", num_pairs, "must be at least two", remedy=remedy)

@@ -56,7 +56,7 @@ def job_of(info: Info) -> Job:
     Source: ours. Oracle: tests/recipes/test_kinds.py::test_every_kind_of_run_is_known
     """
     if info["what"] not in KINDS:
-        rule = "is not a kind of run that this version knows"
+        rule = "is a kind of run that this version does not support"
         raise InputError("run", info["what"], rule, remedy=suggest(info["what"], list(KINDS)))
     return KINDS[info["what"]](info)
 

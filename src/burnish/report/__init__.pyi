@@ -15,7 +15,7 @@ def compare(
     *,
     out: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Print the numbers and settings of two runs side by side."""
+    """Compare the numbers and settings of two runs."""
 
 def bundle(
     run: str | Path,

@@ -30,7 +30,7 @@ def bundle_run(run_folder: Path, target: Path) -> Path:
             remedy = "Let the run finish first: the same command continues it"
             raise MissingFileError("the bundle's file", str(path), "must exist", remedy=remedy)
     if target.resolve().is_relative_to(report.resolve()):
-        remedy = "Name a place beside the run folder"
+        remedy = "Name a path outside the run folder"
         raise InputError("target", str(target), "must not lie inside the report", remedy=remedy)
     names = [*_REQUIRED, *(name for name in _OPTIONAL if (run_folder / name).is_file())]
     members = sorted(

@@ -9,7 +9,7 @@ def detect(
     *,
     content_only: bool = False,
 ) -> dict[str, Any]:
-    """Name the programming language of each of FILES. Exit status 1: one is not clear."""
+    """Name the programming language of each of FILES. Exit status 1: one is uncertain."""
 
 def analyze(
     file: str | Path,

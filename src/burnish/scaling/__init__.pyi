@@ -73,7 +73,7 @@ def ladder(
     runs: str | Path = 'runs',
     run: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Emit a ladder of small runs as plan files; train it; or fit RESULTS, predict the largest.
+    """Write a ladder of small runs as plan files, train it, or fit RESULTS and predict the largest.
 
     With --corpus every cell is trained here, cheapest first, then fitted; interrupted ladders
     resume. A fit also says which run would next cut the variance of the target's prediction most

@@ -131,7 +131,7 @@ def check_sigma(runs: Runs, settings: FitSettings) -> None:
              if loss <= settings.sigma]  # fmt: skip
     if below:
         rule = f"must be below every loss, but lines {', '.join(map(str, below[:10]))} are not"
-        raise InputError("sigma", settings.sigma, rule, remedy="Fit it: leave fit.sigma away")
+        raise InputError("sigma", settings.sigma, rule, remedy="Fit it: remove fit.sigma")
 
 
 def draws_of(fit: Fit) -> dict[str, np.ndarray]:

@@ -109,9 +109,7 @@ class PlanSettings:
         for name in ("tokens", "memory_bytes"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise SettingError(
-                    name, value, "must be positive", remedy="Leave it away: no limit"
-                )
+                raise SettingError(name, value, "must be positive", remedy="Remove it for no limit")
         if self.served_tokens < 0:
             raise SettingError("served_tokens", self.served_tokens, "must not be negative",
                                remedy="0: training only")  # fmt: skip

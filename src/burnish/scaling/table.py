@@ -55,7 +55,7 @@ def read_table(path: Path) -> Table:
         where = f"{path.name}:{reader.line_num}"
         if len(cells) != len(header):
             rule = f"must have {len(header)} cells, as the header has"
-            remedy = f"Cells are parted by {separator!r}; quote those that hold one"
+            remedy = f"Cells are separated by {separator!r}; quote those that hold one"
             raise InputError(where, separator.join(cells)[:80], rule, remedy=remedy)
         rows.append(dict(zip(header, (cell.strip() for cell in cells), strict=True)))
         lines.append(reader.line_num)

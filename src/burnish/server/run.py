@@ -26,8 +26,8 @@ def listen(app: Any, settings: ServeSettings, gates: Sequence[Gate]) -> None:
     left = sum(gate.num_running + gate.num_waiting for gate in gates)
     if left:
         raise IncompleteError(
-            "server", left, "was stopped before its requests had ended",
-            remedy="Their clients have no whole answer",
+            "server", left, "was stopped before its requests were finished",
+            remedy="Their clients received no complete answer",
         )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class ModelSettings:
     """What is served and how it decodes.
 
     `name` is what clients call it; empty: the embedded name, or the folder's. `context_tokens`:
-    most tokens of a prompt and its answer; 0 takes the model's window, at most 8192. `draft` and
+    most tokens of a prompt and its answer; 0 uses the model's window, at most 8192. `draft` and
     `kv` are those of `burnish generate`.
     """
 
@@ -46,7 +46,7 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         if self.context_tokens < 0:
-            remedy = "0 takes the model's window"
+            remedy = "0 uses the model's window"
             raise SettingError(
                 "context_tokens", self.context_tokens, "must not be negative", remedy=remedy
             )

@@ -64,7 +64,7 @@ class TrainSettings:
                     name, getattr(self, name), "must be at least 1", remedy="Raise it"
                 )
         if self.num_steps < 0:
-            rule, remedy = "must not be negative", "0 takes whole epochs"
+            rule, remedy = "must not be negative", "0 trains whole epochs"
             raise SettingError("num_steps", self.num_steps, rule, remedy=remedy)
         if self.learning_rate <= 0:
             raise SettingError(
