@@ -1,4 +1,4 @@
-"""Models of one's own: pretraining from text, sizes and costs, comparisons of blocks.
+"""Own models: pretraining from text, sizes and costs, comparisons of blocks.
 
 ```python
 import burnish

@@ -109,7 +109,7 @@ class TokenizerStep(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class ShardsStep(Step):
-    """Tokenizes all documents into memory-mapped shards; interrupted, it goes on where it was.
+    """Tokenizes all documents into memory-mapped shards; an interrupted call resumes when repeated.
 
     Source: ours. Oracle: tests/arch/test_resume.py::test_killed_and_resumed_equals_straight
     """

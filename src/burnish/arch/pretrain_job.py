@@ -50,7 +50,7 @@ def pretrain(
 ) -> dict[str, Any]:
     """Train a model on texts; the result is what `result.json` holds, with the model's folder.
 
-    Killed at any time, the same call goes on and ends with the same model, bit for bit. `plan`
+    An interrupted call resumes when repeated, and ends with the same model, bit for bit. `plan`
     is a file that `planned_settings` reads. Raises what reading, planning and training do.
     Source: ours. Oracle: tests/arch/test_resume.py::test_killed_and_resumed_equals_straight
     """

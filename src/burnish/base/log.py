@@ -1,4 +1,4 @@
-"""An append-only log of rows, for work that is killed and started again."""
+"""An append-only log of rows, for work that may be interrupted and resumed."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Did-you-mean: what to say of a name that nobody knows."""
+"""Did-you-mean: suggestions for an unknown name."""
 
 import difflib
 from collections.abc import Iterable

@@ -33,7 +33,7 @@ def say(text: str) -> None:
 class Progress:
     """How far a piece of work is: a bar on a terminal, else a line at most every five seconds.
 
-    `total` may be None when nobody knows it; `already` of it was done before this attempt and does
+    `total` may be None when it is unknown; `already` of it was done before this attempt and does
     not count for the rate. A time left is shown once it means something: after 15 seconds and a
     hundredth of the items, from the rate of the last minute.
     Use it in a `with`; `track` reads better there.

@@ -1,4 +1,4 @@
-"""A run is a folder: what was asked, what happened, what came out. Killed, it goes on."""
+"""A run is a folder: settings, events, results. An interrupted run resumes."""
 
 import datetime
 import fcntl
@@ -97,7 +97,7 @@ class Run:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         told = RESUMES in getattr(error, "__notes__", ())  # by a run inside this one
-        if isinstance(error, KeyboardInterrupt) and not told:  # for whoever tells the user
+        if isinstance(error, KeyboardInterrupt) and not told:  # for the caller that prints it
             error.add_note(RESUMES)
         self.close()
 

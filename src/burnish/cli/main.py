@@ -117,7 +117,7 @@ def main() -> None:
     except BrokenPipeError:  # `burnish ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:  # of a path that nobody asked about: too long, not ours to read
+    except OSError as error:  # of an unchecked path: too long, no permission
         if error.filename is None:
             raise
         rule = f"cannot be used ({error.strerror})"

@@ -46,7 +46,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One prompt with two answers side by side; `*_right` colours them."""
+    """One prompt with two answers; `*_right` colours them."""
 
     prompt: str
     answer: str

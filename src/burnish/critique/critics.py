@@ -1,4 +1,4 @@
-"""Players by their spec: a model, the program that verifies steps, or nobody."""
+"""Players by their spec: a model, the program that verifies steps, or none."""
 
 from collections.abc import Sequence
 from pathlib import Path

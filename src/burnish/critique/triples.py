@@ -13,7 +13,7 @@ NO_ERROR = -1
 class Solution:
     """One worked answer to a task.
 
-    `first_error` is the index of its first wrong step, -1 for none, None where nobody knows;
+    `first_error` is the index of its first wrong step, -1 for none, None where it is unknown;
     `kind` the type of that error; `origin` is sampled, located, inserted or right.
     """
 

@@ -54,7 +54,7 @@ def _joined(table: list[list[int]], count: int, limit: int) -> list[list[int]]:
 def vote(
     classes: Sequence[Hashable | None], weights: Sequence[float] | None = None
 ) -> Hashable | None:
-    """The class with most votes, or weight; the first of several; None where nobody votes."""
+    """The class with most votes, or weight; the first of several; None without votes."""
     sums: dict[Hashable, float] = defaultdict(float)
     for one, weight in zip(classes, weights or [1.0] * len(classes), strict=True):
         if one is not None:

@@ -88,7 +88,7 @@ def by_item(
 ) -> Float[np.ndarray, "R E"]:
     """The largest value over the references of each item; -inf for an item without one.
 
-    References of one item stand side by side.
+    References of one item are adjacent.
     """
     found = np.full((len(values), num_items), -np.inf)
     if len(owners):

@@ -1,4 +1,4 @@
-"""Benchmarks as items of one form: prompt, reference solution, tests, whoever published them."""
+"""Benchmarks of several publishers as items of one form: prompt, reference solution, tests."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -59,7 +59,7 @@ class Build:
 def build_shards(folder: Path, texts: Iterator[Text], build: Build) -> dict[str, Any]:
     """Tokenize all documents into `folder`; returns the manifest.
 
-    Killed and called again with the same texts, it goes on behind the last whole block, and ends
+    Repeated with the same texts, it resumes after the last whole block, and ends
     with the same bytes. A block is a file of training tokens of one part, `part-block.bin`, and
     the held-out documents that came between, `heldout-block.jsonl` with text and tokens.
     Raises StorageError, InputError for a vocabulary too small for its ids.

@@ -1,4 +1,4 @@
-"""Drafted decoding: FIRP and its baselines; several tokens a pass, the text unchanged.
+"""Speculative decoding: FIRP and its baselines; several tokens a pass, the same text.
 
 ```python
 import burnish

@@ -114,7 +114,7 @@ def fit_maps(
     folder: Path,
     hooks: Sequence[Hook] = (),
 ) -> MapsModule:
-    """Train maps on the one training loop; killed and called again it goes on exactly.
+    """Train maps on the one training loop; repeated after an interruption, it resumes exactly.
 
     A step is one pass, whose loss is a mean already.
     Raises IncompleteError when the loss stops being finite.

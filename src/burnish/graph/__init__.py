@@ -1,4 +1,4 @@
-"""Asking with a graph: a graph network picks the labelled examples that a prompt shows.
+"""Graphs of texts: a graph network selects the labelled examples of a prompt.
 
 ```python
 import burnish

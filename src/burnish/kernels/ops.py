@@ -85,7 +85,7 @@ def largest(rows: Float[Tensor, "N V"]) -> Int[Tensor, " N"]:
 
 
 def silu_mul(both: Float[Tensor, "N two_f"]) -> Float[Tensor, "N f"]:
-    """`silu(gate) * up` of rows that hold gate and up side by side; fp32 inside, rounded once.
+    """`silu(gate) * up` of rows that hold gate and up, concatenated; fp32 inside, rounded once.
 
     Source: SwiGLU, arXiv 2002.05202, eq. 6.
     Oracle: tests/kernels/test_ops.py::test_gate_equals_definition

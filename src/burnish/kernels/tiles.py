@@ -105,7 +105,7 @@ def product_call(tiles: Tiles, bias: Float[Tensor, " e"] | None) -> "ProductCall
 
 
 def _lay(parts: Sequence[Tensor]) -> Tensor:
-    """Put the bytes of 32 outputs side by side; parts are `[e groups num width]`, of bytes."""
+    """Interleave the bytes of 32 outputs; parts are `[e groups num width]`, of bytes."""
     laid = []
     for part in parts:
         whole = part.contiguous().view(WIDE[part.shape[-1]]).squeeze(-1)  # moved as one number

@@ -36,7 +36,7 @@ class ModelHandle:
     def key(self) -> str:
         """What its numbers depend on: hash of weights, tokenizer and configuration.
 
-        The key of a server is its address and name; nobody tells which weights stand behind it.
+        The key of a server is its address and name; which weights it serves is unknown.
         Raises what `resolve_folder` and `Remote.parse` raise.
         """
         if self.is_server:

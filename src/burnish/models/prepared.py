@@ -1,6 +1,6 @@
 """A decoder's weights as the kernels want them, kept in the cache and mapped at the next start.
 
-Whole weights lie beside them, for training and saving; nobody who only generates touches their
+Full weights are stored too, for training and saving; generation does not touch their
 pages, so the memory holds each weight once.
 """
 

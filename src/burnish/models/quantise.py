@@ -13,7 +13,7 @@ from burnish.models.decoder import Decoder, Linear
 from burnish.models.moe import Experts, MoE
 from burnish.models.products import Product, quantised_product
 
-BLOCKS_FILE = "weights.blocks"  # safetensors of bytes; another suffix, so that nobody mixes it up
+BLOCKS_FILE = "weights.blocks"  # safetensors of bytes; another suffix, to avoid confusion
 HEAD_BITS = 8  # as in llama.cpp's files: rounding the head hurts most
 
 

@@ -1,4 +1,4 @@
-"""Preference alignment that does not learn to be long.
+"""Preference alignment that does not teach length.
 
 ```python
 import burnish

@@ -1,4 +1,4 @@
-"""Rows of preference files, whoever wrote them, as prompt, chosen and rejected messages."""
+"""Rows of preference files of several formats as prompt, chosen and rejected messages."""
 
 import re
 from collections import Counter

@@ -56,7 +56,7 @@ def align(
     event: Event,
     meter: Meter,
 ) -> Aligned:
-    """Train `model` in place; killed and called again on the same folder it goes on exactly.
+    """Train `model` in place; repeated on the same folder, it resumes exactly.
 
     The reference is the model as it is given. Its log-probabilities are kept in the cache of this
     machine, so runs with other losses and settings find them. Raises what `fit`, `split_pairs` and

@@ -21,7 +21,7 @@ LOSE_THEIR_STATE = {"mamba", "falcon_mamba", "jamba", "zamba"}  # in transformer
 
 
 class CacheReader:
-    """A model whose cache goes on where it stopped: full, sliding or linear attention, Mamba-2.
+    """A model whose cache can be continued: full, sliding or linear attention, Mamba-2.
 
     A prediction runs on a deep copy of the cache, whatever its kind.
     Source: ours. Oracle: tests/recall/test_readers.py::test_adapters_equal_one_naive_pass

@@ -1,4 +1,4 @@
-"""Curves side by side: runs, files, models, policies, checkpoints."""
+"""Comparisons of curves: runs, files, models, policies, checkpoints."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

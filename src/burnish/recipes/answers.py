@@ -82,7 +82,7 @@ def load(
     """Load a model that generates text: `burnish.load("smollm2-135m").generate("...")`.
 
     `model`: an embedded name, a folder, a GGUF file, a hub name, or `openai:URL#name`.
-    `draft`: `plain`, `auto`, or a drafter's spec; it can change the speed, never the text. `kv` is
+    `draft`: `plain`, `auto`, or a drafter's spec; it changes the speed, never the text. `kv` is
     a KV policy's spec.
     Raises SettingError for a draft or a policy with a server's model, and for a draft with a
     policy; what `load_model`, `choose` and `bounded_policy` raise.

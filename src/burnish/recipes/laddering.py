@@ -82,7 +82,7 @@ def cell_trainer(shared: PretrainSettings) -> Train:
     """A function that pretrains a cell's plan in a folder, and tells what it reached.
 
     Its rows hold the size that was trained, by the plan's convention, and the held-out loss.
-    Killed and called again it resumes. Source: ours.
+    An interrupted call resumes when repeated. Source: ours.
     Oracle: tests/recipes/test_laddering.py::test_a_ladder_is_trained_and_fitted
     """
 

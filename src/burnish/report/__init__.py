@@ -1,4 +1,4 @@
-"""Draws: a page of value types becomes HTML, terminal text or one zip. It never computes.
+"""Rendering: a page of value types becomes HTML, terminal text or one zip. It never computes.
 
 ```python
 import burnish

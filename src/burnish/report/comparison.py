@@ -1,4 +1,4 @@
-"""Two runs side by side: their verdicts, gates, metrics and settings."""
+"""A comparison of two runs: their verdicts, gates, metrics and settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _METRIC_KEYS = {"value", "low", "high", "n"}
 def compare_results(
     a: Mapping[str, Any], b: Mapping[str, Any], *, labels: tuple[str, str] = ("A", "B")
 ) -> Page:
-    """A page that sets two `result.json` mappings side by side and decides nothing.
+    """A page that compares two `result.json` mappings and decides nothing.
 
     A metric is any mapping with the keys value, low, high and n, at any depth outside "page";
     its name is the dotted path. Settings are read from the key "settings".

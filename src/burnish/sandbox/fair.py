@@ -16,7 +16,7 @@ LOADED = 2.0  # a job that took this many times its wall limit was kept waiting 
 
 
 class Turnstile:
-    """Lets many through side by side, or one alone; who waits to be alone stops newcomers."""
+    """Admits many in parallel, or one alone; a waiter for exclusive access blocks newcomers."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -37,7 +37,7 @@ class Turnstile:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """With nobody else of this process; across processes one at a time."""
+        """Exclusive within this process; across processes one at a time."""
         with self._condition:
             self._waiting += 1
             self._condition.wait_for(lambda: not self._inside)

@@ -78,7 +78,7 @@ def judge(
 def judge_many(
     problems: Sequence[Problem], *, isolation: str = "auto", num_workers: int = 1
 ) -> list[Judged]:
-    """Judge problems side by side; results are in the order of the problems."""
+    """Judge problems in parallel; results are in the order of the problems."""
     with ThreadPoolExecutor(num_workers) as pool:
         return list(pool.map(lambda problem: judge(problem, isolation=isolation), problems))
 

@@ -33,7 +33,7 @@ def run_job(job: Job, *, isolation: str = "auto") -> Outcome:
     `isolation` is `auto`, `strict` (as auto, but nothing runs where a limit cannot be enforced)
     or a spec of `burnish.sandbox.backends` (`namespaces`, `bubblewrap`, `landlock`, `none`).
     Never raises for what the program does. Raises: IsolationError, where the isolation that was
-    asked for is not to be had; UnknownNameError, for an isolation that nobody wrote.
+    asked for is not to be had; UnknownNameError, for an unknown isolation.
     """
     backend = choose_backend(isolation)
     machine = backend.seen(probe())

@@ -29,7 +29,7 @@ from burnish.server.tokens import TokenNames
 from burnish.server.writing import begin, unless_gone
 
 Prompt = tuple[int, ...]
-GONE = 499  # the client left; nobody reads it
+GONE = 499  # the client has disconnected
 
 
 def completion_routes(served: ServedModel) -> APIRouter:

@@ -44,7 +44,7 @@ class _Active:
 class Worker:
     """Runs a loop in a thread of its own; all methods may be called from any other thread.
 
-    `open_loop` makes the loop: at the start, and again after an error that nobody foresaw.
+    `open_loop` makes the loop: at the start, and again after an unexpected error.
     """
 
     def __init__(self, open_loop: Callable[[OnDone], Loop]) -> None:

@@ -46,7 +46,7 @@ def fit(
     meter: Meter,
     objective: Objective = supervised,
 ) -> Fitted:
-    """Train `model` in place; killed and called again on the same folder it goes on exactly.
+    """Train `model` in place; repeated on the same folder, it resumes exactly.
 
     Frozen weights stay in the model's dtype; what is trained is kept in fp32. The gradient of a
     step is the mean over all its terms (supervised: answer tokens; preferences: pairs), however

@@ -59,7 +59,7 @@ class Hook:
     def evaluate(self, progress: Progress) -> None:
         """Measure the network, if it is time: before the first, between and after the last step.
 
-        A checkpoint that was due is written by then. Killed in here, the run comes back to here.
+        A checkpoint that was due is written by then. A run that is interrupted here resumes here.
         """
 
     def gradients(self, found: Gradients) -> None:

@@ -1,4 +1,4 @@
-"""The one training loop: any module, any source of steps, killed and taken up exactly."""
+"""The one training loop: any module, any source of steps, resumed exactly."""
 
 import math
 import time
@@ -13,7 +13,7 @@ from burnish.train.trainer import Trainer, Training
 
 
 def run_training(training: Training, *, checkpoint: Path, hooks: Sequence[Hook] = ()) -> Progress:
-    """Train to the last step; killed and called again with the same file it goes on exactly.
+    """Train to the last step; repeated with the same file, it resumes exactly.
 
     The gradient of a step is the mean over all its terms, however many passes and processes it
     took. Hooks are called as `Hook` says.

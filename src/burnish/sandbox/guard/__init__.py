@@ -76,7 +76,7 @@ def call_job(job: Job, code: str, function: str, *, args: Sequence[Any], nonce: 
 
 
 def new_nonce() -> str:
-    """A number that nobody guesses."""
+    """A nonce."""
     return secrets.token_hex(16)
 
 

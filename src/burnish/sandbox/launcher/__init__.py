@@ -69,7 +69,7 @@ def _compile(command: list[str], files: list[str], path: Path) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether the file exists and nobody else could have written it."""
+    """Whether the file exists and no other user could have written it."""
     try:
         info = path.stat()
     except OSError:
