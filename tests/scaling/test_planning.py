@@ -93,5 +93,5 @@ def test_own_rules_are_used(planted):
 
 def test_tokens_at_hand_are_the_limit(known):
     told = make_plan(PlanSettings(flops=2e19, tokens=1e9), known)
-    assert told["d"] == pytest.approx(1e9) and any("tokens at hand" in n for n in told["notes"])
+    assert told["d"] == pytest.approx(1e9) and any("available tokens" in n for n in told["notes"])
     assert np.isfinite(told["loss"])

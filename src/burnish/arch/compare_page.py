@@ -17,7 +17,7 @@ def common_readings(arms: Sequence[Mapping[str, Any]], *, seed: int) -> list[dic
     At equal parameters all have read the same tokens; at equal FLOPs and seconds as many as that
     allows. Each is read at the most that every block has reached, by a line between two
     measurements. Intervals are over held-out chunks, for means over seeds; the spread over seeds
-    stands beside them.
+    is beside them.
     Source: ours. Oracle: tests/arch/test_compare_job.py::test_readings_by_hand
     """
     from burnish.arch.measure import ratio

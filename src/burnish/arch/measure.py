@@ -46,7 +46,7 @@ def chunks_of(
 ) -> Iterator[Chunk]:
     """Every document in chunks of `context` tokens that overlap by half; each target counts once.
 
-    What stands before a text is an input and no target; the end token is a target.
+    What precedes a text is an input and no target; the end token is a target.
     Source: strided evaluation (Press et al., arXiv 2012.15832, section 2).
     Oracle: tests/arch/test_measure.py::test_every_target_counts_once
     """

@@ -260,7 +260,7 @@ class EvaluateStep(Step):
         return ("shards", "trained", "plan")
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Measure all documents; interrupted, it goes on behind the passes that it has."""
+        """Measure all documents; interrupted, it resumes after the passes that it has."""
         from burnish.arch.measure import measure_documents, xz_bits
         from burnish.arch.training import Corpus
         from burnish.models.decoder import Decoder

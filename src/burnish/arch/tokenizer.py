@@ -69,7 +69,7 @@ def encoder(tokenizer: Any) -> Encode:
 
 
 def marks_of(tokenizer: Any) -> Marks:
-    """What stands around a document: the end token, and a begin token where it is another.
+    """What surrounds a document: the end token, and a begin token where it is another.
 
     Raises ModelError for a tokenizer without an end token.
     Source: ours. Oracle: tests/arch/test_tokenizer.py::test_one_begin_and_one_end_a_document

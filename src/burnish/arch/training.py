@@ -69,7 +69,7 @@ class Corpus:
 
     @property
     def marks(self) -> Marks:
-        """What stands around documents."""
+        """What surrounds documents."""
         return Marks(**self.manifest["marks"])
 
     @property

@@ -1,4 +1,4 @@
-"""What runs programs for others: code, a script of asserts, and what came of it."""
+"""What runs programs for others: code, a script of asserts, and the result."""
 
 import enum
 from collections.abc import Sequence

@@ -69,7 +69,7 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True)
 class Slider:
-    """One row of a table at a time, chosen with a slider; the whole table stands behind it.
+    """One row of a table at a time, chosen with a slider; the whole table is below it.
 
     The first column names the stops, in order; `start` is the row that is shown first.
     """

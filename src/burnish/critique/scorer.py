@@ -86,7 +86,7 @@ def _grouped(pairs: Sequence[tuple[str, str]], chances: list[float]) -> list[Sco
 
 
 def _prefixes(steps: Sequence[str], wording: Wording) -> list[str]:
-    """What stands before each verdict, when all steps before are called right."""
+    """What precedes each verdict, when all steps before are called right."""
     if wording.form == "compact":
         lines = [*steps, COMPACT_FINAL]
         done = [f"{step} {SHORT[True]}\n" for step in steps]

@@ -29,7 +29,7 @@ class Wording:
         )
 
     def refine_prompt(self, problem: str, solution: str, critique: str) -> str:
-        """Asks for a new solution, with the critique at hand."""
+        """Asks for a new solution, with the critique available."""
         if self.form == "compact":
             return f"{problem}\n{solution}\ncheck\n{critique}\nagain"
         return (

@@ -60,7 +60,7 @@ def _spans(turn: Turn, view: View, own: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _placed(text: str, view: View) -> tuple[np.ndarray, Sequence[tuple[int, int]]]:
-    """Token ids of a text and where each stands in it."""
+    """Token ids of a text and where each is in it."""
     if view.name == "code":
         return view.tokenize(text), [m.span() for m in CODE.finditer(text)]
     pieces: list[int] = []

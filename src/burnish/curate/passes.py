@@ -76,7 +76,7 @@ def first_pass(
 
 
 def match_block(views: Sequence[View], texts: Sequence[str]) -> list[Pairs]:
-    """Which grams of each view stand in which texts."""
+    """Which grams of each view are in which texts."""
     return [view.match(texts) for view in views]
 
 

@@ -16,7 +16,7 @@ BLOCK_ROWS = 2048
 
 @dataclass
 class Hits:
-    """Which grams of a view's references stand in which rows, block by block."""
+    """Which grams of a view's references are in which rows, block by block."""
 
     blocks: list[Any] = field(default_factory=list)
     counts: Any = None

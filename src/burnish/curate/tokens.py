@@ -14,7 +14,7 @@ WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+(?:\.\d+)?|[^\W\d_a-zA-Z]+")
 NAME, NUMBER = 1, 2
 ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "s", "ly", "er")
 LEAST_STEM = 3
-# words that stand in most programs and their descriptions, whatever they do
+# words that are in most programs and their descriptions, whatever they do
 STOP_WORDS = """
 def return function let const var for if else while in of the a an to is and or not true false none
 null import from self int float double str string list vector std include public static void char

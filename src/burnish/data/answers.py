@@ -41,7 +41,7 @@ def final_number(text: str) -> Number | None:
 
 
 def stated_answer(text: str) -> str:
-    """Return what stands in the last `<answer>` tag, else after the last `Answer:`, else all.
+    """Return what is in the last `<answer>` tag, else after the last `Answer:`, else all.
 
     Surrounding white space is gone, and after `Answer:` surrounding `*` and `_` of markdown too.
     Source: ours; the tag is reasoning-gym's system prompt.
@@ -121,7 +121,7 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
 
 
 def between_tags(text: str) -> str | None:
-    """What stands in the last `<answer>` tag, None where there is none."""
+    """What is in the last `<answer>` tag, None where there is none."""
     end = text.rfind("</answer>")
     start = text.rfind("<answer>", 0, max(end, 0))
     return text[start + len("<answer>") : end] if start >= 0 else None

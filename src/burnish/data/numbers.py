@@ -23,7 +23,7 @@ from fractions import Fraction
 MAX_DIGITS = 2000  # Python refuses to read integers beyond 4300 digits
 CURRENCIES = "$€£¥₹"
 
-_SPACES = " \u00a0\u2009\u202f'\u2019"  # what stands between groups of three besides commas
+_SPACES = " \u00a0\u2009\u202f'\u2019"  # what is between groups of three besides commas
 _DIGITS = (
     r"(?>[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]{1,2}(?:,[0-9]{2}(?=,))++,[0-9]{3}(?![0-9])"
     rf"|[0-9]{{1,3}}(?:[{_SPACES}][0-9]{{3}})++(?![0-9,/]|-[A-Za-z])|[0-9]++)"

@@ -9,7 +9,7 @@ from burnish.contracts.task import Task
 from burnish.data.canonical import canonical_text
 
 SAME, RENAMED, NEAR = "same", "renamed", "near"
-NEAR_FRAC = 0.9  # of a task's character 5-grams that stand in one trained text
+NEAR_FRAC = 0.9  # of a task's character 5-grams that are in one trained text
 LEAST_NUMBERS = 2  # fewer numbers and an answer are shared by chance
 NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 SIZE = 5

@@ -28,14 +28,14 @@ Encode = Callable[[Sequence[str]], Sequence[Sequence[int]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """What stands around each document: `end` behind it, `begin` before it where they differ."""
+    """What surrounds each document: `end` behind it, `begin` before it where they differ."""
 
     end: int
     begin: int | None = None
 
     @property
     def first(self) -> int:
-        """The token at which a document begins to be seen: what stands before its text."""
+        """The token at which a document begins to be seen: what precedes its text."""
         return self.end if self.begin is None else self.begin
 
 

@@ -1,4 +1,4 @@
-"""Which of several processes this one is, as torchrun tells in the environment."""
+"""Which of several processes this one is, from the environment that torchrun sets."""
 
 import os
 

@@ -120,7 +120,7 @@ def measure_rows(bench: Workbench, counts: Sequence[int], *, repeats: int) -> Ro
 
 
 def open_workbench(model: Model, *, context_tokens: int = 256, batch_size: int = 1) -> Workbench:
-    """A cache with texts of zeros: what stands in it does not change the time."""
+    """A cache with texts of zeros: what is in it does not change the time."""
     room = context_tokens + ROOM_TOKENS
     session = open_session(model, num_slots=batch_size, capacity_tokens=room)
     assert isinstance(session, DecoderSession)

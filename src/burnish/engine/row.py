@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from burnish.contracts.generation import Completion, Finish, Request, TokenLogprobs
 
-TextOf = Callable[..., str]  # of tokens; with `special=True` special tokens stand in it
+TextOf = Callable[..., str]  # of tokens; with `special=True` special tokens are in it
 
 
 class Row:

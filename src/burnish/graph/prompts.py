@@ -18,7 +18,7 @@ MOST_LISTED = 64  # classes that the header lists; more would fill the window
 class Template:
     """`{text}`, `{first}`, `{second}`, `{answer}` and, in the header, `{classes}` are filled in.
 
-    An answer stands behind `gap` and is ended by `end`. Texts are cut to so many characters, at
+    An answer follows `gap` and is ended by `end`. Texts are cut to so many characters, at
     white space; white space inside them becomes single spaces. `header_many` is used where there
     are more than 64 classes.
     """

@@ -16,7 +16,7 @@ class Retriever(nn.Module):
     """Layers with layer norm, a projection in which items are compared, and a classifier on it.
 
     Norms work on single rows, so a node's vector depends on its neighbourhood only, whatever else
-    stands in the batch. Pairs of nodes are `[h_u * h_v, |h_u - h_v|]` before the projection.
+    is in the batch. Pairs of nodes are `[h_u * h_v, |h_u - h_v|]` before the projection.
     Source: AskGNN, arXiv 2410.07074 (reconstruction), section on the retriever.
     Departure: a projected space with a temperature in place of class log-probabilities, whose
     cosines are nearly all equal (docs/papers/askgnn.md).

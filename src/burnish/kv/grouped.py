@@ -42,7 +42,7 @@ def attend_behind(
 ) -> Float[Tensor, "N H D"]:
     """Causal attention of the last N of T positions, without a mask; on a CPU only.
 
-    What stands before the rows is seen by all of them, so it needs no mask; the rows' own block is
+    What precedes the rows is seen by all of them, so it needs no mask; the rows' own block is
     causal. Both halves' sums of exponentials say how much each counts.
     Source: ours; the merge is that of flash attention, arXiv 2205.14135, section 3.1.
     Oracle: tests/kv/test_policies.py::test_full_equals_transformers

@@ -68,7 +68,7 @@ class Forest:
         return self._add(tokens, Block(num_rows=len(tokens), after=after, parents=tuple(parents)))
 
     def rows(self, block: int) -> range:
-        """Where a block's rows stand in the pass."""
+        """Where a block's rows are in the pass."""
         return self._rows[block]
 
     def run(self, decoder: Any, *, last_layer: int | None = None) -> Float[Tensor, "N d"]:

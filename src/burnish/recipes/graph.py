@@ -17,7 +17,7 @@ class GraphTaskSource:
     """`graph:FOLDER`, a folder of `graph train`: name the class of each labelled node.
 
     Examples come from the retriever's labelled nodes, tasks from all others, so no task's answer
-    stands in the prompt of another task. The group is the class.
+    is in the prompt of another task. The group is the class.
     Source: AskGNN, arXiv 2410.07074: prompts with retrieved examples.
     Oracle: tests/recipes/test_graph.py::test_answers_of_tasks_stand_in_no_prompt
     """

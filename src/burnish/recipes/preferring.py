@@ -116,7 +116,7 @@ class AlignStep(Step):
         tell_problems(found)
         aligned = _aligned(stage, actor, found, settings, meter)
         if not is_main():
-            return {}  # rank 0 tells
+            return {}  # rank 0 reports
         told = _result(aligned, found, settings)
         examples = _examples(actor.model, aligned, settings)
         actor.release()
@@ -135,7 +135,7 @@ class AlignStep(Step):
 
 
 def _asked(spec: str, path: Path, settings: PreferTrainSettings) -> dict[str, Any]:
-    """What identifies a run; where it computes stands beside what it computes."""
+    """What identifies a run; where it computes is beside what it computes."""
     content = file_hash(existing_file(path))
     place = {"precision": settings.precision, "device": settings.device}
     asked = {"model": spec, "pairs": str(path), **place}

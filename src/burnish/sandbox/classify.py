@@ -1,4 +1,4 @@
-"""From what came of a job to a verdict, by exit code, signal and limits."""
+"""From the outcome of a job to a verdict, by exit code, signal and limits."""
 
 import signal
 

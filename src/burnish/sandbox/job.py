@@ -1,4 +1,4 @@
-"""What is run, under which limits, and what came of it."""
+"""What is run, under which limits, and the result."""
 
 import enum
 from collections.abc import Mapping

@@ -17,7 +17,7 @@ STREAMS = ("stdout", "stderr", "report")
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What the launcher reports: named values, and what came through each pipe."""
+    """What the launcher reports: named values, and the output of each pipe."""
 
     values: dict[str, str]
     streams: dict[str, bytes] = field(default_factory=dict)

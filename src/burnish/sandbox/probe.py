@@ -16,7 +16,7 @@ from burnish.sandbox.spec import SYSTEM, limit_records, option, texts
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """The mechanisms at hand.
+    """The mechanisms available.
 
     `trouble` says why namespaces do not work, `landlock_trouble` why Landlock and the filter do
     not without them (empty: they do).

@@ -34,7 +34,7 @@ class CallTest:
 
 @dataclass(frozen=True, kw_only=True)
 class AssertTest:
-    """A script that stands behind the code and must run to its end."""
+    """A script that follows the code and must run to its end."""
 
     asserts: str
 

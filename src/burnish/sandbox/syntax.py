@@ -23,7 +23,7 @@ def has_grammar(language: str) -> bool:
 
 
 def parse(code: str, language: str) -> "Tree":
-    """The concrete syntax tree; what does not parse stands in it as ERROR nodes.
+    """The concrete syntax tree; what does not parse is in it as ERROR nodes.
 
     Grammars can go round in circles on texts of another language (TypeScript's on some of R), so
     the work is tried first and bounded: five times and more what programs need, counted, not timed.

@@ -1,4 +1,4 @@
-"""One test of one program: run it, and say what came of it."""
+"""One test of one program: run it, and report the result."""
 
 import dataclasses
 from dataclasses import dataclass

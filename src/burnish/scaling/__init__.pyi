@@ -34,7 +34,7 @@ def plan(
 ) -> dict[str, Any]:
     """Plan size, data, batch, learning rate and steps for a budget.
 
-    More: --set tokens=1e9 (training tokens at hand), memory_bytes=8e9 (room for parameters),
+    More: --set tokens=1e9 (training tokens available), memory_bytes=8e9 (room for parameters),
     top_k=2, served_tokens=1e12 (tokens of use that the budget also pays for), rule=own,
     bytes_per_param=16, expert_frac=0.67."""
 

@@ -28,7 +28,7 @@ class Limits:
         return n * (1 + extra)
 
     def tokens(self, n: Column) -> Column:
-        """Training tokens that the budget leaves: D = (F - 2 N T) / 6 N, at most those at hand.
+        """Training tokens that the budget leaves: D = (F - 2 N T) / 6 N, at most those available.
 
         Source: Sardana et al. 2024, arXiv 2401.00448, for the tokens served.
         Oracle: tests/scaling/test_optimum.py::test_served_tokens_make_models_smaller

@@ -184,7 +184,7 @@ def _notes(settings: PlanSettings, known: KnownFit, told: Mapping[str, Any]) -> 
         notes.append("Intervals of batch and lr carry what is not known of n, d and loss, not "
                      "what is not known of the rule.")  # fmt: skip
     if settings.tokens is not None and np.isclose(told["d"], settings.tokens, rtol=1e-3):
-        notes.append("The tokens at hand are the limit: compute is left, or the model is larger.")
+        notes.append("The available tokens are the limit: compute is left, or the model is larger.")
     if len(told["allocation"]) == 1 and "e" in known.fit.law.columns:
         a = next(iter(told["allocation"].values()))
         notes.append(f"Shared exponents: a = {a:.3f} for every E; the paper's 0.507 (dense) and "

@@ -59,7 +59,7 @@ def keep(choice: Choice, event: Tokens | Completion) -> None:
 
 
 def cut_tokens(served: ServedModel, choice: Choice) -> int:
-    """How many tokens stand in the text: a stop string's own are left out."""
+    """How many tokens are in the text: a stop string's own are left out."""
     assert choice.done is not None
     if choice.done.finish != "stop":
         return len(choice.tokens)
@@ -95,7 +95,7 @@ class Streamed:
 
         specials = special_names(tokenizer)
         self._deltas = [Deltas(decode, stop, specials) for stop in stops]
-        self._unsent = [0] * len(stops)  # tokens that stand in sent pieces
+        self._unsent = [0] * len(stops)  # tokens that are in sent pieces
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """New text, choice by choice, and the end of each."""

@@ -48,7 +48,7 @@ class Deltas:
 
 
 def _without(word: str, specials: Sequence[str]) -> set[str]:
-    """A stop string, and what of it is text where special tokens stand in it."""
+    """A stop string, and what of it is text where special tokens are in it."""
     text = word
     for special in specials:
         text = text.replace(special, "")

@@ -80,7 +80,7 @@ class Tell(Hook):
         self._event = event
 
     def begin(self, progress: Progress) -> None:
-        """Say where the run goes on."""
+        """Say where the run resumes."""
         if progress.step:
             self._event("training_resumed", step=progress.step, num_steps=progress.num_steps)
 

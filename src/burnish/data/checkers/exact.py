@@ -22,7 +22,7 @@ class ExactChecker:
     ignore_space: bool = False
 
     def check(self, text: str, task: Task) -> Judgement:
-        """Judge what stands in the `<answer>` tag, after `Answer:`, or else the whole text."""
+        """Judge what is in the `<answer>` tag, after `Answer:`, or else the whole text."""
         stated = stated_answer(text)
         if not stated:
             return Judgement(verdict=Verdict.UNPARSABLE, reason="the text states no answer")

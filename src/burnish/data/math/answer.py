@@ -105,7 +105,7 @@ def typed(tokens: Sequence[Token]) -> Answer:
 
 
 def _in_text(tokens: Sequence[Token]) -> Answer:
-    """What stands in a text command: an answer, or words."""
+    """What is in a text command: an answer, or words."""
     try:
         inner = strip_ends(tokenize(tokens[0].text))
     except Unreadable as error:

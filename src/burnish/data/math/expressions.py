@@ -147,7 +147,7 @@ class Parser:
         )  # fmt: skip
 
     def factor(self) -> Tree:
-        """A primary with what stands behind it: factorial, per cent, degrees, exponent."""
+        """A primary with what follows it: factorial, per cent, degrees, exponent."""
         from burnish.data.math.primaries import primary
 
         base = primary(self)
@@ -181,7 +181,7 @@ class Parser:
         return False
 
     def exponent(self) -> Tree:
-        """What stands behind `^`: right associative, a brace group or one factor."""
+        """What follows `^`: right associative, a brace group or one factor."""
         return self._signed_factor()
 
 

@@ -255,7 +255,7 @@ def _summand(parser: Parser) -> Tree:
 
 
 def _integrand(parser: Parser, low: Tree, high: Tree) -> tuple[str, Tree, Tree, Tree]:
-    """What stands between the sign and `dx`."""
+    """What is between the sign and `dx`."""
     for place in range(parser.at, len(parser.tokens)):
         token = parser.tokens[place]
         if token.kind == "word" and len(token.text) == 2 and token.text[0] == "d":

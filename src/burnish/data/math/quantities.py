@@ -90,7 +90,7 @@ def _value(tokens: Sequence[Token]) -> Fraction | None:
 
 
 def _spliced(tokens: Sequence[Token]) -> list[Token]:
-    """Tokens with what stands in text commands as words of its own."""
+    """Tokens with what is in text commands as words of its own."""
     found: list[Token] = []
     for token in tokens:
         if token.kind != "text":

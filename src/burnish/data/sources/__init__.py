@@ -17,7 +17,7 @@ class Source(Protocol):
 
     @classmethod
     def from_text(cls, text: str) -> "Source":
-        """Read what stands behind `kind:` in a spec."""
+        """Read what follows `kind:` in a spec."""
         ...
 
     def load(self, seed: int) -> list[Task]:

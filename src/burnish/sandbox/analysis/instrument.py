@@ -21,14 +21,14 @@ class Probe:
     """How a language calls the tracer, and what must stand around the program.
 
     `call` holds `{line}`. `exits` are calls that end a program without its end being reached, and
-    what replaces them; `main` begins the main function. `used` stands behind a program of which
+    what replaces them; `main` begins the main function. `used` follows a program of which
     such a call was replaced, because what it named must still be used.
     """
 
     call: str
     head: str = ""
     tail: str = ""
-    after: str = ""  # the node type that `head` stands behind; empty: the first byte
+    after: str = ""  # the node type that `head` follows; empty: the first byte
     main: str = ""
     exits: tuple[tuple[str, str], ...] = ()
     used: str = ""

@@ -19,7 +19,7 @@ NOT_BODY_FIELDS = {"condition", "value", "variable", "pattern", "parameter", "pa
 class Statement:
     """One statement. `branches` are the bodies it chooses among, in the order of the text.
 
-    `block` says whether it stands in a block; if not, it is the only statement of a branch
+    `block` says whether it is in a block; if not, it is the only statement of a branch
     without braces. `exhaustive`: one of the branches is always taken (`else`, `default`).
     """
 

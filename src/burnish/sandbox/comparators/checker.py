@@ -31,7 +31,7 @@ class CheckerComparator:
     Exit code 0 accepts, 1 is a wrong answer, 2 a presentation error, as testlib has it; 42 accepts
     and 43 is a wrong answer, as Kattis has it. All else, and a crash, mean that the checker itself
     failed, which is never held against the program. What it prints is the reason.
-    The code stands in `code`, or in `file`.
+    The code is in `code`, or in `file`.
     Source: ours, with the arguments of testlib.
     Oracle: tests/sandbox/test_comparators.py::test_a_checker_program_decides
     """

@@ -123,7 +123,7 @@ def _namespace(peer, names, used):
 
 
 def _check(peer, request):
-    """Run the asserts, or the call; returns what came of it."""
+    """Run the asserts, or the call; returns the result."""
     together = bool(request.get("together"))
     peer.send([request["code"], together])
     first = peer.receive()

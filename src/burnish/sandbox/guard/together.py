@@ -83,7 +83,7 @@ def shown_line(line, asserts):
 
 
 def check(peer, asserts):
-    """Send the statements one by one; returns what came of it."""
+    """Send the statements one by one; returns the result."""
     places = _canaries(asserts)
     for index, steps in enumerate(_statements(asserts)):
         for canary in places.get(index, ()):

@@ -73,9 +73,9 @@ class Floor:
 class Language(abc.ABC):
     """A language. Subclasses are registered by name; their fields are settings of the spec.
 
-    The program stands in `file_name` inside the work folder. Where `compile_command` returns a
+    The program is in `file_name` inside the work folder. Where `compile_command` returns a
     command, it runs once in a work folder with the source, and what it leaves there is mounted
-    read-only at /program for each run; otherwise the source itself stands in the work folder.
+    read-only at /program for each run; otherwise the source itself is in the work folder.
     `memory_errors` are texts on stderr by which the runtime reports that memory ran out, so that
     this can be told apart from any other exit code of 1. A language that `extends` another has
     `own_nodes`: nodes of its grammar that hardly a program of that other language has.

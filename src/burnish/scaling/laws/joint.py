@@ -27,7 +27,7 @@ def saturating(experts: Column, start: float, most: float) -> Column:
 class JointLaw(TermsLaw):
     """L = a E^-delta N^-(alpha + gamma ln E) + b E^-omega D^-(beta + zeta ln E) + sigma.
 
-    E saturates between `e_start` and `e_max`; their published values are not at hand, so that by
+    E saturates between `e_start` and `e_max`; their published values are not available, so that by
     default E is E. Signs are ours: all exponents stand after a minus.
     Source: Ludziejewski et al. 2025, arXiv 2502.05172, equation 9.
     Oracle: tests/scaling/test_laws.py::test_planted_parameters_are_recovered
