@@ -192,7 +192,7 @@ def test_refusals(given: Any, says: str, tmp_path: Path) -> None:
 
 def test_minutes_become_steps(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(training, "PROBE_S", 0.01)
-    monkeypatch.setattr(training, "_agreed", lambda v: 6400.0 if isinstance(v, float) else v)
+    monkeypatch.setattr(training, "shared", lambda v: 6400.0 if isinstance(v, float) else v)
     settings = tiny_settings(make_corpus(tmp_path), minutes=0.01, steps=None)
     result = pretrain(settings, folder=tmp_path / "run")
     # 0.95 of 0.6 s at 6,400 tokens a second

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.draft import ridge as ridge_module
-from burnish.draft.ridge import ridge
+from burnish.draft import fit as ridge_module
+from burnish.draft.fit import ridge
 
 
 def check_ridge(penalty: float) -> None:

@@ -10,8 +10,7 @@ import pytest
 from fixtures.programs import COUNTS_ROUNDS, DIALECTS, random_tree, write
 
 from burnish.sandbox.analysis.instrument import executable_lines
-from burnish.sandbox.analysis.tracing import trace
-from burnish.sandbox.analysis.xtrace import read_xtrace
+from burnish.sandbox.analysis.tracing import read_xtrace, trace
 from burnish.sandbox.languages import find_language
 from burnish.sandbox.languages.language import MissingToolChain
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from burnish.arch.measure import Chunk, chunks_of, measure_chunks
-from burnish.arch.network import base_network, new_network, save_network, shape_of
+from burnish.arch.network import base_network, new_network, save_network
 from burnish.arch.objective import NextToken
 from burnish.arch.plan import Chosen, Shape
 from burnish.arch.samples import sample_text
@@ -24,6 +24,7 @@ from burnish.data.packing import fill_passes
 from burnish.data.shards import Marks, TokenStream, read_heldout
 from burnish.data.windows import WindowCursor
 from burnish.distrib.rank import world_size
+from burnish.distrib.team import shared
 from burnish.models.decoder import Decoder
 from burnish.models.load import choose_device, read_tokenizer
 from burnish.models.precision import choose_precision
@@ -200,19 +201,10 @@ def tokens_in(training: Training, minutes: float) -> tuple[float, float]:
 
     step()  # warms up
     began, rows = time.perf_counter(), step()
-    while _agreed(time.perf_counter() - began < PROBE_S):
+    while shared(time.perf_counter() - began < PROBE_S):
         rows += step()
-    speed = _agreed(rows / (time.perf_counter() - began))
+    speed = shared(rows / (time.perf_counter() - began))
     return FOR_TRAINING * 60 * minutes * speed, speed
-
-
-def _agreed(value: Any) -> Any:
-    """The main process's value, in all."""
-    if world_size() == 1:
-        return value
-    from accelerate.utils import broadcast_object_list
-
-    return broadcast_object_list([value])[0]
 
 
 def train(
@@ -274,11 +266,6 @@ def expert_load(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
     dropped = sum(row["dropped_frac"] for row in rows) / len(rows)
     return curves | {"load_frac": loads.round(6).tolist(), "dropped_frac": dropped}
-
-
-def shown_shape(network: Decoder) -> dict[str, Any]:
-    """The widths of a network, as the plan has them."""
-    return vars(shape_of(network))
 
 
 def told_steps(folder: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 import burnish
 
 PACKAGES = (
-    *("torch", "transformers", "tokenizers", "safetensors", "gguf", "accelerate", "peft"),
+    *("torch", "transformers", "tokenizers", "safetensors", "gguf", "peft"),
     *("numpy", "scipy", "pydantic", "datasets", "pyarrow", "reasoning-gym", "tree-sitter"),
     *("ray", "vllm"),
 )

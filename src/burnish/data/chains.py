@@ -8,7 +8,7 @@ from the wrong value, so the first wrong line is known exactly.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from burnish.base.errors import InputError
 from burnish.contracts.task import Task
 from burnish.data.tasks import make_task
 
-Operator = Literal["+", "-", "*"]
 FAMILY = "chain"
 KINDS = ("calculation", "copy", "operand", "sign", "skipped")
 NO_ERROR = -1

@@ -1,12 +1,13 @@
 """The processes of torchrun as a team."""
 
+import os
 from datetime import timedelta
 from typing import Any
 
 from burnish.base.team import Alone, Team
 from burnish.distrib.rank import is_main, world_size
 
-PATIENCE = timedelta(days=7)  # the others wait while the leader samples; torchrun ends them all
+PATIENCE = timedelta(days=7)  # the other ranks wait while rank 0 samples; torchrun ends them all
 
 
 def join_team(device: str = "auto") -> Team:
@@ -15,24 +16,46 @@ def join_team(device: str = "auto") -> Team:
     On GPUs each takes the one of its number on its machine. Raises what `rank` raises.
     Source: ours. Oracle: tests/distrib/test_team.py::test_two_processes_share
     """
-    return Alone() if world_size() == 1 else _Processes(device)
+    if world_size() == 1:
+        return Alone()
+    join_group(device)
+    return _Processes()
+
+
+def join_group(device: str = "auto") -> None:
+    """Join the process group of torchrun's environment, once: NCCL on GPUs, gloo otherwise."""
+    import torch
+    from torch import distributed
+
+    if world_size() == 1 or distributed.is_initialized():
+        return
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+
+
+def shared(value: Any) -> Any:
+    """Rank 0's value, in every process of the group. Every process must call it."""
+    from torch import distributed
+
+    if world_size() == 1:
+        return value
+    values = [value]
+    distributed.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 class _Processes:
-    """What accelerate sets up from torchrun's environment."""
+    """The process group as a team."""
 
-    def __init__(self, device: str) -> None:
-        import torch
-        from accelerate import PartialState
-
+    def __init__(self) -> None:
         self.leads = is_main()
-        cpu = device == "cpu" or not torch.cuda.is_available()
-        self._state = PartialState(cpu=cpu, timeout=PATIENCE)
 
     def share(self, value: Any) -> Any:
-        from accelerate.utils import broadcast_object_list
-
-        return broadcast_object_list([value])[0]
+        return shared(value)
 
     def wait(self) -> None:
-        self._state.wait_for_everyone()
+        from torch import distributed
+
+        distributed.barrier()

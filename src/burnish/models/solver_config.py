@@ -5,11 +5,7 @@ This file and `solver` are copied into saved folders (see `remote_code`): both s
 
 from dataclasses import dataclass
 
-PREDICTORS = ("ema", "rk")
-CORRECTORS = ("none", "euler", "moulton", "ema", "mix")
 FUNCTIONS = ("increment", "rknorm", "full")
-GAMMA_SCOPES = ("shared", "layer", "channel")
-GAMMA_FORMS = ("raw", "sigmoid")
 MOST_ORDER = 4
 
 

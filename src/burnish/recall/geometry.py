@@ -1,6 +1,5 @@
 """Where the scored tokens stand, in both modes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from burnish.base.errors import SettingError
@@ -93,8 +92,3 @@ def _grid(first: int, last: int, step: str) -> list[int]:
     if num < 2:
         raise ValueError
     return sorted({round(first + (last - first) * i / (num - 1)) for i in range(num)})
-
-
-def usual_lengths(lengths: Sequence[int], least: int) -> list[int]:
-    """The lengths that may define a memory length: shorter ones score too few tokens."""
-    return [length for length in lengths if length >= least]

@@ -10,9 +10,7 @@ from burnish.base.meter import Meter
 from burnish.base.progress import say
 from burnish.base.records import RecordLog
 from burnish.base.rng import derive_seed
-from burnish.base.runs import RunRecord
 from burnish.base.stages import Stage
-from burnish.base.team import TeamRun
 from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task
@@ -125,12 +123,6 @@ def _drafted(stage: Stage, actor: ModelHandle, drafting: Drafting) -> Generate:
         return choice.generate(model, requests, batch_size=batch_size, **given)
 
     return decode
-
-
-def decodings(run: TeamRun) -> dict[str, dict[str, Any]]:
-    """The last event of each stage of a run that says how its answers were decoded."""
-    events = RunRecord(path=run.path, info=run.info).events()
-    return {event["stage"]: event for event in events if event["kind"] == DECODING}
 
 
 def read_answers(folder: Path) -> dict[str, Record]:

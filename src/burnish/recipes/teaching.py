@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -105,8 +104,3 @@ def merged(model: Model, fitted: Fitted) -> Model:
         network = exact.network.to(model.dtype)
         network.tie_weights()
     return Model(**{**vars(exact), "network": network, "dtype": model.dtype})
-
-
-def model_path(stage_path: Path) -> Path:
-    """Where a teach stage left its model."""
-    return stage_path / "model"

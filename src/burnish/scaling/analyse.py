@@ -19,7 +19,6 @@ from burnish.scaling.settings import FitSettings
 
 BASELINE = "compute"
 MORE_SPECS = ("experts:variable=e", "experts:families=separate")
-PAPER_EXPONENTS = {"dense": 0.507, "moe": 0.590}
 TENSION = (
     "With one alpha and one beta for all E the allocation exponent beta / (alpha + beta) is the "
     "same for all E. The paper gives 0.507 for dense and 0.590 for MoE models, which such a law "

@@ -34,10 +34,6 @@ class Fit:
         """Losses [nats]."""
         return np.exp(self.law.surface(columns).evaluate(self.theta[None])[0][0])
 
-    def predict_draws(self, columns: Columns) -> Float[np.ndarray, "draws runs"]:
-        """Losses [nats] under every bootstrapped parameter vector."""
-        return np.exp(self.law.surface(columns).evaluate(self.draws)[0])
-
 
 def named(law: Law, theta: Float[np.ndarray, "params"]) -> dict[str, float]:  # noqa: F821
     """Natural parameters by name."""

@@ -15,7 +15,6 @@ from burnish.server.gate import Gate
 from burnish.server.schema import Analyze, Detect, Judge, RunCode
 
 Endpoint = Callable[..., dict[str, Any]]
-PATHS = ("/run_code", "/judge", "/analyze", "/detect")
 
 
 def sandbox_routes(gate: Gate, *, num_workers: int, isolation: str) -> APIRouter:

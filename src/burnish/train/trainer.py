@@ -1,4 +1,4 @@
-"""One step of the loop: network, optimiser and accelerate's plumbing around them."""
+"""One step of the loop: gradients over passes and processes, then the optimiser."""
 
 import math
 from contextlib import nullcontext
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from burnish.base.errors import SettingError
+from burnish.distrib.rank import is_main, rank, world_size
+from burnish.distrib.team import join_group
 from burnish.train.checkpoint import load_checkpoint, save_checkpoint
 from burnish.train.compiling import compile_blocks, forget_compiled
 from burnish.train.hooks import Gradients, PassGradient
@@ -59,16 +61,14 @@ class Trainer:
     """
 
     def __init__(self, training: Training, *, measures: bool = False) -> None:
-        from accelerate import Accelerator
-
         self.training, self.network = training, training.network
         self._device = next(self.network.parameters()).device
-        self.accelerator = Accelerator(cpu=self._device.type == "cpu")
+        join_group(self._device.type)
         self._compiled = compile_blocks(self.network) if training.compile else []
         sharded = training.sharding == "fsdp2"
         self._shards = ShardedLayers(self.network, self._device) if sharded else None
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizer = self.accelerator.prepare(training.optimizer.build(self.network))
+        self.optimizer = training.optimizer.build(self.network)
         self._peaks = [group["lr"] for group in self.optimizer.param_groups]
         if measures and sharded:
             rule, remedy = "gives no norms of single passes", "Set it to none"
@@ -89,7 +89,7 @@ class Trainer:
             total += loss.detach()
         self._sum_over_processes(total)
         whole = 0.0 if self._noted is None else float(_square_norm(self._gradients_there()))
-        clip = self.accelerator.clip_grad_norm_ if self._shards is None else clip_gradients
+        clip = nn.utils.clip_grad_norm_ if self._shards is None else clip_gradients
         norm = float(clip(self.parameters, self.training.max_grad_norm))
         gradients = self._measured(num_terms, whole)
         return Accumulated(loss=float(total) / num_terms, grad_norm=norm, gradients=gradients)
@@ -106,8 +106,7 @@ class Trainer:
 
     def save(self, path: Path, state: dict[str, Any]) -> None:
         """Write the checkpoint, from one process; the others give their parts."""
-        write = self.accelerator.is_main_process
-        save_checkpoint(path, self.network, self.optimizer, state, write=write)
+        save_checkpoint(path, self.network, self.optimizer, state, write=is_main())
 
     def load(self, path: Path) -> dict[str, Any]:
         """Put a checkpoint back; the state that was saved with it."""
@@ -125,20 +124,20 @@ class Trainer:
         Sharded layers are gathered by all at once, so a process that has a pass less than the
         others repeats one with weight 0.
         """
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        own = [(one, 1.0) for one in batch.passes[rank::world]]
+        world = world_size()
+        own = [(one, 1.0) for one in batch.passes[rank() :: world]]
         if self._shards is not None and len(own) < math.ceil(len(batch.passes) / world):
             own.append((batch.passes[-1], 0.0))
         return own
 
     def _backward(self, loss: Tensor, one: Microbatch) -> None:
         if self._noted is None:
-            self.accelerator.backward(loss)
+            loss.backward()
             return
         before = [p.grad for p in self.parameters]
         for parameter in self.parameters:
             parameter.grad = None
-        self.accelerator.backward(loss)
+        loss.backward()
         self._noted.append((one.num_terms, _square_norm(self._gradients_there())))
         for parameter, earlier in zip(self.parameters, before, strict=True):
             if earlier is not None:  # added as autograd adds: the sum has the same bits
@@ -152,15 +151,15 @@ class Trainer:
             return None
         noted = [(terms, float(square)) for terms, square in self._noted]
         self._noted.clear()
-        if self.accelerator.num_processes > 1:
-            every: list[Any] = [None] * self.accelerator.num_processes
+        if world_size() > 1:
+            every: list[Any] = [None] * world_size()
             torch.distributed.all_gather_object(every, noted)
             noted = [one for own in every for one in own]
         passes = [PassGradient(num_terms=terms, square_norm=square) for terms, square in noted]
         return Gradients(passes=passes, num_terms=num_terms, square_norm=square_norm)
 
     def _sum_over_processes(self, total: Tensor) -> None:
-        if self.accelerator.num_processes == 1:
+        if world_size() == 1:
             return
         for parameter in self.parameters:
             if is_part(parameter):

@@ -17,7 +17,6 @@ from burnish.data.math.expressions import (
 )
 from burnish.data.math.tokens import Token, Unreadable, tokenize
 
-INVERSES = {f"arc{name}" for name in TRIG}
 ENGLISH = {"not", "the", "are", "for", "and", "but", "was", "one", "two", "six", "ten", "all"}
 MATRICES = {"pmatrix", "bmatrix", "matrix", "vmatrix"}
 

@@ -1,16 +1,15 @@
 """`file`: rows of JSONL, JSON or Parquet with `prompt` and `answer`, or in GSM8K's format."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from burnish.base.errors import InputError, SettingError, UnknownNameError
-from burnish.base.records import read_records
+from burnish.base.errors import InputError
 from burnish.contracts.task import Task
 from burnish.data.sources import sources
 from burnish.data.sources.gsm8k import gsm8k_task, is_gsm8k_row
-from burnish.data.tasks import distinct_tasks, make_task
+from burnish.data.tasks import load_rows, make_task
 
 
 @sources.register("file")
@@ -41,18 +40,6 @@ class FileSource:
         return load_rows(self.path, to_task)
 
 
-def load_rows(path: str, to_task: Callable[[Mapping[str, Any]], Task]) -> list[Task]:
-    """Make a task of every row; an error names the row's line. Raises: InputError."""
-    tasks = []
-    for i, row in enumerate(read_records(path)):
-        try:
-            tasks.append(to_task(row))
-        except (InputError, SettingError, UnknownNameError) as error:
-            where = f"{_where(path, i)}: {error.name}"
-            raise InputError(where, error.value, error.rule, remedy=error.remedy) from error
-    return distinct_tasks(tasks)
-
-
 def _task(row: Mapping[str, Any], group: str) -> Task:
     optional = {"checker": "", "group": group}
     for key, default in optional.items():
@@ -77,12 +64,3 @@ def _answer(row: Mapping[str, Any]) -> str:
         rule, remedy = "must be a text or a number", "Give each row its reference answer"
         raise InputError("answer", answer, rule, remedy=remedy)
     return answer
-
-
-def _where(path: str, index: int) -> str:
-    """`path:line` of a row; rows of JSONL may have blank lines between them."""
-    if not path.endswith(".jsonl"):
-        return f"{path}:row {index + 1}"
-    with Path(path).open("rb") as file:
-        lines = [number for number, line in enumerate(file, start=1) if line.strip()]
-    return f"{path}:{lines[index]}"

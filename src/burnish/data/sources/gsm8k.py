@@ -8,7 +8,7 @@ from burnish.base.errors import InputError
 from burnish.contracts.task import Task
 from burnish.data.numbers import read_number
 from burnish.data.sources import sources
-from burnish.data.tasks import make_task
+from burnish.data.tasks import load_rows, make_task
 
 
 @sources.register("gsm8k")
@@ -29,8 +29,6 @@ class Gsm8kSource:
 
     def load(self, seed: int) -> list[Task]:
         """All tasks, in the file's order; the seed changes nothing. Raises: as `FileSource`."""
-        from burnish.data.sources.file import load_rows  # which reads this format too
-
         return load_rows(self.path, gsm8k_task)
 
 

@@ -1,12 +1,12 @@
 """Runs a program in the sandbox and learns which lines it reached, how often and for how long."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 from burnish.sandbox.analysis.deadline import NO_DEADLINE, Deadline
 from burnish.sandbox.analysis.instrument import PROBES, TRACERS, executable_lines, instrument
 from burnish.sandbox.analysis.schema import Coverage, LineCost, TraceRun
-from burnish.sandbox.analysis.xtrace import XTRACE_PROMPT, read_xtrace
 from burnish.sandbox.classify import reason_of
 from burnish.sandbox.job import Job, Limits, Outcome
 from burnish.sandbox.languages import find_language
@@ -17,6 +17,8 @@ from burnish.sandbox.running import run_job
 LINES_FILE = ".burnish-lines"
 BY_FILE = {"java", "csharp", "lua", "r"}  # their libraries cannot write to a descriptor
 AFTERWARDS = f'"$@"; code=$?; cat "$HOME/{LINES_FILE}" >&3; exit $code'
+XTRACE_PROMPT = "+burnish $LINENO $EPOCHREALTIME "
+XTRACE_MARK = re.compile(r"^\++burnish (\d+) (\d+)[.,](\d+) ", re.MULTILINE)
 HOOKS = {"python": "py", "ruby": "rb", "lua": "lua", "perl": "pl", "r": "r", "php": "php"}
 
 
@@ -80,7 +82,10 @@ def _run(job: Job, language: str, source: str, *, number: int, isolation: str) -
     job = dataclasses.replace(_hooked(job, language, source), report=True)
     outcome = run_job(job, isolation=isolation)
     status = "ok" if outcome.ok else reason_of(outcome)
-    lines = _read_bash(outcome.report) if language == "bash" else _read(outcome.report)
+    if language == "bash":
+        lines = read_xtrace(outcome.report.decode("utf-8", "replace"))
+    else:
+        lines = _read(outcome.report)
     if not lines and outcome.ok:
         status = "the program reported no lines"
     return TraceRun(test=number, status=status, lines=lines)
@@ -120,8 +125,19 @@ def _read(report: bytes) -> tuple[LineCost, ...]:
     return tuple(LineCost(line=int(a), hits=int(b), time_s=int(c) / 1e9) for a, b, c in good)
 
 
-def _read_bash(report: bytes) -> tuple[LineCost, ...]:
-    return read_xtrace(report.decode("utf-8", "replace"))
+def read_xtrace(report: str) -> tuple[LineCost, ...]:
+    """One row per line of a script that `bash -x` ran. The last command's time counts as none.
+
+    A command traced several times on one line in a row (a pipeline, a list) is one hit each.
+    """
+    marks = [(int(m[1]), int(m[2]) + int(m[3]) / 1e6) for m in XTRACE_MARK.finditer(report)]
+    hits: dict[int, int] = {}
+    time_s: dict[int, float] = {}
+    for i, (line, at) in enumerate(marks):
+        after = marks[i + 1][1] if i + 1 < len(marks) else at
+        hits[line] = hits.get(line, 0) + 1
+        time_s[line] = time_s.get(line, 0.0) + max(after - at, 0.0)
+    return tuple(LineCost(line=x, hits=hits[x], time_s=time_s[x]) for x in sorted(hits))
 
 
 def _onto(costs: tuple[LineCost, ...], executable: tuple[int, ...]) -> tuple[LineCost, ...]:
