@@ -67,4 +67,4 @@ tar xf "$folder"/trees/gdb-source/usr/src/gdb.tar.* -C "$folder/trees"
 find "$folder"/trees/libcgal-demo -name '*.tar.gz' -execdir tar xzf {} \;
 find "$folder"/trees \( -name '*.cpp.gz' -o -name '*.c.gz' \) -print0 | xargs -0 -r gunzip -qf
 unzip -q -o "$folder"/trees/openjdk-17-source*/usr/lib/jvm/openjdk-17/lib/src.zip -d "$folder/trees/jdk"
-"$root/.venv/bin/python" -m burnish.sandbox.detect_train "$folder/trees" --out "$out"
+PYTHONPATH="$root/benchmarks" "$root/.venv/bin/python" -m language_detection.train "$folder/trees" --out "$out"

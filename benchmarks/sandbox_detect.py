@@ -15,7 +15,7 @@ four such sets. `programs` are rouge's demos, highlight.js's test/detect, bat's
 tests/syntax-tests/source and chroma's lexers/testdata; `snippets` are highlight.js's test/markup,
 each a few lines of one construct (number literals, comments); `linguist-any-extension` are the
 samples of github-linguist/linguist at b45dbe9b, and `linguist` those whose extension is in
-`detect_corpus.EXTENSIONS`.
+`language_detection.corpus.EXTENSIONS`.
 """
 
 import argparse
@@ -25,10 +25,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from language_detection.train import calibration_error
 from recording import save
 
 from burnish.base.stats import wilson
-from burnish.sandbox.detect_train import calibration_error
 from burnish.sandbox.detection import detect
 
 FOLDERS = {  # Pygments' names of our languages

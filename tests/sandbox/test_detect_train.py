@@ -1,19 +1,25 @@
 """Training of detection on a tiny corpus, and the error of its calibration."""
 
+import sys
+
 import numpy as np
 import pytest
+from fixtures.pages import ROOT
 from fixtures.programs import DIALECTS, random_tree, write
 
-from burnish.sandbox import detect_train
-from burnish.sandbox.detect_corpus import (
+from burnish.sandbox.detection import families, family_evidence, parse_one
+
+sys.path.insert(0, str(ROOT / "benchmarks"))  # which is no package
+
+from language_detection import train as detect_train
+from language_detection.corpus import (
     EXTENSIONS,
     Sample,
     corpus_files,
     held_out_groups,
     samples_of,
 )
-from burnish.sandbox.detect_train import calibration_error, train
-from burnish.sandbox.detection import families, family_evidence, parse_one
+from language_detection.train import calibration_error, train
 
 
 @pytest.fixture

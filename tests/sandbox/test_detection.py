@@ -139,7 +139,7 @@ def test_features_are_distinct_buckets_in_order():
 
 
 def test_a_missing_model_says_what_to_do(tmp_path):
-    with pytest.raises(MissingFileError, match="detect_train"):
+    with pytest.raises(MissingFileError, match="sandbox_corpus"):
         load_language_model(tmp_path / "none.npz")
 
 

@@ -5,7 +5,6 @@ This file and `solver` are copied into saved folders (see `remote_code`): both s
 
 from dataclasses import dataclass
 
-FUNCTIONS = ("increment", "rknorm", "full")
 MOST_ORDER = 4
 
 

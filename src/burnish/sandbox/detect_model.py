@@ -67,7 +67,7 @@ def quantise(
 def load_language_model(path: Path = MODEL_FILE) -> LanguageModel:
     """Read the model that ships with burnish. Raises: MissingFileError."""
     if not path.is_file():
-        remedy = "Install burnish again, or train it: python -m burnish.sandbox.detect_train"
+        remedy = "Install burnish again, or train it with benchmarks/sandbox_corpus.sh"
         raise MissingFileError("language model", str(path), "does not exist", remedy=remedy)
     with np.load(path) as arrays:
         return LanguageModel(

@@ -1,4 +1,4 @@
-"""Trains the model of language detection: `python -m burnish.sandbox.detect_train ROOT ...`.
+"""Trains the model of language detection: `sandbox_corpus.sh` calls it on its folders.
 
 The roots are folders with any source files; extensions are the labels. Which folders made the
 model that ships is in `benchmarks/sandbox_corpus.sh`.
@@ -16,13 +16,6 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 from burnish.base.progress import say
-from burnish.sandbox.detect_corpus import (
-    EXTENSIONS,
-    Sample,
-    corpus_files,
-    held_out_groups,
-    samples_of,
-)
 from burnish.sandbox.detect_features import NUM_BUCKETS, bucket_features
 from burnish.sandbox.detect_model import MODEL_FILE, NUM_FAMILY_EVIDENCE, LanguageModel, quantise
 from burnish.sandbox.detection import (
@@ -33,6 +26,13 @@ from burnish.sandbox.detection import (
     parse_likely,
     parse_one,
     part_families,
+)
+from language_detection.corpus import (
+    EXTENSIONS,
+    Sample,
+    corpus_files,
+    held_out_groups,
+    samples_of,
 )
 
 CLASSES = tuple(sorted(EXTENSIONS))
