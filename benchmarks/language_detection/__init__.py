@@ -1,1 +1,1 @@
-"""Training of the language detector: its texts and its fit. The model ships in `burnish.sandbox`."""
+"""Training of the language detector: its texts and its fit. The model is in `burnish.sandbox`."""
