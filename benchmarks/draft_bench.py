@@ -36,7 +36,7 @@ from burnish.draft.bench_cells import (
 )
 from burnish.draft.cost import open_workbench
 from burnish.draft.planner import predicted, price, statistics_for
-from burnish.draft.ways import way_of
+from burnish.draft.variants import variant_of
 from burnish.models.load import Model, load_model
 
 PROMPTS = Path(__file__).parents[2] / "shared/data/spec-bench/question.jsonl"
@@ -77,14 +77,14 @@ def our_arms(model: Model, precision: str, specs: Mapping[str, str]) -> dict[str
 def predictions(model: Model, specs: Mapping[str, str], prompts: Sequence[str]) -> dict[str, Any]:
     """What the planner expects of each drafter, on prompts that are not measured here."""
     maps, ranks = statistics_for(model, "", Use(prompts=prompts))
-    ways = {name: way_of(spec, maps) for name, spec in specs.items()}
-    known = {name: way for name, way in ways.items() if way is not None}
+    variants = {name: variant_of(spec, maps) for name, spec in specs.items()}
+    known = {name: variant for name, variant in variants.items() if variant is not None}
     bench = open_workbench(model, context_tokens=CONTEXT_TOKENS)
     priced = price(bench, list(known.values()), maps, ranks, repeats=15)
     found = {}
-    for name, way in known.items():
-        option, plain_s = priced[way.spec]
-        speedup = predicted(ranks, way, plain_s / option.step_s)
+    for name, variant in known.items():
+        option, plain_s = priced[variant.spec]
+        speedup = predicted(ranks, variant, plain_s / option.step_s)
         found[name] = asdict(option) | {"speedup": speedup.to_dict(), "plain_step_s": plain_s}
     return found
 
@@ -98,13 +98,13 @@ def their_arms(model: Model, wanted: Sequence[str]) -> dict[str, Arm]:
         network = AutoModelForCausalLM.from_pretrained(model.folder, dtype=dtype).eval()
         arms[f"transformers {precision}"] = theirs(network, model)
         if precision == "bf16":
-            ways = {
+            variants = {
                 "static": {"cache_implementation": "static"},
                 "lookup": {"prompt_lookup_num_tokens": 10},
             }
-            for way, settings in ways.items():
+            for variant, settings in variants.items():
                 again = AutoModelForCausalLM.from_pretrained(model.folder, dtype=dtype).eval()
-                arms[f"transformers {way} bf16"] = theirs(again, model, **settings)
+                arms[f"transformers {variant} bf16"] = theirs(again, model, **settings)
     return arms
 
 

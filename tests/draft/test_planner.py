@@ -17,9 +17,9 @@ from burnish.draft.ngram import Ngram
 from burnish.draft.planner import alarms, plan_drafts, predicted
 from burnish.draft.ranks import MISSED, Ranks
 from burnish.draft.tree import Tree, chain
-from burnish.draft.ways import Way, all_ways
+from burnish.draft.variants import Variant, all_variants
 
-FIRP = Way(settings=Firp(), tree=chain(1))
+FIRP = Variant(settings=Firp(), tree=chain(1))
 
 
 def ranks_of(share: float, num_texts: int = 20, length: int = 40) -> Ranks:
@@ -129,13 +129,13 @@ def test_real_steps_leave_the_cache_as_it_was(tiny_model: Any, make_maps: Any) -
     model = tiny_model("llama")
     maps = dataclasses.replace(make_maps(model, entries=(1, 1)), ranks=ranks_of(0.5))
     bench = open_workbench(model, context_tokens=30, batch_size=2)
-    ways = all_ways(maps, "", looked_up=True)
-    assert {way.spec.partition(":")[0] for way in ways} == {"firp", "ngram"}
-    for way in ways:
-        step = bench.drafted(way.ready(model, maps), way.example(chained=True))
+    variants = all_variants(maps, "", looked_up=True)
+    assert {variant.spec.partition(":")[0] for variant in variants} == {"firp", "ngram"}
+    for variant in variants:
+        step = bench.drafted(variant.ready(model, maps), variant.example(chained=True))
         step()
         assert bench.session.cache.lengths == [30, 30]
-        assert len(way.example(chained=True).tokens) == way.num_nodes
+        assert len(variant.example(chained=True).tokens) == variant.num_nodes
     for step in (bench.plain, bench.bare(1), bench.bare(3)):
         step()
         assert bench.session.cache.lengths == [30, 30]
@@ -155,12 +155,14 @@ def test_rough_costs_follow_the_rows() -> None:
     counts = (1, 2, 4, 8, 16)
     costs = RowCosts(plain_s=1.1, num_nodes=counts, seconds=tuple(1 + n / 10 for n in counts))
     given = {"chained": False, "entry_frac": 2 / 3}
-    one = Way(settings=Firp(ngram=2), tree=chain(2))  # three nodes, two offsets: 3 and 9 rows
-    assert costs.way(one, **given) == pytest.approx(2 / 3 * 1.3 + 1 / 3 * 1.9)
-    assert costs.way(one, **given | {"chained": True}) == pytest.approx(2 / 3 * 1.5 + 1 / 3 * 2.5)
-    two = Way(settings=Firp(passes="two"), tree=chain(2))
-    assert costs.way(two, **given) == pytest.approx(1.3 + 1 / 3 * 1.2)
-    assert costs.way(Way(settings=Ngram()), **given) == pytest.approx(1.1)
+    one = Variant(settings=Firp(ngram=2), tree=chain(2))  # three nodes, two offsets: 3 and 9 rows
+    assert costs.variant(one, **given) == pytest.approx(2 / 3 * 1.3 + 1 / 3 * 1.9)
+    assert costs.variant(one, **given | {"chained": True}) == pytest.approx(
+        2 / 3 * 1.5 + 1 / 3 * 2.5
+    )
+    two = Variant(settings=Firp(passes="two"), tree=chain(2))
+    assert costs.variant(two, **given) == pytest.approx(1.3 + 1 / 3 * 1.2)
+    assert costs.variant(Variant(settings=Ngram()), **given) == pytest.approx(1.1)
 
 
 def test_plan_is_for_a_batch(planned: Any) -> None:

@@ -52,7 +52,7 @@ class Choice:
         meter: Meter | None = None,
         on_done: OnDone | None = None,
     ) -> list[Completion]:
-        """Continue requests in this way; the texts are the same in every way."""
+        """Continue requests with this choice; every choice gives the same texts."""
         given = {"batch_size": batch_size, "meter": meter, "on_done": on_done}
         if self.ready is None:
             return generate(model, requests, **given)
@@ -67,7 +67,7 @@ class Choice:
         meter: Meter | None = None,
         on_done: OnDone | None = None,
     ) -> Loop:
-        """A loop without requests that decodes in this way, for a server."""
+        """A loop without requests that decodes with this choice, for a server."""
         opened = {"num_slots": num_slots, "capacity_tokens": capacity_tokens, "meter": meter}
         if self.ready is None:
             return open_loop(model, on_done=on_done, **opened)

@@ -14,7 +14,7 @@ from burnish.draft.candidates import draft_of
 from burnish.draft.loop import Ready
 from burnish.draft.passes import Passes
 from burnish.draft.tree import chain
-from burnish.draft.ways import Way
+from burnish.draft.variants import Variant
 from burnish.engine.sample import next_tokens
 from burnish.engine.session import DecoderSession, open_session
 from burnish.models.load import Model
@@ -103,12 +103,12 @@ class RowCosts:
         """Between measured counts the straight line."""
         return float(np.interp(num_nodes, self.num_nodes, self.seconds))
 
-    def way(self, way: Way, *, chained: bool, entry_frac: float) -> float:
+    def variant(self, variant: Variant, *, chained: bool, entry_frac: float) -> float:
         """About what a drafted step takes whose pseudo states enter at that part of the layers."""
-        nodes, above = way.tree.num_nodes + chained * way.ngram, 1 - entry_frac
-        if way.passes == "two":
-            return self.at(nodes) + above * self.at(way.offsets)
-        return entry_frac * self.at(nodes) + above * self.at(nodes * (1 + way.offsets))
+        nodes, above = variant.tree.num_nodes + chained * variant.ngram, 1 - entry_frac
+        if variant.passes == "two":
+            return self.at(nodes) + above * self.at(variant.offsets)
+        return entry_frac * self.at(nodes) + above * self.at(nodes * (1 + variant.offsets))
 
 
 def measure_rows(bench: Workbench, counts: Sequence[int], *, repeats: int) -> RowCosts:

@@ -16,11 +16,11 @@ from burnish.draft.cost import PLAIN, Workbench, measure_rows, open_workbench, s
 from burnish.draft.loop import generate_drafted, make_ready
 from burnish.draft.maps import Maps, maps_for
 from burnish.draft.ranks import Ranks
-from burnish.draft.ways import Way, all_ways
+from burnish.draft.variants import Variant, all_variants
 from burnish.models.load import Model
 
 LEAST_GAIN = 1.03  # predicted; below it plain decoding is as fast and simpler
-NUM_FINALISTS = 5  # ways that are timed with all repeats
+NUM_FINALISTS = 5  # variants that are timed with all repeats
 ROUGH_REPEATS = 3
 ROW_COUNTS = (1, 2, 4, 6, 8, 12, 16, 24, 32)
 ALARM_TOKENS = 1.1  # tokens a pass: so few are accepted only when something is wrong
@@ -34,7 +34,7 @@ PROBE_TOKENS = 48
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One way to draft; `speedup` is over plain decoding: tokens a pass times relative cost.
+    """One variant of drafting; `speedup` is over plain decoding: tokens a pass times relative cost.
 
     `rough`: the step was not timed, but estimated from T(n).
     """
@@ -54,7 +54,7 @@ class Option:
 class DraftPlan:
     """What `draft plan` found. `choice` is a drafter's spec, or `plain`.
 
-    Without `options` even a bound on the best way's speed-up is too small: `speedup` is that
+    Without `options` even a bound on the best variant's speed-up is too small: `speedup` is that
     bound, which counts nothing but the rows to be verified.
     """
 
@@ -97,7 +97,7 @@ def plan_drafts(
     """Measure steps on this machine, replay answers, choose mode, k and tree.
 
     The acceptance is that of the model's own answers in that use, written here; without one that
-    of the answers that were held out in training. Ways that could not pay if
+    of the answers that were held out in training. Variants that could not pay if
     pseudo states and proposals were free are left out; of the others those that T(n) favours are
     timed. The speed-up is that of decoding, after the prompt was read. Its interval is that of the
     acceptance over texts; the cost is a median. With `probing` a few short answers are decoded
@@ -109,15 +109,15 @@ def plan_drafts(
     maps, ranks = statistics_for(model, weights, use)
     if maps is not None:
         maps = replace(maps, ranks=ranks)
-    ways = all_ways(maps, weights, looked_up=ranks.lookup is not None)
+    variants = all_variants(maps, weights, looked_up=ranks.lookup is not None)
     bench = open_workbench(model, context_tokens=context_tokens, batch_size=batch_size)
-    kept, bound, plain_s = _screen(bench, ways, ranks)
+    kept, bound, plain_s = _screen(bench, variants, ranks)
     if not kept:
         return DraftPlan(choice=PLAIN, speedup=bound, batch_size=batch_size, plain_step_s=plain_s)
     rough = _roughly(bench, kept, maps, ranks)
-    finalists = sorted(kept, key=lambda way: -rough[way.spec].speedup)[:NUM_FINALISTS]
+    finalists = sorted(kept, key=lambda variant: -rough[variant.spec].speedup)[:NUM_FINALISTS]
     priced = price(bench, finalists, maps, ranks, repeats=repeats)
-    best = max(finalists, key=lambda way: priced[way.spec][0].speedup)
+    best = max(finalists, key=lambda variant: priced[variant.spec][0].speedup)
     option, plain_s = priced[best.spec]
     speedup = predicted(ranks, best, plain_s / option.step_s)
     probed = probe(model, best.spec) if probing else None
@@ -154,77 +154,84 @@ def statistics_for(model: Model, weights: str, use: Use | None) -> tuple[Maps | 
 
 
 def _screen(
-    bench: Workbench, ways: Sequence[Way], ranks: Ranks
-) -> tuple[list[Way], Estimate, float]:
-    """Ways whose nodes alone do not cost too much; the best bound; seconds of a plain step.
+    bench: Workbench, variants: Sequence[Variant], ranks: Ranks
+) -> tuple[list[Variant], Estimate, float]:
+    """Variants whose nodes alone do not cost too much; the best bound; seconds of a plain step.
 
     A pass costs at least what its nodes cost without pseudo states and proposals.
     """
-    sizes = sorted({way.tree.num_nodes for way in ways})
+    sizes = sorted({variant.tree.num_nodes for variant in variants})
     costs = measure_rows(bench, sizes, repeats=ROUGH_REPEATS)
-    if not ways:  # no guess was ever right, and nothing was looked up
+    if not variants:  # no guess was ever right, and nothing was looked up
         return [], Estimate(value=1.0, low=1.0, high=1.0, n=len(ranks.lengths)), costs.plain_s
-    relative = {way.spec: costs.plain_s / costs.at(way.tree.num_nodes) for way in ways}
-    bounds = {
-        way.spec: ranks.tokens_per_pass(way.tree, way.ngram) * relative[way.spec] for way in ways
+    relative = {
+        variant.spec: costs.plain_s / costs.at(variant.tree.num_nodes) for variant in variants
     }
-    best = max(ways, key=lambda way: bounds[way.spec])
-    kept = [way for way in ways if bounds[way.spec] >= LEAST_GAIN]
+    bounds = {
+        variant.spec: ranks.tokens_per_pass(variant.tree, variant.ngram) * relative[variant.spec]
+        for variant in variants
+    }
+    best = max(variants, key=lambda variant: bounds[variant.spec])
+    kept = [variant for variant in variants if bounds[variant.spec] >= LEAST_GAIN]
     return kept, predicted(ranks, best, relative[best.spec]), costs.plain_s
 
 
 def _roughly(
-    bench: Workbench, ways: Sequence[Way], maps: Maps | None, ranks: Ranks
+    bench: Workbench, variants: Sequence[Variant], maps: Maps | None, ranks: Ranks
 ) -> dict[str, Option]:
-    """Every way by T(n) alone: good enough to say which ones are worth timing."""
-    most = max(way.num_nodes * (1 + way.offsets) for way in ways)
+    """Every variant by T(n) alone: good enough to say which ones are worth timing."""
+    most = max(variant.num_nodes * (1 + variant.offsets) for variant in variants)
     counts = [n for n in ROW_COUNTS if n < most] + [most]
     costs = measure_rows(bench, counts, repeats=ROUGH_REPEATS)
     entry = min(maps.entries) / bench.model.network.shape.num_layers if maps else 1.0
     found = {}
-    for way in ways:
+    for variant in variants:
         times = {PLAIN: costs.plain_s} | {
-            step_name(way.spec, chained): costs.way(way, chained=chained, entry_frac=entry)
+            step_name(variant.spec, chained): costs.variant(
+                variant, chained=chained, entry_frac=entry
+            )
             for chained in (False, True)
         }
-        found[way.spec] = replace(_option(way, ranks, times), rough=True)
+        found[variant.spec] = replace(_option(variant, ranks, times), rough=True)
     return found
 
 
 def price(
-    bench: Workbench, ways: Sequence[Way], maps: Maps | None, ranks: Ranks, *, repeats: int
+    bench: Workbench, variants: Sequence[Variant], maps: Maps | None, ranks: Ranks, *, repeats: int
 ) -> dict[str, tuple[Option, float]]:
-    """Time whole steps of some ways; each with the seconds of the plain step between them."""
+    """Time whole steps of some variants; each with the seconds of the plain step between them."""
     steps = {PLAIN: bench.plain}
-    for way in ways:
-        ready = way.ready(bench.model, maps)
-        for chained in {False, way.ngram > 0}:
-            steps[step_name(way.spec, chained)] = bench.drafted(ready, way.example(chained=chained))
+    for variant in variants:
+        ready = variant.ready(bench.model, maps)
+        for chained in {False, variant.ngram > 0}:
+            steps[step_name(variant.spec, chained)] = bench.drafted(
+                ready, variant.example(chained=chained)
+            )
     times = time_steps(steps, repeats=repeats)
-    return {way.spec: (_option(way, ranks, times), times[PLAIN]) for way in ways}
+    return {variant.spec: (_option(variant, ranks, times), times[PLAIN]) for variant in variants}
 
 
-def _option(way: Way, ranks: Ranks, times: Mapping[str, float]) -> Option:
+def _option(variant: Variant, ranks: Ranks, times: Mapping[str, float]) -> Option:
     """A chain costs only in the passes in which one is found."""
-    tokens = ranks.tokens_per_pass(way.tree, way.ngram)
-    share = ranks.share_looked_up(way.tree, way.ngram) if way.ngram else 0.0
-    with_chain = times[step_name(way.spec, way.ngram > 0)]
-    step_s = share * with_chain + (1 - share) * times[step_name(way.spec, False)]
+    tokens = ranks.tokens_per_pass(variant.tree, variant.ngram)
+    share = ranks.share_looked_up(variant.tree, variant.ngram) if variant.ngram else 0.0
+    with_chain = times[step_name(variant.spec, variant.ngram > 0)]
+    step_s = share * with_chain + (1 - share) * times[step_name(variant.spec, False)]
     return Option(
-        spec=way.spec,
-        passes=way.passes,
-        nodes=way.tree.num_nodes,
-        offsets=way.offsets,
-        ngram=way.ngram,
+        spec=variant.spec,
+        passes=variant.passes,
+        nodes=variant.tree.num_nodes,
+        offsets=variant.offsets,
+        ngram=variant.ngram,
         step_s=step_s,
         tokens_per_pass=tokens,
         speedup=tokens * times[PLAIN] / step_s,
     )
 
 
-def predicted(ranks: Ranks, way: Way, relative_speed: float) -> Estimate:
+def predicted(ranks: Ranks, variant: Variant, relative_speed: float) -> Estimate:
     """Speed-up with the interval of its acceptance: texts are drawn again."""
-    replayed = ranks.replay(way.tree, way.ngram)
+    replayed = ranks.replay(variant.tree, variant.ngram)
     tokens, passes = (np.array(part) for part in zip(*replayed, strict=True))
     if len(tokens) < 2:
         value = float(tokens.sum() / passes.sum()) * relative_speed

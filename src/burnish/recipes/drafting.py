@@ -13,7 +13,7 @@ LEAST_STEPS = 200  # of plain decoding; planning takes about as long as twenty
 class Drafting:
     """Settles `draft` (`plain`, `auto` or a drafter's spec) once for a model and a batch size.
 
-    The answers are the same in every way, so a resumed run may decode its rest in another way.
+    Every choice gives the same answers, so a resumed run may decode the rest with another one.
     Source: ours. Oracle: tests/recipes/test_drafting.py::test_drafted_sampling_changes_no_answer
     """
 

@@ -1,4 +1,4 @@
-"""The ways to draft that a planner weighs: trees, pseudo states and chains, as drafters' specs."""
+"""The variants of drafting that a planner compares: trees, pseudo states and chains, as drafters' specs."""
 
 import itertools
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ NUM_NGRAM = (0, 4, 6)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
-    """One way to draft: a drafter's settings, and the tree that its maps' statistics give it."""
+class Variant:
+    """One variant of drafting: a drafter's settings, and the tree that its maps' statistics give it."""
 
     settings: Firp | Ngram
     tree: Tree = field(default_factory=Tree)
@@ -71,22 +71,22 @@ class Way:
         )
 
 
-def way_of(spec: str, maps: Maps | None) -> Way | None:
-    """The way that a spec names; None for a drafter whose cost is not predicted."""
+def variant_of(spec: str, maps: Maps | None) -> Variant | None:
+    """The variant that a spec names; None for a drafter whose cost is not predicted."""
     settings = drafters.parse(spec)
     if isinstance(settings, Ngram):
-        return Way(settings=settings)
+        return Variant(settings=settings)
     if not isinstance(settings, Firp) or maps is None:
         return None
-    return Way(settings=settings, tree=shape_for(maps, settings.nodes, settings.offsets))
+    return Variant(settings=settings, tree=shape_for(maps, settings.nodes, settings.offsets))
 
 
-def all_ways(maps: Maps | None, weights: str, *, looked_up: bool) -> Sequence[Way]:
+def all_variants(maps: Maps | None, weights: str, *, looked_up: bool) -> Sequence[Variant]:
     """Lookup alone, and FIRP's trees of several sizes, offsets and chains, in one pass or two.
 
     `looked_up`: whether it is known how often a looked-up chain is right.
     """
-    found = [Way(settings=Ngram(tokens=n)) for n in NUM_NGRAM if n and looked_up]
+    found = [Variant(settings=Ngram(tokens=n)) for n in NUM_NGRAM if n and looked_up]
     if maps is None:
         return found
     for passes in ("two",) if maps.knows_next else ("one", "two"):
@@ -95,7 +95,7 @@ def all_ways(maps: Maps | None, weights: str, *, looked_up: bool) -> Sequence[Wa
                 settings = Firp(
                     weights=weights, nodes=nodes, offsets=offsets, passes=passes, ngram=ngram
                 )
-                way = Way(settings=settings, tree=shape_for(maps, nodes, offsets))
-                if way.offsets == offsets:  # else it is another way
-                    found.append(way)
+                variant = Variant(settings=settings, tree=shape_for(maps, nodes, offsets))
+                if variant.offsets == offsets:  # else it is another variant
+                    found.append(variant)
     return found
