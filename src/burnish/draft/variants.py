@@ -1,4 +1,4 @@
-"""The variants of drafting that a planner compares: trees, pseudo states and chains, as drafters' specs."""
+"""Variants of drafting that a planner compares: trees, pseudo states and chains, as specs."""
 
 import itertools
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ NUM_NGRAM = (0, 4, 6)
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One variant of drafting: a drafter's settings, and the tree that its maps' statistics give it."""
+    """One variant of drafting: a drafter's settings, and the tree of its maps' statistics."""
 
     settings: Firp | Ngram
     tree: Tree = field(default_factory=Tree)
