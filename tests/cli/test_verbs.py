@@ -211,6 +211,8 @@ def test_wrong_arguments_are_told(tmp_path: Path) -> None:
         door.recall.curve("m", set={"trils": 2})
     with pytest.raises(TypeError, match="model"):
         door.recall.curve()
+    with pytest.raises(TypeError, match="two names of one argument"):
+        door.arch.pretrain(params="3M", depth=2)
     path = tmp_path / "none.jsonl"
     path.write_text("")
     with pytest.raises(IncompleteError):

@@ -116,7 +116,10 @@ def _for_python(function: Function, name: str) -> Function:
                 raise UnknownNameError(
                     f"argument of {name}", word, "is not known", remedy=suggest(word, names)
                 )
-        bound = shown.bind(*args, **{names[word]: value for word, value in kwargs.items()})
+        named = {names[word]: value for word, value in kwargs.items()}
+        if len(named) < len(kwargs):
+            raise TypeError(f"{name}() got two names of one argument: {', '.join(kwargs)}")
+        bound = shown.bind(*args, **named)
         given = {p: _taken(p, v, parameters[p].annotation) for p, v in bound.arguments.items()}
         words = [repr(value) for value in args] + [f"{k}={v!r}" for k, v in kwargs.items()]
         token = called_as.set(f"{name}({', '.join(words)})")
