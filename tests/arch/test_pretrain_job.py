@@ -17,7 +17,7 @@ from fixtures.training import ranks
 from safetensors.torch import load_file
 
 from burnish.arch import objective, training
-from burnish.arch import pretrain as module
+from burnish.arch import pretrain_job as module
 from burnish.arch.plan import Shape
 from burnish.arch.pretrain_job import pretrain
 from burnish.base.errors import BurnishError

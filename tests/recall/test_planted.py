@@ -17,7 +17,7 @@ from fixtures.recalling import (
 )
 
 from burnish.data.corpora import parse_corpus
-from burnish.recall import curve as curve_module
+from burnish.recall import points as curve_module
 from burnish.recall.limits import fit_limits
 from burnish.recall.material import draw_material
 from burnish.recall.readers import open_reader

@@ -8,7 +8,7 @@ import pytest
 from fixtures.recalling import Reader, measured, planted_curve, random_material, rows_of
 
 from burnish.base.errors import IncompleteError
-from burnish.recall import curve as module
+from burnish.recall import points as module
 from burnish.recall.points import accuracies, heat, make_curve
 from burnish.recall.settings import RecallSettings
 

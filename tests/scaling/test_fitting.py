@@ -6,7 +6,7 @@ from fixtures.planted_laws import CHINCHILLA, grid_columns
 from scipy.optimize import minimize
 
 from burnish.base.stats import percentile_interval
-from burnish.scaling import fit as module
+from burnish.scaling import fitting as module
 from burnish.scaling.analyse import num_widened
 from burnish.scaling.fitting import fit_law, make_objective
 from burnish.scaling.laws import laws

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from burnish.scaling import fit as fit_module
+from burnish.scaling import fitting as fit_module
 from burnish.scaling.fitting import fit_law
 from burnish.scaling.laws import laws
 from burnish.scaling.settings import FitSettings

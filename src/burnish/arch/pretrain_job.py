@@ -145,6 +145,7 @@ class PlanStep(_OnShards):
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
         """Choose. Raises SettingError for a budget below one step, InputError for few tokens."""
         from burnish.arch import training
+        from burnish.arch.network import shape_of
 
         settings, corpus = self.settings, self._corpus(given)
         manifest = corpus.manifest
@@ -156,7 +157,7 @@ class PlanStep(_OnShards):
         shape = choose_shape(settings, manifest["vocab_size"]) if base is None else None
         if shape is None:
             network = training.make_network(settings, None, corpus, context=context, base=base)
-            shape = training.shape_of(network)
+            shape = shape_of(network)
             context = min(context, network.shape.max_position)
         tokens, source = budget_tokens(settings, shape)
         speed = None
