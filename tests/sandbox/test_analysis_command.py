@@ -17,7 +17,7 @@ CODE = "import subprocess\nn = int(input())\nif n > 1:\n    subprocess.call('ls'
 
 @pytest.fixture
 def run():
-    return lambda *words: CliRunner().invoke(sandbox_analysis.app, list(map(str, words)))
+    return lambda *words: CliRunner().invoke(sandbox_analysis.commands.app, list(map(str, words)))
 
 
 @pytest.fixture
