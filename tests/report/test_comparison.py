@@ -1,4 +1,4 @@
-"""Two results side by side: every metric and every changed setting, nothing decided."""
+"""A comparison of two results: every metric and every changed setting, nothing decided."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_planted_search_that_takes_the_page_too():
 def test_both_runs_are_shown():
     page = compare_results(A, B, labels=("first", "second"))
     says, metrics, settings = page.blocks
-    assert page.verdict == "first and second side by side: 1 metric in both, 3 settings changed."
+    assert page.verdict == "first and second: 1 metric in both, 3 settings changed."
     assert page.good == "measured"
     assert says.rows[:2] == [
         ["Verdict", "Rose.", "Did not rise."],

@@ -1,4 +1,4 @@
-"""Curves of several blocks read where they are equal, with intervals; and the page."""
+"""Curves of several blocks read at equal cost, with intervals; and the page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -75,7 +75,7 @@ def tell_comparison(output: Mapping[str, Any]) -> Sequence[Told]:
         "95% intervals over held-out chunks, of means over seeds. The rate of each block is the "
         "best of the same grid."
     )
-    table = Table(title="Blocks where they are equal", columns=columns, rows=rows, caption=caption)
+    table = Table(title="Blocks at equal cost", columns=columns, rows=rows, caption=caption)
     curves = Chart(
         title="Held-out loss",
         kind="line",

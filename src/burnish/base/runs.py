@@ -40,7 +40,7 @@ class RunRecord:
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """The saved result. Raises: MissingFileError, if the run has not come to its end."""
+        """The saved result. Raises: MissingFileError, if the run is not complete."""
         if not self.complete:
             remedy = "Repeat the command: interrupted runs resume"
             raise MissingFileError("result of run", str(self.path), "is not there", remedy=remedy)

@@ -98,7 +98,7 @@ def pairs_table(told: Result, pairs: Sequence[Mapping[str, str]]) -> Table:
         title="Leak pairs",
         columns=["row", "benchmark item", "text of the row", "text of the item"],
         rows=[[p["id"], p["benchmark_id"], p["row"], p["item"]] for p in pairs[:MAX_PAIRS]],
-        caption="The overlap stands between ⟦ and ⟧.",
+        caption="The overlap is marked by ⟦ and ⟧.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a query's examples stand: the small graph around them, laid out, and distances."""
+"""The examples of a query in the graph: the small graph around them, laid out, and distances."""
 
 from collections import deque
 from collections.abc import Sequence

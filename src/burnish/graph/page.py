@@ -106,7 +106,7 @@ def seed_table(seeds: Mapping[str, Any]) -> Table:
         title="Seeds", rows=rows,
         columns=["seed", "mode", "features", "examples", "queries", "classes", "isolated queries",
                  "unanswerable queries"],
-        caption="An isolated query is retrieved for by its text alone; an unanswerable one counts "
+        caption="An isolated query retrieves by its text alone; an unanswerable one counts "
         "as wrong.",
     )  # fmt: skip
 
@@ -169,6 +169,6 @@ def drawing(drawn: Mapping[str, Any]) -> Chart:
                 name = f"{kind} {node['id']}"
                 series.append(Series(name=name, x=[node["x"]], y=[node["y"]]))
     return Chart(
-        title="Where the examples stand", kind="line", series=series, x_label="", y_label="",
-        caption="Query, examples, and what lies between them within two hops.",
+        title="The examples in the graph", kind="line", series=series, x_label="", y_label="",
+        caption="Query, examples, and the nodes between them within two hops.",
     )  # fmt: skip

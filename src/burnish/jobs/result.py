@@ -66,7 +66,7 @@ def make_page(
 ) -> Page:
     """Verdict first, then tiles, gates, blocks by section, costs, provenance."""
     verdicts = [one.verdict for one in told if one.verdict is not None]
-    sentence, good = verdicts[0] if verdicts else ("The job has come to its end.", "measured")
+    sentence, good = verdicts[0] if verdicts else ("The job is complete.", "measured")
     blocks = joined_tables([block for one in told for block in one.blocks])
     before_notes = sum(len(one.blocks) for one in told if one.section != "notes")
     num_notes = sum(len(one.blocks) for one in told) - before_notes

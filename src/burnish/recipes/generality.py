@@ -119,7 +119,7 @@ def general_table(before: Sequence[Row], after: Sequence[Row]) -> Table:
         title="General ability",
         columns=["other texts and questions", "measured", "n", "before", "after"],
         rows=rows,
-        caption="Questions are answered by the likeliest of their ends. None was trained on.",
+        caption="Each question is answered by its most likely ending. None was trained on.",
     )
 
 

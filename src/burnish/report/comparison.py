@@ -29,7 +29,7 @@ def compare_results(
     both = len(metrics[0].keys() & metrics[1].keys())
     return Page(
         title=f"{labels[0]} and {labels[1]}",
-        verdict=f"{labels[0]} and {labels[1]} side by side: {_counted(both, 'metric')} in both, "
+        verdict=f"{labels[0]} and {labels[1]}: {_counted(both, 'metric')} in both, "
         f"{_counted(len(changed), 'setting')} changed.",
         good="measured",
         blocks=[
