@@ -127,9 +127,7 @@ def bootstrap(
     return np.concatenate(found) if found else np.empty((0, len(theta)))
 
 
-def _off_the_edge(
-    law: Law, theta: np.ndarray, loss: Column, fixed: tuple[int, ...]
-) -> np.ndarray:
+def _off_the_edge(law: Law, theta: np.ndarray, loss: Column, fixed: tuple[int, ...]) -> np.ndarray:
     """Where refits start: with an irreducible loss that can still move.
 
     At an irreducible loss of zero its logarithm has no slope, so a guess of its curvature is

@@ -17,7 +17,24 @@ CLASSES = {
     "forest": ("tree", "leaf", "moss", "deer", "path"),
     "city": ("street", "tram", "house", "market", "lamp"),
 }
-NOISE = tuple("old new small grey near far calm loud warm cold long early late quiet".split())
+NOISE = tuple(
+    [
+        "old",
+        "new",
+        "small",
+        "grey",
+        "near",
+        "far",
+        "calm",
+        "loud",
+        "warm",
+        "cold",
+        "long",
+        "early",
+        "late",
+        "quiet",
+    ]
+)
 PROMPTS = (
     "Name three things that one finds in a {noun}.",
     "Write the line '{noun} and {other}' five times.",
@@ -183,7 +200,7 @@ class _Renamer(ast.NodeTransformer):
     def __init__(self, names: dict[str, str]) -> None:
         self.names = names
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802 - ast's name
+    def visit_Name(self, node: ast.Name) -> ast.Name:
         node.id = self.names.get(node.id, node.id)
         return node
 
@@ -191,7 +208,7 @@ class _Renamer(ast.NodeTransformer):
         node.arg = self.names.get(node.arg, node.arg)
         return node
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.name = self.names.get(node.name, node.name)
         return self.generic_visit(node)
 
