@@ -51,8 +51,11 @@ def test_leaks_are_removed_and_a_part_is_picked(settings: Any, tmp_path: Path) -
     result = improve(replace(settings, rounds=1, curate=RULE, steps=steps), runs=tmp_path)
     (told,) = result["curate"]
     stages = Path(result["run"]) / "stages"
-    rows = {name: [row["id"] for row in read_records(stages / name / file)]
-            for name, file in (("select-1", "selected.jsonl"), ("curate-1", "curated.jsonl"))}  # fmt: skip
+    files = {"select-1": "selected.jsonl", "curate-1": "curated.jsonl"}
+    rows = {
+        name: [row["id"] for row in read_records(stages / name / file)]
+        for name, file in files.items()
+    }
     assert told["num_selected"] == len(rows["select-1"]) > len(rows["curate-1"]) == told["num_kept"]
     clean = told["num_selected"] - told["num_leaks"]
     assert told["num_kept"] == round(clean / 2)

@@ -18,7 +18,7 @@ from burnish.recipes.steps.before import BEFORE
 NUM = 120
 
 
-def tested(make_record: Any, *, right: int, tokens: int) -> dict[str, Gate]:
+def gates_of(make_record: Any, *, right: int, tokens: int) -> dict[str, Gate]:
     """The gates that the step tells: 60 of 120 right before, 10 tokens an answer."""
     from burnish.base.stages import StageResult
     from burnish.data.tasks import make_task
@@ -51,7 +51,7 @@ def tested(make_record: Any, *, right: int, tokens: int) -> dict[str, Gate]:
 def test_planted_worse_and_longer_models_fail(
     right: int, tokens: int, better: str, not_longer: str, make_record: Any
 ) -> None:
-    gates = tested(make_record, right=right, tokens=tokens)
+    gates = gates_of(make_record, right=right, tokens=tokens)
     assert {name: gate.outcome for name, gate in gates.items()} == {
         "better": better, "not longer": not_longer,
     }  # fmt: skip

@@ -129,7 +129,7 @@ def cost_table(cost: Mapping[str, Any]) -> Table:
 def cost_tables(cost: Mapping[str, Any]) -> list[Table]:
     """Seconds by stage; and, of a plan that foresaw more than minutes, that beside what it took."""
     plan, taken = cost.get("plan", {}), cost["metered"]
-    if not METERED_AS.values() <= plan.keys():
+    if not set(METERED_AS.values()) <= set(plan):
         return [cost_table(cost)]
     rows: list[list[Any]] = [["minutes", plan["minutes"], cost["actual_minutes"]]]
     sizes = (plan["memory_bytes"] / 1e9, cost.get("peak_memory_bytes", 0) / 1e9)

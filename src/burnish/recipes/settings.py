@@ -229,8 +229,8 @@ class ImproveSettings:
     plug-in is named by its spec. `prefer.loss`, where it is set, aligns each round's model with
     right over wrong answers to the same task, after it was taught. `critique.critic`, where it is
     set, has wrong answers to training tasks criticised and revised. `curate.rule`, where it is
-    set, removes leaks from the selected answers and picks a part of them. `controls`: `full` also trains
-    on reference answers, and on the model's own wrong ones.
+    set, removes leaks from the selected answers and picks a part of them. `controls`: `full` also
+    trains on reference answers, and on the model's own wrong ones.
     """
 
     model: str = "smollm2-135m"
