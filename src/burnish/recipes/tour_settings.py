@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from burnish.arch.compare_settings import CompareSettings
 from burnish.base.errors import SettingError, UnknownNameError
 from burnish.base.naming import suggest
-from burnish.critique.refine import RefineSettings
+from burnish.critique.refinement import RefineSettings
 from burnish.critique.settings import CritiqueRefineSettings
 from burnish.curate.settings import LeakageSettings
 from burnish.graph.settings import (
@@ -17,7 +17,7 @@ from burnish.graph.settings import (
 )
 from burnish.prefer.settings import EvaluateSettings, PairSettings, PreferTrainSettings
 from burnish.recall.settings import RecallSettings
-from burnish.scaling.ladder import LadderSettings
+from burnish.scaling.ladder_cells import LadderSettings
 from burnish.scaling.settings import FitSettings
 from burnish.stream.audit_job import AuditSettings
 from burnish.train.settings import LoraSettings, TrainSettings

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from burnish.arch.compare import compare
+from burnish.arch.compare_job import compare
 from burnish.arch.compare_settings import CompareSettings
 from burnish.base.meter import Meter
 from burnish.base.records import write_records

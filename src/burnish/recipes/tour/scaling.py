@@ -13,7 +13,7 @@ from burnish.recipes.tour import stops
 from burnish.recipes.tour.material import text_rows
 from burnish.recipes.tour.stop import RUN, Found, Stop, where_of
 from burnish.recipes.tour_settings import TourSettings
-from burnish.scaling.ladder import LadderSettings
+from burnish.scaling.ladder_cells import LadderSettings
 
 EXPONENT = "alpha"
 
