@@ -25,6 +25,7 @@ GROUPS = (
 COMMANDS = {  # of the first level, by the module of `burnish.cli` that holds them
     "improve": "improve",
     "ablate": "improve",
+    "tour": "tour",
     "generate": "text",
     "chat": "text",
     "serve": "serve",

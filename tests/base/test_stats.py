@@ -18,6 +18,7 @@ from burnish.base.stats import (
     paired_difference,
     pass_at_k,
     share_difference,
+    smallest_gain,
     wilson,
 )
 
@@ -484,3 +485,26 @@ def test_planted_ratio_with_a_certain_denominator():
 
     with pytest.raises(AssertionError):
         check_ratio(certain)
+
+
+def check_power(gain_of):
+    """Draw runs with that gain, and count how often the interval is above zero."""
+    source = rng(11)
+    for n, lost in ((120, 0.05), (240, 0.05), (400, 0.1)):
+        gain = gain_of(n, lost_frac=lost)
+        shown = 0
+        for _ in range(300):
+            won, fell, _ = source.multinomial(n, [lost + gain, lost, 1 - 2 * lost - gain])
+            old = [0.0] * won + [1.0] * fell + [1.0] * (n - won - fell)
+            new = [1.0] * won + [0.0] * fell + [1.0] * (n - won - fell)
+            shown += paired_difference(old, new, rng=source).low > 0
+        assert 0.7 < shown / 300 < 0.9, (n, lost, gain, shown)
+
+
+def test_the_smallest_gain_is_shown_as_often_as_said():
+    check_power(smallest_gain)
+
+
+def test_planted_gain_that_is_seldom_shown():
+    with pytest.raises(AssertionError):
+        check_power(lambda n, **given: 0.7 * smallest_gain(n, **given))

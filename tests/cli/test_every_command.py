@@ -40,6 +40,9 @@ RETRIEVER = ("--set problem.labelled_frac=0.4 --set problem.queries=4 --set retr
              "--set retriever.hidden=11 --set retriever.feature_width=7 --set retriever.width=5 "
              "--set feedback.candidates=2 --set feedback.nearest=2 --set feedback.folds=2 "
              "--set feedback.tokens=1500 --precision fp32")  # fmt: skip
+TOUR = ("--precision fp32 --set recall.lengths=20,30 --set recall.trials=2 "
+        "--set recall.cue_tokens=4 --set recall.scored_tokens=8 --set recall.least_tokens=20 "
+        "--set material.functions=12 --set material.leaks=4")  # fmt: skip
 CURVE = ("--lengths 20,30 --set corpus={books} --set cue_tokens=4 --set least_tokens=20 "
          "--set trials=2 --precision fp32 --runs {runs}")  # fmt: skip
 
@@ -72,6 +75,11 @@ EXAMPLES = {
     "ablate": Example(
         words="--config {config} --runs {runs} --only draft --set rounds=1",
         missing="--config {gone}", typo="round=1", stop=LOG, count=60, makes_run=True,
+    ),
+    "tour": Example(
+        words="{model} --runs {runs} --stop recall --stop curate " + TOUR,
+        missing="{gone} --stop recall --runs {runs}", typo="program_token=1", stop=LOG, count=6,
+        makes_run=True,
     ),
     "generate": Example(
         words="{model} abc --max-new-tokens 5 --greedy --precision fp32", stop=PASS, count=3,
@@ -308,6 +316,7 @@ EXAMPLES = {
 }  # fmt: skip
 JOBS = {
     "ablate": "burnish.recipes.ablating:ablate",
+    "tour": "burnish.recipes.touring:take_tour",
     "graph train": "burnish.graph.train_job:train_graph",
     "improve": "burnish.recipes.improve:improve",
     "draft train": "burnish.draft.train_job:train_draft",

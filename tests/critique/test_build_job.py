@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from burnish.base.errors import IncompleteError, MissingFileError, SettingError, UnknownNameError
+from burnish.base.records import read_records
 from burnish.critique import build_job
 from burnish.critique.build_job import build_critiques, filter_critiques
 from burnish.critique.critics import read_triples
@@ -77,3 +78,32 @@ def test_tasks_without_a_program_have_nothing_to_plant(tmp_path):
     settings = CritiqueBuildSettings(tasks=(str(tmp_path / "t.jsonl"),))
     with pytest.raises(IncompleteError, match="flawed solutions"):
         build_critiques(settings, Place(runs=tmp_path / "runs"))
+
+
+def check_pairs(runs):
+    """Each pair is of one task: its right steps, and steps of which the first wrong is known."""
+    result = build_critiques(PLAN, Place(runs=runs))
+    chains = {t.solution.task.prompt: chain_of(t.solution.task)
+              for t in read_triples(Path(result["triples"]))}  # fmt: skip
+    rows = list(read_records(Path(result["run"]) / "pairs.jsonl"))
+    assert len(rows) == result["num_triples"] - result["num_right"]
+    for row in rows:
+        assert verify(chains[row["prompt"]], row["chosen"]).right
+        assert not verify(chains[row["prompt"]], row["rejected"]).right
+
+
+def test_pairs_are_right_over_flawed(tmp_path):
+    check_pairs(tmp_path)
+
+
+def test_planted_pairs_the_wrong_way(tmp_path, monkeypatch):
+    real = build_job.pair_rows
+    monkeypatch.setattr(
+        build_job,
+        "pair_rows",
+        lambda *given: [
+            r | {"chosen": r["rejected"], "rejected": r["chosen"]} for r in real(*given)
+        ],
+    )
+    with pytest.raises(AssertionError):
+        check_pairs(tmp_path)

@@ -14,6 +14,7 @@ import pytest
 from fixtures.curating import BEHAVIOUR, GCD, ODD, as_rows
 from fixtures.improving import SETTINGS, guessing_model, write_tasks
 from fixtures.pretraining import make_corpus, tiny_settings
+from fixtures.touring import small_tour
 
 import burnish as package
 from burnish.arch.compare_job import compare as compare_blocks
@@ -58,6 +59,7 @@ from burnish.recipes.curating import leakage_with_sandbox, score_with_sandbox
 from burnish.recipes.kinds import KINDS
 from burnish.recipes.laddering import climb_ladder
 from burnish.recipes.preferring import train_preferences
+from burnish.recipes.touring import take_tour
 from burnish.recipes.verify import verify_run
 from burnish.scaling.fit_job import fit_scaling
 from burnish.scaling.ladder_cells import LadderSettings
@@ -273,6 +275,11 @@ def make_ablation(model: Path, place: Path) -> Path:
     return place / "ablation"
 
 
+def make_tour(model: Path, place: Path) -> Path:
+    take_tour(small_tour(model, stops=("recall", "curate")), folder=place / "tour")
+    return place / "tour"
+
+
 def make_triples(place: Path) -> str:
     settings = CritiqueBuildSettings(tasks=("chain:sums?size=6&steps=2",))
     return build_critiques(settings, Place(folder=place / "built"))["run"]
@@ -345,6 +352,7 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "critique-refine": make_critique_refine,
     "critique-loop": make_critique_loop,
     "ablate": make_ablation,
+    "tour": make_tour,
 }
 
 

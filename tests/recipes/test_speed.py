@@ -11,7 +11,13 @@ from burnish.base.records import read_json
 from burnish.data.tasks import make_task
 from burnish.draft.choice import choose
 from burnish.recipes.settings import SpeedSettings
-from burnish.recipes.steps.speed import _Served, not_slower, speed_change, tokens_per_s
+from burnish.recipes.steps.speed import (
+    _Served,
+    drafter_fate,
+    not_slower,
+    speed_change,
+    tokens_per_s,
+)
 
 
 def turns_of(before: list[float], after: list[float]) -> list[dict[str, Any]]:
@@ -65,3 +71,18 @@ def test_drafts_that_change_a_text_are_noticed(tiny_model: Any) -> None:
 def test_one_turn_is_refused() -> None:
     with pytest.raises(SettingError, match="One turn"):
         SpeedSettings(repeats=1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("plain", "plain", "alike"),
+        ("firp", "firp", "alike"),
+        ("firp", "plain", "Drafting with firp was dropped for the trained model: no maps."),
+        ("firp", "ngram", "drafts with ngram in place of firp"),
+        ("plain", "ngram", "drafts with ngram in place of plain decoding"),
+    ],
+)
+def test_the_page_says_what_became_of_drafters(before: str, after: str, says: str) -> None:
+    found = drafter_fate({"before": before, "after": after}, {"after": "no maps"})
+    assert says in found

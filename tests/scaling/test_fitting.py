@@ -106,3 +106,31 @@ def test_intervals_cover(delta, most, planted):
 def test_intervals_are_neither_blind_nor_endless(planted):
     found = covered(planted, 8, resamples=50)
     assert (found >= 0.6).all()
+
+
+def check_spread_at_the_edge() -> None:
+    """Where no irreducible loss fits best, the exponent is as unsure as a straight line's slope."""
+    rng = np.random.default_rng(0)
+    compute = np.geomspace(1e9, 1e11, 12)
+    noise = rng.normal(0, 0.01, 12)
+    curved = -0.04 * (np.log(compute) - np.log(compute).mean()) ** 2  # away from an offset
+    loss = 20 * compute**-0.066 * np.exp(noise + curved)
+    fit = fit_law(
+        laws.parse("compute"), {"c": compute}, loss, FitSettings(delta=0.0, resamples=200)
+    )
+    assert fit.natural["sigma"] < 1e-6
+    x = np.log(compute) - np.log(compute).mean()
+    rest = np.log(loss) - np.polyval(np.polyfit(x, np.log(loss), 1), x)
+    of_a_line = np.sqrt(np.square(rest).sum() / (len(x) - 2) / np.square(x).sum())
+    found = fit.law.natural(fit.draws)[:, fit.law.params.index("alpha")].std()
+    assert 0.6 < found / of_a_line < 2, (found, of_a_line)
+
+
+def test_intervals_hold_where_nothing_is_irreducible() -> None:
+    check_spread_at_the_edge()
+
+
+def test_planted_refits_that_start_at_the_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_off_the_edge", lambda law, theta, loss, fixed: theta)
+    with pytest.raises(AssertionError):
+        check_spread_at_the_edge()

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import resource
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -50,6 +51,8 @@ class StageResult:
     """What a finished stage left. Give `key` to later stages that depend on it.
 
     `seconds` is the time of the attempt that finished; `reused` says that nothing was run now.
+    `peak_memory_bytes`: the most that the process had held when the stage ended; 0 where an older
+    version did not note it.
     """
 
     name: str
@@ -59,6 +62,7 @@ class StageResult:
     artefacts: tuple[Artefact, ...]
     seconds: float
     reused: bool
+    peak_memory_bytes: int = 0
 
 
 def run_stage(
@@ -101,6 +105,7 @@ def run_stage(
     seconds = round(time.monotonic() - started, 3)
     artefacts = [dataclasses.asdict(artefact) for artefact in _artefacts(folder)]
     done = {"key": key, "output": output, "artefacts": artefacts, "seconds": seconds}
+    done["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     write_json(folder / DONE_FILE, done)
     event("stage_done", stage=name, key=key, seconds=seconds, num_artefacts=len(artefacts))
     return _result(folder, read_json(folder / DONE_FILE), reused=False)
@@ -181,4 +186,5 @@ def _result(folder: Path, done: Mapping[str, Any], *, reused: bool) -> StageResu
         artefacts=tuple(Artefact(**artefact) for artefact in done["artefacts"]),
         seconds=done["seconds"],
         reused=reused,
+        peak_memory_bytes=done.get("peak_memory_bytes", 0),
     )

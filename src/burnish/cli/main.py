@@ -26,6 +26,7 @@ from burnish.cli import (
     serve,
     stream,
     text,
+    tour,
     verify,
 )
 from burnish.cli.usage import UsageError, as_one_sentence, is_help
@@ -44,7 +45,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (improve, text, serve, doctor, verify):
+    for module in (improve, tour, text, serve, doctor, verify):
         app.add_typer(module.commands.app)
     app.add_typer(models.commands.app, name="models")
     app.add_typer(report.commands.app, name="report")

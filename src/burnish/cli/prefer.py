@@ -24,7 +24,8 @@ commands = Commands(
 )
 
 PairsArgument = Annotated[
-    Path, typer.Argument(help="Rows of prompt, chosen, rejected (.jsonl, .json or .parquet).")
+    Path,
+    typer.Argument(help="Rows of prompt, chosen, rejected (.jsonl, .json, .parquet), or a run."),
 ]
 ModelOption = Annotated[
     str, typer.Option("--model", help="Model that tokenizes and scores the pairs.")

@@ -51,10 +51,13 @@ from burnish.models.handle import ModelHandle
 BUILD, FILTER = "critique-build", "critique-filter"
 BENCH_FILE = "processbench.jsonl"
 TALK_FILE = "selftalk.jsonl"
+PAIRS_FILE = "pairs.jsonl"
 
 
 def build_critiques(settings: CritiqueBuildSettings, place: Place | None = None) -> dict[str, Any]:
     """Build triples of flawed solutions and critiques; `RUN/triples.jsonl` holds them.
+
+    `RUN/pairs.jsonl` has a right and a flawed solution of a task each, for `burnish prefer`.
 
     Raises: IncompleteError, where no solution was flawed; what models and sources raise.
     Source: arXiv 2411.16579. Oracle: tests/critique/test_build_job.py::test_a_run_holds_triples
@@ -63,6 +66,7 @@ def build_critiques(settings: CritiqueBuildSettings, place: Place | None = None)
     publish_file(Path(result["run"]), "build", TRIPLES_FILE)
     publish_file(Path(result["run"]), "build", BENCH_FILE)
     publish_file(Path(result["run"]), "build", TALK_FILE)
+    publish_file(Path(result["run"]), "build", PAIRS_FILE)
     return {**result, "triples": str(Path(result["run"]) / TRIPLES_FILE)}
 
 
@@ -146,13 +150,14 @@ class BuildStep(Step):
         write_records(stage.path / TRIPLES_FILE, [triple.to_row() for triple in triples])
         num_bench = write_processbench(stage.path / BENCH_FILE, solutions)
         write_records(stage.path / TALK_FILE, talk_rows(solutions))
+        write_records(stage.path / PAIRS_FILE, pair_rows(solutions, self._right(given)))
         return {"told": build_counts(triples, settings) | {"num_bench": num_bench}}
 
     def _solutions(self, folder: Path, given: Given, meter: Meter) -> list[Solution]:
         settings, tasks = self.build, given["tasks"]
         flaws, seed = settings.flaws, settings.seed
         found = inserted_solutions(tasks, flaws, seed=seed)
-        right = [one for one in _right(tasks, seed) if one.right]
+        right = self._right(given)
         if (handle := given["actor"]) is not None:
             actor = model_player(handle, folder / "logs", settings.place, meter)
             sampled = sampled_solutions(tasks, actor, flaws, seed=seed)
@@ -166,10 +171,27 @@ class BuildStep(Step):
             found += inserted_by(right, editor, flaws, seed=seed)
         return mixed(found, right, flaws.right_frac, seed=seed)
 
+    def _right(self, given: Given) -> list[Solution]:
+        return [one for one in _right(given["tasks"], self.build.seed) if one.right]
+
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """Counts by origin and type, and the page."""
         told = done.output["told"]
         return (Told.of_page(build_page(told), told),)
+
+
+def pair_rows(solutions: Sequence[Solution], known: Sequence[Solution]) -> list[dict[str, str]]:
+    """Preferences: a right solution over each flawed one of the same task.
+
+    The right one is a sampled one where there is any, else one of `known`.
+    Source: ours. Oracle: tests/critique/test_build_job.py::test_pairs_are_right_over_flawed
+    """
+    right = {one.task.id: one.text for one in (*known, *solutions) if one.right}
+    return [
+        {"prompt": one.task.prompt, "chosen": right[one.task.id], "rejected": one.text}
+        for one in solutions
+        if not one.right and one.task.id in right
+    ]
 
 
 def _right(tasks: Sequence[Task], seed: int) -> list[Solution]:

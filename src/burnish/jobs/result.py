@@ -11,6 +11,9 @@ from burnish.jobs.runner import Done
 from burnish.jobs.step import METERED
 
 COST_TITLE = "Cost"
+PLAN_TITLE = "What was planned"
+METERED_AS = {"generated": "generated_tokens", "prefilled": "prefilled_tokens",
+              "trained_on": "trained_tokens"}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ def stage_costs(done: Sequence[Done]) -> dict[str, Any]:
     seconds = {stage.name: stage.seconds for stage in stages}
     return {
         "actual_minutes": round(sum(seconds.values()) / 60, 2),
+        "peak_memory_bytes": max((stage.peak_memory_bytes for stage in stages), default=0),
         "stage_seconds": seconds,
         "metered": meter.totals(),
     }
@@ -78,7 +82,7 @@ def make_page(
         good=good,
         headline=[*(tile for one in told for tile in one.headline), *time_tile(result["cost"])],
         gates=result.get("gates", ()),
-        blocks=[*blocks[:place], cost_table(result["cost"]), *blocks[place:]],
+        blocks=[*blocks[:place], *cost_tables(result["cost"]), *blocks[place:]],
         command=" ".join(info.get("command") or ["burnish", str(result["what"])]),
         provenance={name: info[name] for name in kept if name in info} | dict(header.provenance),
     )
@@ -120,6 +124,23 @@ def cost_table(cost: Mapping[str, Any]) -> Table:
         rows=rows,
         caption="An interrupted stage counts its last attempt only.",
     )
+
+
+def cost_tables(cost: Mapping[str, Any]) -> list[Table]:
+    """Seconds by stage; and, of a plan that foresaw more than minutes, that beside what it took."""
+    plan, taken = cost.get("plan", {}), cost["metered"]
+    if not set(METERED_AS.values()) <= set(plan):
+        return [cost_table(cost)]
+    rows: list[list[Any]] = [["minutes", plan["minutes"], cost["actual_minutes"]]]
+    sizes = (plan["memory_bytes"] / 1e9, cost.get("peak_memory_bytes", 0) / 1e9)
+    rows.append(["memory, GB", *(round(size, 2) for size in sizes)])
+    rows += [[f"tokens {kind.replace('_', ' ')}", plan[name], taken[kind]]
+             for kind, name in METERED_AS.items()]  # fmt: skip
+    caption = "Plans count rounds that may not be needed, and every task as hard."
+    if "smallest_gain" in plan:
+        caption += f" The smallest gain to be shown was planned as {plan['smallest_gain']:.3f}."
+    columns = ["what", "planned", "taken"]
+    return [cost_table(cost), Table(title=PLAN_TITLE, columns=columns, rows=rows, caption=caption)]
 
 
 def time_tile(cost: Mapping[str, Any]) -> list[tuple[str, str, str]]:

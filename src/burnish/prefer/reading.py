@@ -8,13 +8,15 @@ from typing import Any
 
 from burnish.base.canonical import content_hash
 from burnish.base.errors import InputError, ModelError
-from burnish.base.records import read_records
+from burnish.base.records import existing_file, read_records
 from burnish.base.rng import derive_seed
 from burnish.data.chat import RefusedError, Template, render_example
 from burnish.models.load import Model
 from burnish.prefer.formats import Conversation, RowError, UndecidedError, read_row
 from burnish.prefer.pairs import Pair
 from burnish.prefer.settings import PairSettings
+
+PAIRS_FILE = "pairs.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +63,20 @@ class PairSet:
 
 
 def read_pairs(path: Path | str, model: Model, settings: PairSettings | None = None) -> PairSet:
-    """Pairs of a .jsonl, .json or .parquet file under the model's own template.
+    """Pairs of a .jsonl, .json or .parquet file, or of a run that left `pairs.jsonl`.
+
+    They are rendered under the model's own template.
 
     Raises: MissingFileError; InputError, for a file that is no table of rows; ModelError, for a
     tokenizer without an end token. Faulty rows are no errors but `problems`.
     """
-    return make_pairs(read_records(path), model, settings or PairSettings())
+    return make_pairs(read_records(pairs_path(path)), model, settings or PairSettings())
+
+
+def pairs_path(given: Path | str) -> Path:
+    """The file of pairs that is given, or that a run left. Raises: MissingFileError."""
+    path = Path(given)
+    return existing_file(path / PAIRS_FILE if path.is_dir() else path)
 
 
 def make_pairs(rows: Sequence[dict[str, Any]], model: Model, settings: PairSettings) -> PairSet:

@@ -29,6 +29,7 @@ WHAT = "ablate"
 FULL = "full"
 RUN = "run"
 NEEDED = ("sample", "select", "teach", "dev")  # a round is nothing without these
+SWITCHED = ("prefer", "critique", "curate")  # parts that a setting of theirs turns on
 COLUMNS = ["switched off", "accuracy after", "full less this, points", "low", "high", "",
            "minutes", "tokens written"]  # fmt: skip
 CAPTION = (
@@ -53,9 +54,11 @@ def variants(settings: ImproveSettings) -> dict[str, ImproveSettings]:
         found["prefer"] = replace(settings, prefer=replace(settings.prefer, loss=""))
     if settings.critique.critic:
         found["critique"] = replace(settings, critique=replace(settings.critique, critic=""))
+    if settings.curate.rule:
+        found["curate"] = replace(settings, curate=replace(settings.curate, rule=""))
     for spec in settings.round_steps:
         name = spec.partition(":")[0]
-        if name not in (*NEEDED, "prefer", "critique"):
+        if name not in (*NEEDED, *SWITCHED):
             left = tuple(one for one in settings.round_steps if one != spec)
             found[name] = replace(settings, round_steps=left)
     return found

@@ -20,13 +20,16 @@ from burnish.recipes.drafting import Drafting
 from burnish.recipes.planning import Plan, plan_improve
 from burnish.recipes.preferring import stage_settings
 from burnish.recipes.settings import ImproveSettings
+from burnish.recipes.shifting import shifted_specs
 from burnish.recipes.steps import parts_of
 from burnish.recipes.steps.answers import HOW, Decoding
 from burnish.recipes.steps.critique import CRITIC
 from burnish.recipes.steps.sample import SAMPLER
+from burnish.recipes.steps.shifted import SHIFT_FILES
 from burnish.recipes.steps.tasks import FILES
 
 WHAT = "improve"
+GIVEN = ("base", SAMPLER, CRITIC, FILES, SHIFT_FILES, HOW)
 
 
 def improve(
@@ -60,7 +63,7 @@ def check_settings(settings: ImproveSettings) -> None:
         stage_settings(settings.prefer, seed=settings.seed)
     check_draft(settings.sample.draft)
     parts = parts_of(settings)
-    check_parts(parts, {name: constant(None) for name in ("base", SAMPLER, CRITIC, FILES, HOW)})
+    check_parts(parts, {name: constant(None) for name in GIVEN})
 
 
 def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
@@ -68,6 +71,7 @@ def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
     told = {"precision": settings.precision, "device": settings.device}
     base, sampler = (ModelHandle(s, **told) for s in (settings.model, settings.sample.model))
     how = Decoding(batch_size=settings.batch_size, drafting=Drafting(draft=settings.sample.draft))
+    shifted = shifted_specs(settings.tasks, settings.shift.tasks, settings.shift.num)
     numbers: dict[str, Any] = {"base": settings.model, "model": settings.model}
     if plan is not None:
         numbers["cost"] = {"plan": plan.to_dict()}
@@ -81,6 +85,7 @@ def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
             SAMPLER: Value(lambda: sampler.key, lambda: sampler),
             CRITIC: critic_value(settings),
             FILES: Value(lambda: files_key(settings.tasks), lambda: settings.tasks),
+            SHIFT_FILES: Value(lambda: files_key(shifted), lambda: shifted),
             HOW: constant(how),
         },
         header=Header(

@@ -36,9 +36,11 @@ from burnish.recipes import (
     improve,
     laddering,
     preferring,
+    touring,
 )
 from burnish.recipes.critic_settings import CriticLoopSettings, CriticTrainSettings
 from burnish.recipes.settings import ImproveSettings
+from burnish.recipes.tour_settings import TourSettings
 from burnish.scaling import fit_job, ladder_job, plan_job
 from burnish.scaling.known import WHAT as SCALING_FIT
 from burnish.scaling.ladder_cells import LadderSettings
@@ -89,6 +91,7 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     improve.WHAT: _improve,
     ablating.WHAT: _ablate,
     preferring.WHAT: _prefer,
+    touring.WHAT: _of(TourSettings, touring.tour_job),
     recall.WHAT: _of(RecallSettings, recall.curve_job),
     draft_train.WHAT: _draft_train,
     draft_bench.WHAT: _of(draft_bench.BenchSettings, draft_bench.bench_job),

@@ -29,7 +29,7 @@ from burnish.prefer.alpha_curve import alpha_curve
 from burnish.prefer.length_audit import check_enough
 from burnish.prefer.page import make_page
 from burnish.prefer.pulls import token_pulls
-from burnish.prefer.reading import PairSet, make_pairs, read_pairs
+from burnish.prefer.reading import PairSet, make_pairs, pairs_path, read_pairs
 from burnish.prefer.settings import LossSettings, PreferSettings, PreferTrainSettings
 from burnish.prefer.training import Aligned, align, logged_differently
 from burnish.recipes.settings import PreferStageSettings
@@ -51,7 +51,7 @@ def train_preferences(
     fresh: bool = False,
     command: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Align the model `spec` with the pairs in `path`; the result is what `result.json` holds.
+    """Align the model `spec` with the pairs in `path`, a file or a run that left one.
 
     An interrupted run resumes when the call is repeated. Under torchrun the processes train
     together, and rank 0 writes.
@@ -59,7 +59,7 @@ def train_preferences(
     `folder` holds something else.
     Source: ours. Oracle: tests/recipes/test_preferring.py::test_a_run_ends_with_a_model_and_a_page
     """
-    asked = _asked(spec, path, settings)
+    asked = _asked(spec, pairs_path(path), settings)
     place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
     return run_job(prefer_job(asked, settings.alignment()), place, team=join_team(settings.device))
 

@@ -167,6 +167,43 @@ class CritiqueStageSettings:
         _check_least(0, max_new_tokens=self.max_new_tokens)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CurateStageSettings:
+    """Curation of the selected answers as a stage of each round; an empty `rule` leaves it out.
+
+    Answers to tasks that overlap with held-out or development tasks are removed; of the others
+    `keep_frac` are picked by `rule`, with complexity by `scorer` and diversity by `threshold`, as
+    `burnish curate pick` does.
+    """
+
+    rule: Literal["", "xcoder", "deita", "random"] = ""
+    keep_frac: float = 0.7
+    scorer: str = "bundled"
+    threshold: float = 0.945
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep_frac <= 1:
+            rule, remedy = "must lie in (0, 1]", "1 only removes leaks and repetitions"
+            raise SettingError("keep_frac", self.keep_frac, rule, remedy=remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftSettings:
+    """Held-out tasks unlike those that were trained on: `num` in all; 0 leaves them unmeasured.
+
+    `tasks`: their sources; `auto` makes sums and products of one more digit or term than training
+    has, and none of sources that it does not know.
+    """
+
+    tasks: tuple[str, ...] = ("auto",)
+    num: int = 60
+
+    def __post_init__(self) -> None:
+        _check_least(0, num=self.num)
+        if self.num == 1:
+            raise SettingError("num", 1, "must be 0, or at least 2", remedy="One has no interval")
+
+
 STEPS = (
     "tasks",
     "before",
@@ -174,12 +211,14 @@ STEPS = (
     "rounds",
     "vote",
     "after",
+    "shifted",
+    "taught",
     "leaks",
     "speed",
     "memory",
     "general",
 )
-ROUND_STEPS = ("sample", "critique", "select", "teach", "prefer", "dev")
+ROUND_STEPS = ("sample", "critique", "select", "curate", "teach", "prefer", "dev")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +228,9 @@ class ImproveSettings:
     `steps` and `round_steps` list the parts of the job and of each round, in order; a step from a
     plug-in is named by its spec. `prefer.loss`, where it is set, aligns each round's model with
     right over wrong answers to the same task, after it was taught. `critique.critic`, where it is
-    set, has wrong answers to training tasks criticised and revised.
+    set, has wrong answers to training tasks criticised and revised. `curate.rule`, where it is
+    set, removes leaks from the selected answers and picks a part of them. `controls`: `full` also
+    trains on reference answers, and on the model's own wrong ones.
     """
 
     model: str = "smollm2-135m"
@@ -207,6 +248,9 @@ class ImproveSettings:
     general: GeneralSettings = field(default_factory=GeneralSettings)
     prefer: PreferStageSettings = field(default_factory=PreferStageSettings)
     critique: CritiqueStageSettings = field(default_factory=CritiqueStageSettings)
+    curate: CurateStageSettings = field(default_factory=CurateStageSettings)
+    shift: ShiftSettings = field(default_factory=ShiftSettings)
+    controls: Literal["usual", "full"] = "usual"
     batch_size: int = 48
     precision: str = "auto"
     device: str = "auto"
@@ -255,6 +299,7 @@ def quick() -> ImproveSettings:
         memory=MemorySettings(lengths="64:256:x2", trials=2),
         speed=SpeedSettings(repeats=3, num_prompts=8, new_tokens=16),
         general=GeneralSettings(num_texts=8, text_tokens=96, num_questions=24),
+        shift=ShiftSettings(num=24),
     )
 
 
@@ -299,6 +344,7 @@ def preset(name: str) -> ImproveSettings:
 __all__ = [
     "PRESETS",
     "CritiqueStageSettings",
+    "CurateStageSettings",
     "GeneralSettings",
     "ImproveSettings",
     "LoraSettings",
@@ -307,6 +353,7 @@ __all__ = [
     "PreferStageSettings",
     "SampleSettings",
     "SelectSettings",
+    "ShiftSettings",
     "SpeedSettings",
     "SplitSettings",
     "TrainSettings",

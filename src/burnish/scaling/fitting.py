@@ -11,6 +11,7 @@ from burnish.contracts.law import Column, Columns, Law, Surface, Thetas
 from burnish.scaling.minimise import Objective, minimise
 from burnish.scaling.settings import FitSettings
 
+EDGE_FRAC = 0.01  # of the lowest loss: an irreducible loss below it hardly bends the law
 BLOCK = 64  # draws that are refitted together: what fits a processor's cache
 POLISHING = 40
 ROUGH: dict[str, Any] = {"tolerance": 1e-8, "least_gain": 1e-15, "max_steps": 150}  # refits
@@ -60,7 +61,8 @@ def fit_law(law: Law, columns: Columns, loss: Column, settings: FitSettings) -> 
     found, values = minimise(objective, starts, guess)
     best = int(np.nanargmin(values))
     theta, value = _polish(objective, surface, loss, found[best], settings, tuple(fixed))
-    draws = bootstrap(surface, loss, theta, settings, tuple(fixed))
+    start = _off_the_edge(law, theta, loss, tuple(fixed))
+    draws = bootstrap(surface, loss, start, settings, tuple(fixed))
     return Fit(law=law, theta=theta, objective=value, draws=draws)
 
 
@@ -123,6 +125,20 @@ def bootstrap(
         guess = np.tile(_inverse(surface, loss, theta, settings, fixed), (size, 1, 1))
         found.append(minimise(objective, np.tile(theta, (size, 1)), guess, **ROUGH)[0])
     return np.concatenate(found) if found else np.empty((0, len(theta)))
+
+
+def _off_the_edge(law: Law, theta: np.ndarray, loss: Column, fixed: tuple[int, ...]) -> np.ndarray:
+    """Where refits start: with an irreducible loss that can still move.
+
+    At an irreducible loss of zero its logarithm has no slope, so a guess of its curvature is
+    boundless, and no refit would leave the estimate: intervals would be far too narrow.
+    Oracle: tests/scaling/test_fitting.py::test_intervals_hold_where_nothing_is_irreducible
+    """
+    if "sigma" not in law.params or law.params.index("sigma") in fixed:
+        return theta
+    start, at = theta.copy(), law.params.index("sigma")
+    start[at] = max(start[at], float(np.log(EDGE_FRAC * loss.min())))
+    return start
 
 
 def _resample(rng: np.random.Generator, num_runs: int, least: int) -> np.ndarray:

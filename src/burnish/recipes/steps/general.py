@@ -1,6 +1,6 @@
 """`general`: what the model can do besides the tasks, before and after, and its two gates."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from burnish.base.records import read_records, write_records
 from burnish.base.stages import Stage, StageResult
 from burnish.contracts.step import Cost, Told
 from burnish.data.cloze import FAMILIES
-from burnish.jobs.step import Composite, Given, Step, Verification
+from burnish.jobs.step import Given, Step, Verification
 from burnish.recipes.generality import (
     general_changes,
     general_gates,
@@ -18,8 +18,8 @@ from burnish.recipes.generality import (
 )
 from burnish.recipes.settings import GeneralSettings, ImproveSettings
 from burnish.recipes.steps import improve_steps
+from burnish.recipes.steps.two_sided import TwoSided
 
-SIDES = {"general-before": "base", "general-after": "chosen"}
 ROWS = "rows.jsonl"
 QUESTION_TOKENS = 30  # guessed, with its ends
 
@@ -64,15 +64,13 @@ class GeneralStep(Step):
 
 @improve_steps.register("general")
 @dataclass(frozen=True, kw_only=True)
-class General(Composite):
+class General(TwoSided):
     """Both models on the same texts and questions; `num_texts=0` leaves them unmeasured.
 
     Source: ours. Oracle: tests/recipes/test_generality.py::test_a_model_is_as_able_as_itself
     """
 
     general: GeneralSettings
-    seed: int
-    precision: str
     name: str = "general"
 
     @classmethod
@@ -81,26 +79,19 @@ class General(Composite):
         return cls(general=settings.general, seed=settings.seed, precision=settings.precision)
 
     @property
-    def reads(self) -> tuple[str, ...]:
-        """The two models."""
-        return tuple(SIDES.values())
+    def is_on(self) -> bool:
+        """Whether there are texts."""
+        return self.general.num_texts > 0
 
-    def planned(self) -> Sequence[Step]:
-        """One measurement a side, or none."""
-        if not self.general.num_texts:
-            return []
+    def side(self, name: str, model: str) -> Step:
+        """Losses and answers of a model."""
         told = {"general": self.general, "seed": self.seed, "precision": self.precision}
-        return [GeneralStep(name=name, model=model, **told) for name, model in SIDES.items()]
+        return GeneralStep(name=name, model=model, **told)
 
-    def steps(self, look: Callable[[str], Any]) -> Iterator[Step]:
-        """The model before, then the model after."""
-        yield from self.planned()
-
-    def tell(self, look: Callable[[str], Any]) -> Sequence[Told]:
+    def compare(
+        self, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Told]:
         """The two gates, and a table of both sides."""
-        if not self.general.num_texts:
-            return ()
-        before, after = (look(name) for name in SIDES)
         changes = general_changes(before, after, seed=self.seed)
         numbers = {"general": {part: one.to_dict() for part, one in changes.items()}}
         gates = general_gates(changes, self.general)

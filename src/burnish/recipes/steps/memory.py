@@ -1,13 +1,13 @@
 """`memory`: what the model remembers, before and after, and the gate "not more forgetful"."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from burnish.base.meter import Meter
 from burnish.base.stages import Stage, StageResult
 from burnish.contracts.step import Told
-from burnish.jobs.step import Composite, Given, Step, Verification
+from burnish.jobs.step import Given, Step, Verification
 from burnish.recall.settings import MemorySettings
 from burnish.recipes.remembering import (
     memory_change,
@@ -18,8 +18,7 @@ from burnish.recipes.remembering import (
 )
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import improve_steps
-
-SIDES = {"memory-before": "base", "memory-after": "chosen"}
+from burnish.recipes.steps.two_sided import TwoSided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +57,7 @@ class CurveStep(Step):
 
 @improve_steps.register("memory")
 @dataclass(frozen=True, kw_only=True)
-class Memory(Composite):
+class Memory(TwoSided):
     """Both curves on the same texts; `trials=0` leaves memory unmeasured.
 
     Source: Forgetting Curve, arXiv 2410.04727.
@@ -66,8 +65,6 @@ class Memory(Composite):
     """
 
     memory: MemorySettings
-    seed: int
-    precision: str
     name: str = "memory"
 
     @classmethod
@@ -76,34 +73,19 @@ class Memory(Composite):
         return cls(memory=settings.memory, seed=settings.seed, precision=settings.precision)
 
     @property
-    def reads(self) -> tuple[str, ...]:
-        """The two models."""
-        return tuple(SIDES.values())
+    def is_on(self) -> bool:
+        """Whether there are trials."""
+        return self.memory.trials > 0
 
-    def planned(self) -> Sequence[Step]:
-        """One curve a side, or none."""
-        return [self._side(name) for name in SIDES] if self.memory.trials else []
+    def side(self, name: str, model: str) -> Step:
+        """The curve of a model."""
+        told = {"memory": self.memory, "seed": self.seed, "precision": self.precision}
+        return CurveStep(name=name, model=model, **told)
 
-    def steps(self, look: Callable[[str], Any]) -> Iterator[Step]:
-        """The model before, then the model after."""
-        yield from self.planned()
-
-    def tell(self, look: Callable[[str], Any]) -> Sequence[Told]:
+    def compare(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[Told]:
         """The gate, and both curves as a chart."""
-        if not self.memory.trials:
-            return ()
-        before, after = (look(name) for name in SIDES)
         change = memory_change(before, after, seed=self.seed)
         gate = not_more_forgetful(
             change, margin=self.memory.margin, unmeasured=unmeasured_lengths(before, after)
         )
         return (Told(section="memory", gates=[gate], blocks=[memory_chart(before, after)]),)
-
-    def _side(self, name: str) -> Step:
-        return CurveStep(
-            name=name,
-            model=SIDES[name],
-            memory=self.memory,
-            seed=self.seed,
-            precision=self.precision,
-        )

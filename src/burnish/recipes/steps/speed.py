@@ -88,7 +88,8 @@ class SpeedStep(Step):
                 turns += [{"side": name, "seconds": seconds, "tokens": num_tokens}] if turn else []
         same = all(one.same_text() for one in sides.values())
         names = {name: one.choice.name for name, one in sides.items()}
-        return {"turns": turns, "decoding": names, "same_text": same}
+        reasons = {name: one.choice.reason for name, one in sides.items()}
+        return {"turns": turns, "decoding": names, "reasons": reasons, "same_text": same}
 
     def differences(self, old: StageResult, new: StageResult) -> str:
         """Only what is not a time: how each side was decoded may differ, too."""
@@ -103,15 +104,19 @@ class SpeedStep(Step):
         rates = {name: tokens_per_s(turns, name) for name in SIDES}
         change = speed_change(rates, seed=self.seed)
         found = not_slower(change, margin=self.speed.margin_frac, same=done.output["same_text"])
+        decoding, reasons = done.output["decoding"], done.output.get("reasons", {})
         medians = {name: sorted(one)[len(one) // 2] for name, one in rates.items()}
         table = Table(
             title="Decoding speed",
-            columns=["model", "decoding", "tokens/s, median"],
-            rows=[[name, done.output["decoding"][name], medians[name]] for name in SIDES],
-            caption=f"{len(turns) // 2} turns a side, in alternation, on the same prompts.",
+            columns=["model", "decoding", "tokens/s, median", "why"],
+            rows=[[name, decoding[name], medians[name], reasons.get(name, "")] for name in SIDES],
+            caption=f"{len(turns) // 2} turns a side, in alternation, on the same prompts. "
+            f"{drafter_fate(decoding, reasons)}",
         )
-        numbers = {"speed": {"change_frac": change.to_dict(), "tokens_per_s": medians}}
-        return (Told(numbers=numbers, gates=[found], blocks=[table]),)
+        numbers: dict[str, Any] = {"change_frac": change.to_dict(), "tokens_per_s": medians}
+        if reasons:
+            numbers |= {"decoding": decoding, "reasons": reasons}
+        return (Told(numbers={"speed": numbers}, gates=[found], blocks=[table]),)
 
     def _served(self, handle: ModelHandle, given: Given) -> "_Served":
         drafting = replace(given[HOW].drafting)
@@ -162,6 +167,21 @@ class _Served:
         if not same:
             say(f"drafts of {self.choice.name} changed a text")
         return same
+
+
+def drafter_fate(decoding: Mapping[str, str], reasons: Mapping[str, str]) -> str:
+    """What became of the drafter of the old weights: kept, dropped, or of none from the start.
+
+    Source: ours. Oracle: tests/recipes/test_speed.py::test_the_page_says_what_became_of_drafters
+    """
+    before, after = decoding["before"], decoding["after"]
+    if before == after:
+        return "Both models are decoded alike."
+    if after == PLAIN:
+        why = reasons.get("after", "")
+        return f"Drafting with {before} was dropped for the trained model" + f": {why}." * bool(why)
+    was = "plain decoding" if before == PLAIN else before
+    return f"The trained model drafts with {after} in place of {was}."
 
 
 def tokens_per_s(turns: Sequence[Mapping[str, Any]], side: str) -> list[float]:
