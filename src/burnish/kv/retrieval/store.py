@@ -80,6 +80,17 @@ class Store:
             found = torch.where((index < num)[..., None, None], old, new)
         return found.permute(2, 0, 1, 3)
 
+    def gather_keys(self, index: Int[Tensor, "K M"]) -> Float[Tensor, "K M D"]:
+        """Keys alone of the tokens that each head asks for."""
+        heads, num = torch.arange(len(index))[:, None], len(self._base)
+        if num == 0:
+            return self._tail[index, 0, heads]
+        old = self._base[index.clamp(max=num - 1), 0, heads]
+        if self._num_tail == 0 or int(index.max()) < num:
+            return old
+        new = self._tail[(index - num).clamp(min=0), 0, heads]
+        return torch.where((index < num)[..., None], old, new)
+
     def keys(self) -> Float[Tensor, "K T D"]:
         """All keys: a view where they lie in one piece. For exact scores only."""
         parts = (self._base, self._tail[: self._num_tail])
