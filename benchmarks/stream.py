@@ -2,9 +2,9 @@
 
 `--part audit` compares all policies under one budget, `ablation` changes one setting of
 `triangle-dp` at a time, `passkey` asks for planted codes beyond the model's window, `tasks` for
-several values and chains of variables inside it, `lengths` takes memory and latency, `reopen` the time to the first token from an index and from the text, `segment`
-the time to cut a window of 4,096. Every part can be stopped and called again: finished cells are
-kept in `--runs`.
+several values and chains of variables inside it, `lengths` takes memory and latency, `reopen` the
+time to the first token from an index and from the text, `segment` the time to cut a window of
+4,096. Every part can be stopped and called again: finished cells are kept in `--runs`.
 """
 
 import argparse
