@@ -210,6 +210,27 @@ def test_decoding_chooses_again_after_so_many_tokens(tiny_model: Any) -> None:
     assert counts == [9, 3]
 
 
+@pytest.mark.parametrize("name", ["triangle-dp", "blocks"])
+def test_rejected_drafts_leave_no_trace(name: str, tiny_model: Any) -> None:
+    """A token with a draft behind it reads what it reads alone, and so do all later ones."""
+    model, (tokens, wrong) = tiny_model("llama"), texts([90, 4], seed=3)
+    plain, drafted = (opened(model, spec_of(name)) for _ in range(2))
+    for memory in (plain, drafted):
+        read(model, memory, tokens[:80])
+    for at in range(80, 90):
+        wanted = read(model, plain, tokens[at : at + 1])
+        rows = torch.tensor([tokens[at], *wrong])
+        with torch.no_grad():
+            hidden = model.network.hidden(rows, drafted.attend_drafted(5))
+        drafted.accept(1)
+        drafted.advance()
+        torch.testing.assert_close(model.network.head(hidden[:1]), wanted, **CLOSE)
+    assert drafted.num_tokens == plain.num_tokens == 90
+    for own, other in zip(drafted.layers, plain.layers, strict=True):
+        torch.testing.assert_close(own.local, other.local, **CLOSE)
+        assert own.index.starts.tolist() == other.index.starts.tolist()
+
+
 def test_persistent_recall(tiny_model: Any) -> None:
     model, (tokens,) = tiny_model("llama"), texts([100])
     plain = read(model, opened(model, spec_of("triangle-dp")), tokens)

@@ -38,4 +38,6 @@ class QuestPolicy(Retrieving):
             aligned=True,
             every_tokens=self.every_tokens,
             tier=self.tier,
+            cache_tokens=self.cache_tokens,
+            cache_keep=self.cache_keep,
         )

@@ -17,6 +17,7 @@ from torch import Tensor
 from burnish.contracts.kv_policy import KVShape
 from burnish.kv.grouped import grouped_scores
 from burnish.kv.retrieval.attend import RetrievingAttend
+from burnish.kv.retrieval.cache import PageCache
 from burnish.kv.retrieval.choose import filled, ranked
 from burnish.kv.retrieval.index import SpanIndex, boxes_of, vectors_of
 from burnish.kv.retrieval.place import Places
@@ -75,7 +76,10 @@ class RetrievingMemory:
         row = (2, shape.num_kv_heads, shape.head_dim)
         self.stores = [
             Store(
-                row, shape.dtype, path=None if self._folder is None else layer_file(self._folder, n)
+                row,
+                shape.dtype,
+                path=None if self._folder is None else layer_file(self._folder, n),
+                cache=self.new_cache(),
             )
             for n in range(shape.num_layers)
         ]
@@ -89,7 +93,21 @@ class RetrievingMemory:
         self.layers = [first] * shape.num_layers
         self._surprise = np.zeros(0)
         self._num_tokens = self._num_rows = self._since_choice = 0
+        self._drafted = False
         self.votes = Votes(keep=plan.vote_keep)
+
+    def new_cache(self) -> PageCache | None:
+        """An empty cache of one layer; None where the plan has none."""
+        if not self.plan.cache_tokens:
+            return None
+        shape = self.shape
+        return PageCache(
+            (2, shape.num_kv_heads, shape.head_dim),
+            shape.dtype,
+            device=shape.device,
+            num_tokens=self.plan.cache_tokens,
+            keep=self.plan.cache_keep,
+        )
 
     @property
     def num_tokens(self) -> int:
@@ -123,7 +141,7 @@ class RetrievingMemory:
 
     def attend(self, num_rows: int) -> RetrievingAttend:
         """Attention of the next `num_rows` tokens."""
-        self._num_rows = num_rows
+        self._num_rows, self._drafted = num_rows, False
         self.votes = self.votes.opened()
         return RetrievingAttend(self, num_rows)
 
@@ -136,6 +154,27 @@ class RetrievingMemory:
             local_tokens=self.plan.local_tokens,
             max_position=self.max_position,
         )
+
+    def attend_drafted(self, num_rows: int) -> RetrievingAttend:
+        """Attention of a token and a draft behind it: far tokens are chosen by the first row.
+
+        So they are those that the token would read alone; `accept` comes before `advance`.
+        """
+        attend = self.attend(num_rows)
+        self._drafted = True
+        return attend
+
+    def accept(self, num_rows: int) -> None:
+        """Keep the first rows of the last `attend_drafted`, as if no others had been read.
+
+        Source: ours. Oracle: tests/kv/retrieval/test_memory.py::test_rejected_drafts_leave_no_trace
+        """
+        spare, self._num_rows, self._drafted = self._num_rows - num_rows, num_rows, False
+        if spare:
+            for layer, state in enumerate(self.layers):
+                self.layers[layer] = replace(
+                    state, local=state.local[:, :, :-spare], band=state.band[:-spare]
+                )
 
     def see_surprise(self, values: np.ndarray) -> None:
         """Surprise [nats] of the rows of the last `attend`; call it before `advance`."""
@@ -159,6 +198,7 @@ class RetrievingMemory:
     ) -> Int[Tensor, "K M"] | None:
         """Far tokens of a layer that a pass with these queries reads; None while there are none."""
         state, store, plan = self.layers[layer], self.stores[layer], self.plan
+        query = query[:1] if self._drafted else query
         num = min(plan.far_tokens, store.num_tokens)
         if num == 0:
             return None

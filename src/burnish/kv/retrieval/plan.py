@@ -25,7 +25,8 @@ class Plan:
     rotated to their places; else neither side is rotated. `refine`: spans of so many times the
     budget are candidates, and their best tokens by exact keys are read; 1: spans are read whole.
     `int8`: index vectors in 8 bits. `vote_heads`: (layer, query head) of those that vote; empty:
-    all. `vote_keep`: what votes keep of their weight from token to token.
+    all. `vote_keep`: what votes keep of their weight from token to token. `cache_tokens`: far
+    tokens of each layer that stay at hand in pages, 0 for none; `cache_keep`: see `PageCache`.
     """
 
     far_tokens: int
@@ -48,4 +49,6 @@ class Plan:
     int8: bool = False
     every_tokens: int = 1
     tier: Tier = "memory"
+    cache_tokens: int = 0
+    cache_keep: float = 0.0
     seed: int = 0

@@ -55,6 +55,7 @@ def from_tensors(
         )
         num = int(index.starts[-1] + index.lengths[-1]) if index.num_spans else 0
         store = Store.opened(row, shape.dtype, layer_file(folder, layer), num)
+        store.cache = memory.new_cache()
         store.path = layer_file(folder, layer) if writable else None
         memory.stores[layer] = store
     return memory

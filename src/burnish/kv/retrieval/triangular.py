@@ -82,6 +82,8 @@ class Triangular(Retrieving):
             int8=self.int8,
             every_tokens=self.every_tokens,
             tier=self.tier,
+            cache_tokens=self.cache_tokens,
+            cache_keep=self.cache_keep,
         )
 
 

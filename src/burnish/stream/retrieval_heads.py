@@ -17,15 +17,17 @@ from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval.memory import RetrievingMemory
 from burnish.kv.retrieval.tokens import head_votes
 from burnish.models.handle import ModelHandle
-from burnish.stream.ingest import check_decoder, retrieving_policy
+from burnish.stream.reading import check_decoder, retrieving_policy
 from burnish.stream.needles import Needle, make_haystack
+
+FAR_TOKENS = 1024  # that are read while heads are tried
 
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrateSettings:
     """On what heads are tried: `texts` of `length` tokens with `needles` planted sentences each.
 
-    `heads` of all that find most of a sentence among the `votes` tokens [tokens] that a head likes
+    The `heads` that find most of a sentence among the `votes` tokens [tokens] that a head likes
     best are named. The last text only tells how well they vote together.
     """
 
@@ -50,18 +52,18 @@ class CalibrateSettings:
 
 
 @torch.inference_mode()
-def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
+def calibrate_heads(settings: CalibrateSettings) -> dict[str, Any]:
     """The heads whose votes find planted sentences best, as `vote_heads` of a policy.
 
     Source: ours; retrieval heads are those of arXiv 2404.15574, which counts copied tokens instead.
     Departure: a head is judged by what its votes by content bring back, not by what it copies.
-    Oracle: tests/stream/test_calibrate.py::test_a_planted_head_is_found
+    Oracle: tests/stream/test_retrieval_heads.py::test_a_planted_head_is_found
     """
     parse_corpus(settings.corpus)
     handle = ModelHandle(settings.model, precision=settings.precision, device=settings.device)
     model = handle.model
     check_decoder(model)
-    policy = retrieving_policy("triangle-dp", 1024)
+    policy = retrieving_policy("triangle-dp:vote_frac=0", FAR_TOKENS)
     found: list[np.ndarray] = []
     for number in range(settings.texts):
         text = make_haystack(
@@ -96,7 +98,7 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
 def best_heads(found: np.ndarray, num: int) -> list[tuple[int, int]]:
     """The heads of largest mean recall `[needles L H]`, best first.
 
-    Source: ours. Oracle: tests/stream/test_calibrate.py::test_a_planted_head_is_found
+    Source: ours. Oracle: tests/stream/test_retrieval_heads.py::test_a_planted_head_is_found
     """
     means = found.mean(0)
     order = np.argsort(-means, axis=None, kind="stable")[:num]
