@@ -95,9 +95,14 @@ def test_a_head_by_brute_force() -> None:
     keys = np.concatenate((keys, keys[:4] + 0.1))  # local tokens behind the far ones
     read = np.arange(len(keys)) % 3 == 0
     read[-4:] = True
-    (found,) = head_bounds(query[None], keys, (starts, lengths), read, 0.1)
+    known = np.arange(len(keys)) % 2 == 0
+    (found,) = head_bounds(query[None], keys, (starts, lengths), (read, ~read & False), 0.1)
     mass = np.exp(keys @ query / np.sqrt(6))
     assert found[1] == pytest.approx(mass[~read].sum() / mass.sum())
     assert found[1] <= found[0] < 1 and 0 <= found[2] <= lengths.sum()
-    (all_read,) = head_bounds(query[None], keys, (starts, lengths), read | True, 0.1)
+    (tighter,) = head_bounds(query[None], keys, (starts, lengths), (read, known), 0.1)
+    assert found[1] == tighter[1] <= tighter[0] < found[0]
+    (exact,) = head_bounds(query[None], keys, (starts, lengths), (read, known | True), 0.1)
+    assert exact[0] == pytest.approx(exact[1])
+    (all_read,) = head_bounds(query[None], keys, (starts, lengths), (read | True, known), 0.1)
     assert all_read[:2] == (0.0, 0.0)

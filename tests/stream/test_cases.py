@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from fixtures.tiny import reference_logits, texts
@@ -81,14 +82,13 @@ def test_snapkv_holds_a_budget_and_a_chunk(tiny_model: Any) -> None:
 def test_a_needle_across_a_chunk_and_a_span(tiny_model: Any) -> None:
     """Blocks of 16, needles across their borders: four blocks hold them, two hold half."""
     model, (tokens,) = tiny_model("llama"), texts([140])
-    needles = [(12, 19), (44, 51)]
+    needles, order = [(12, 20), (44, 52)], np.arange(7)
     for far, wanted in ((64, 1.0), (32, 0.5)):
         policy = kv_policies.parse(f"blocks:far_tokens={far},local_tokens=8,num_sinks=0,size=16")
         memory = Watched(open_memory(policy, shape_of(model)), 3)
         read(model, memory, tokens[:-1], 16)
         with pytest.MonkeyPatch.context() as patch:  # the choice that knows where the needles are
-            order = [0, 1, 2, 3, 4, 5, 6]
-            patch.setattr(memory_module, "ranked", lambda *given: torch.tensor(order).numpy())
+            patch.setattr(memory_module, "ranked", lambda *given: order)
             read(model, memory, tokens[-1:], 1)
         assert recall_of(memory.held[0], needles) == wanted
 
@@ -116,7 +116,7 @@ def test_another_rope_or_other_weights_are_refused(
     config = json.loads((other / "config.json").read_text())
     rope = {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
     (other / "config.json").write_text(json.dumps(config | {"rope_parameters": rope}))
-    with pytest.raises(ModelError, match="model's (rope|weights) must be that of the index"):
+    with pytest.raises(ModelError, match=r"model's (rope|weights) must be that of the index"):
         Index(tmp_path / "index", model=str(other))
     with pytest.raises(ModelError, match="model's dtype must be that of the index"):
         Index(tmp_path / "index", precision="bf16")
@@ -130,23 +130,17 @@ def test_names_are_equal_in_every_process(settings_of: Any, tmp_path: Path) -> N
         "folder = Path(sys.argv[1]); m = read_manifest(folder); s = read_source(folder, m);"
         "print(write_source(folder, s)['tokens'])"
     )
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / "index")],
-            env=os.environ | {"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()  # fmt: skip
-        for seed in ("0", "123")
-    }
+    words = [sys.executable, "-c", code, str(tmp_path / "index")]
+    found = set()
+    for seed in ("0", "123"):
+        env = os.environ | {"PYTHONHASHSEED": seed}
+        done = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
+        found.add(done.stdout.strip())
     assert found == {manifest.tokens}
 
 
 def test_tokens_that_are_changed_are_refused(settings_of: Any, tmp_path: Path) -> None:
     """The name is a digest of what the file holds: a collision or a change is never used."""
-    import numpy as np
-
     ingest(settings_of())
     path = tmp_path / "index" / read_manifest(tmp_path / "index").tokens
     with np.load(path) as arrays:

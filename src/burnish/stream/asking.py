@@ -199,7 +199,7 @@ def guessed(ids: list[int], most: int, *, tail: int = 3) -> list[int]:
     """What followed the last time that the text's last `tail` tokens stood in it.
 
     Source: prompt lookup, as in arXiv 2304.04487 (LLMA).
-    Oracle: tests/stream/test_ask.py::test_drafts_are_copied_from_the_text
+    Oracle: tests/stream/test_asking.py::test_drafts_are_copied_from_the_text
     """
     if most < 1 or len(ids) <= tail:
         return []

@@ -91,23 +91,25 @@ def head_bounds(
     queries: np.ndarray,
     keys: np.ndarray,
     spans: tuple[np.ndarray, np.ndarray],
-    read: np.ndarray,
+    told: tuple[np.ndarray, np.ndarray],
     bound: float,
 ) -> list[tuple[float, float, float]]:
     """Of each query: bound on the missed share, the share, tokens that certify `bound`.
 
-    `spans`: starts and lengths of the far tokens; `read[t]`: whether token t was read.
+    `spans`: starts and lengths of the far tokens; `told`: for each token whether it was read, and
+    whether at least its key was compared, so that its mass is known and needs no bound.
     Source: ours. Oracle: tests/stream/test_bound.py::test_a_head_by_brute_force
     """
-    cells, found = Cells.around(keys, *spans), []
+    cells, (read, known), found = Cells.around(keys, *spans), told, []
     end = cells.starts[-1] + cells.sizes[-1]
-    left = np.add.reduceat((~read[:end]).astype(int), cells.starts)
+    left = np.add.reduceat((~(read | known)[:end]).astype(int), cells.starts)
     near = np.ones(len(keys), dtype=bool)
     near[cells.starts[0] : end] = False
     for query in queries:
         scores, most = keys @ query / np.sqrt(len(query)), cell_bounds(query, cells)
         kept, missed = float(np.logaddexp.reduce(scores[read])), scores[~read]
         rest = (most + np.log(np.maximum(left, 1)))[left > 0]
+        rest = np.concatenate((rest, scores[known & ~read]))
         adaptive = tokens_for_bound(
             scores, cells, most + np.log(cells.sizes),
             log_kept=float(np.logaddexp.reduce(scores[near])), bound=bound,

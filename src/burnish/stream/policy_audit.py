@@ -198,5 +198,8 @@ def _bounds(
         heads = query[head * group : (head + 1) * group].cpu().numpy().astype(np.float64)
         read = np.zeros(len(own), dtype=bool)
         read[rows.numpy()] = True
-        found += head_bounds(heads, own, (starts, lengths), read, frame.bound)
+        known = np.zeros(len(own), dtype=bool)
+        if layer in memory.memory.scanned:
+            known[memory.memory.scanned[layer][head].numpy() + state.sinks.shape[2]] = True
+        found += head_bounds(heads, own, (starts, lengths), (read, known), frame.bound)
     return found

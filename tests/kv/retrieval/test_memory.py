@@ -256,7 +256,7 @@ def test_votes_come_from_lower_layers_only(tiny_model: Any) -> None:
         exact = type(memory)._by_shares
 
         def watch(self: Any, *given: Any, seen: list[int] = voters, choose: Any = exact) -> Any:
-            seen.append(sum(self.votes.num_heads))
+            seen.append(self.votes.num_heads)
             return choose(self, *given)
 
         with pytest.MonkeyPatch.context() as patch:

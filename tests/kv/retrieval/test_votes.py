@@ -11,14 +11,13 @@ from burnish.kv.retrieval.votes import Votes
 def check_weights() -> None:
     votes = Votes(keep=0.5).opened()
     assert not votes.now.any() and votes.best(9, 4).tolist() == []
-    votes.add(np.array([2.0, 0.0]), 2)
-    votes.add(np.array([0.0, 1.0, 6.0]), 1)  # a layer with more far tokens
+    votes = votes.with_votes(np.array([2.0, 0.0]), 2)
+    votes = votes.with_votes(np.array([0.0, 1.0, 6.0]), 1)  # a layer with more far tokens
     np.testing.assert_allclose(votes.now, [2 / 3, 1 / 3, 2])
     votes = votes.closed(3)
     np.testing.assert_allclose(votes.values, np.array([2 / 3, 1 / 3, 2]) * (1 - 1 / 8))
     assert votes.opened().closed(5).values is votes.values  # nobody voted
-    later = votes.opened()
-    later.add(np.array([0.0, 0.0, 0.0, 4.0]), 1)
+    later = votes.opened().with_votes(np.array([0.0, 0.0, 0.0, 4.0]), 1)
     np.testing.assert_allclose(later.now[3], 4.0)
     assert later.best(3, 2).tolist() == [0, 2] and later.best(4, 1).tolist() == [3]
     old, new = votes.values, later.closed(1).values

@@ -68,6 +68,7 @@ class RetrievingMemory:
         self.rope = Rope(shape.config)
         self.max_position = getattr(shape.config, "max_position_embeddings", None)
         self.watch: Watch | None = None
+        self.scanned: dict[int, Tensor] = {}  # far tokens whose keys the last choice compared
         self.peak_tokens = 0  # most tokens of a layer that were at hand in one pass
         self._folder = folder
         if folder is None and plan.tier == "disk":
@@ -142,7 +143,7 @@ class RetrievingMemory:
     def attend(self, num_rows: int) -> RetrievingAttend:
         """Attention of the next `num_rows` tokens."""
         self._num_rows, self._drafted = num_rows, False
-        self.votes = self.votes.opened()
+        self.votes, self.scanned = self.votes.opened(), {}
         return RetrievingAttend(self, num_rows)
 
     def places(self, num_rows: int) -> Places:
@@ -279,6 +280,7 @@ class RetrievingMemory:
         candidates = torch.from_numpy(np.stack(found))
         if plan.refine == 1 and not len(voted) and not plan.persist_frac:
             return candidates
+        self.scanned[layer] = candidates
         keys = places.far_keys(store.gather_keys(candidates).to(query.device), candidates + first)
         return best_tokens(far, keys, candidates, sure, num)
 
@@ -294,7 +296,7 @@ class RetrievingMemory:
         rows, keys = self._sampled(query)[0], index.keys(query.dtype)
         votes = head_votes(rows, keys, index.owner, index.lengths)
         votes = votes[own] if heads else votes
-        self.votes.add(votes.sum(0).cpu().numpy(), len(votes))
+        self.votes = self.votes.with_votes(votes.sum(0).cpu().numpy(), len(votes))
 
     def far_scores(
         self, layer: int, query: Float[Tensor, "N H D"], places: Places

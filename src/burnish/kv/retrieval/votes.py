@@ -18,23 +18,23 @@ class Votes:
 
     keep: float
     values: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    fresh: list[np.ndarray] = field(default_factory=list)
-    num_heads: list[int] = field(default_factory=list)
+    fresh: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    num_heads: int = 0
 
     def opened(self) -> "Votes":
         """At the begin of a pass."""
-        return replace(self, fresh=[], num_heads=[])
+        return replace(self, fresh=np.zeros(0), num_heads=0)
 
-    def add(self, votes: np.ndarray, num_heads: int) -> None:
-        """Votes of one layer's heads, summed."""
-        self.fresh.append(votes)
-        self.num_heads.append(num_heads)
+    def with_votes(self, votes: np.ndarray, num_heads: int) -> "Votes":
+        """With the votes of one more layer's heads, summed."""
+        return replace(self, fresh=_sum(self.fresh, votes), num_heads=self.num_heads + num_heads)
 
     def closed(self, num_rows: int) -> "Votes":
         """After a pass over `num_rows` tokens."""
-        weight, now = self.keep**num_rows, _mean(self.fresh, self.num_heads)
-        if not len(now):
+        weight = self.keep**num_rows
+        if self.num_heads == 0:
             return self.opened()
+        now = self.fresh / self.num_heads
         return replace(self.opened(), values=_sum(weight * self.values, (1 - weight) * now))
 
     def restored(self, values: np.ndarray) -> "Votes":
@@ -44,7 +44,7 @@ class Votes:
     @property
     def now(self) -> np.ndarray:
         """What a layer sees: earlier passes, and the lower layers of this one."""
-        return _sum(self.values, _mean(self.fresh, self.num_heads))
+        return _sum(self.values, self.fresh / max(1, self.num_heads))
 
     def best(self, size: int, num_tokens: int) -> np.ndarray:
         """The tokens below `size` with most votes, in order; none without votes."""
@@ -61,13 +61,6 @@ class Votes:
             return None
         sums = np.concatenate(([0.0], np.cumsum(votes)))
         return (sums[starts + lengths] - sums[starts]) / lengths
-
-
-def _mean(votes: list[np.ndarray], num_heads: list[int]) -> np.ndarray:
-    total = np.zeros(0)
-    for own in votes:
-        total = _sum(total, own)
-    return total / max(1, sum(num_heads))
 
 
 def _sum(first: np.ndarray, second: np.ndarray) -> np.ndarray:
