@@ -123,7 +123,7 @@ def lengths(given: argparse.Namespace) -> list[dict[str, Any]]:
     """Memory and latency from 8k tokens on."""
     sizes = tuple(n for n in (8192, 16_384, 32_768, 65_536, 131_072) if n <= given.longest)
     settings = BenchSettings(
-        model=MODEL, policy=f"triangle-dp:every_tokens={given.every}", lengths=sizes,
+        model=MODEL, policy=f"{VOTED},every_tokens={given.every}", lengths=sizes,
         budget=given.budget,
     )  # fmt: skip
     return bench_stream(settings, runs=given.runs)["lengths"]
