@@ -9,13 +9,13 @@ import torch
 from burnish.base.errors import SettingError
 from burnish.kv.policies import kv_policies
 from burnish.stream import retrieval_heads as module
+from burnish.stream.needles import Needle
 from burnish.stream.retrieval_heads import (
     CalibrateSettings,
     best_heads,
     calibrate_heads,
     recalls,
 )
-from burnish.stream.needles import Needle
 
 NEEDLE = Needle(places=((4, 7), (12, 13)), depth=0.1, question=(1,), answer=(2,))
 

@@ -17,8 +17,8 @@ from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval.memory import RetrievingMemory
 from burnish.kv.retrieval.tokens import head_votes
 from burnish.models.handle import ModelHandle
-from burnish.stream.reading import check_decoder, retrieving_policy
 from burnish.stream.needles import Needle, make_haystack
+from burnish.stream.reading import check_decoder, retrieving_policy
 
 FAR_TOKENS = 1024  # that are read while heads are tried
 
