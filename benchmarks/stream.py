@@ -1,10 +1,10 @@
 """Claims: spans bring back what matters; memory stays flat; an index saves reading again.
 
 `--part audit` compares all policies under one budget, `ablation` changes one setting of
-`triangle-dp` at a time, `passkey` asks for planted codes beyond the model's window, `lengths` takes
-memory and latency, `reopen` the time to the first token from an index and from the text, `segment`
-the time to cut a window of 4,096. Every part can be stopped and called again: finished cells are
-kept in `--runs`.
+`triangle-dp` at a time, `passkey` asks for planted codes beyond the model's window, `tasks` for
+several values and chains of variables inside it, `lengths` takes memory and latency, `reopen` the
+time to the first token from an index and from the text, `segment` the time to cut a window of
+4,096. Every part can be stopped and called again: finished cells are kept in `--runs`.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,26 @@ from burnish.models.load import load_model
 from burnish.stream.asking import Index
 from burnish.stream.audit_job import AuditSettings, audit_policies
 from burnish.stream.bench_job import BenchSettings, bench_stream
-from burnish.stream.needles import make_haystack
+from burnish.stream.needles import Kind, make_haystack
 from burnish.stream.policy_audit import Frame, audit_text, under_budget
 from burnish.stream.reading import IngestSettings, ingest
 
 MODEL = "smollm2-135m"
+HEADS = "18.6+18.8+18.7+17.5+17.3+17.4+1.3+16.1+19.5+14.3"  # stream calibrate, on other texts
+VOTED = f"triangle-dp:vote_heads={HEADS}"
 POLICIES = (
-    "triangle-dp,triangle,blocks,blocks:size=32,vectors=apart,random:what=bounds,quest,surprise,"
+    f"{VOTED},triangle-dp,triangle,triangle-dp:cut=blocks,vote_heads={HEADS},"
+    f"random:what=bounds,vote_heads={HEADS},blocks,blocks:size=32,vectors=apart,quest,surprise,"
     "snapkv,expected-attention,sinks,random,oracle"
 )
-ABLATIONS = (
-    "triangle-dp,triangle,triangle-dp:theta=0.02,triangle-dp:mean_tokens=16,"
-    "triangle-dp:mean_tokens=64,triangle-dp:static=true,triangle-dp:persist=0.9,persist_frac=0.25,"
-    "triangle-dp:vote_frac=0.25"
-)
+ABLATIONS = ",".join(
+    [VOTED, f"triangle-dp:cut=greedy,vote_heads={HEADS}"]
+    + [f"{VOTED},{more}" for more in (
+        "vote_frac=0", "vote_keep=0", "refine=1", "aligned=false,refine=1", "static=true",
+        "int8=false", "theta=0.02", "persist=0.9,persist_frac=0.25",
+        "mean_tokens=32,least_tokens=8,most_tokens=128",
+    )]
+)  # fmt: skip
 
 
 def merge(part: str, rows: Any) -> None:
@@ -61,42 +67,63 @@ def audited(policies: str, given: argparse.Namespace) -> dict[str, Any]:
         answers=given.answers,
     )
     told = audit_policies(settings, runs=given.runs)
-    sizes = {n: getattr(settings, n) for n in ("length", "budget", "needles", "texts", "corpus")}
+    sizes = {
+        n: getattr(settings, n) for n in ("length", "budget", "needles", "texts", "corpus", "tail")
+    }
     return sizes | {name: told[name] for name in ("policies", "first", "differences")}
 
 
-def passkey(given: argparse.Namespace) -> list[dict[str, Any]]:
-    """Share of right answers by length: full attention inside the window, policies beyond."""
-    log = ItemLog(given.runs / "passkey.jsonl", fields=("policy", "length", "text"))
-    cells = [("full", 4096)]
-    cells += [(p, n) for n in (16_384, 32_768) for p in ("triangle-dp", "blocks", "sinks")]
+def answered(
+    given: argparse.Namespace, part: str, cells: Sequence[tuple[str, int, Kind]]
+) -> list[dict[str, Any]]:
+    """Share of right answers of each cell: a policy, a length and a kind of needles."""
+    log = ItemLog(given.runs / f"{part}.jsonl", fields=("policy", "length", "kind", "text"))
     model = load_model(MODEL)
     frame = Frame(num_sinks=4, local_tokens=512, bound=0.1)
-    for spec, length in cells:
-        for number in range(given.texts):
-            if (spec, length, number) in log.done:
-                continue
-            text = make_haystack(
-                model.tokenizer, corpus="stdlib", length=length, num_needles=given.needles,
-                tail=1024, seed=number,
-            )  # fmt: skip
-            policy = under_budget(spec, far_tokens=given.budget, local_tokens=512, num_sinks=4)
-            rows = audit_text(model, policy, text, frame)
-            right = [row["right"] for row in rows]
-            log.keep({"policy": spec, "length": length, "text": number, "right": right})
     found = []
-    for spec, length in cells:
-        right = [x for n in range(given.texts) for x in log.done[spec, length, n]["right"]]
-        share = wilson(int(sum(right)), len(right)).to_dict()
-        found.append({"policy": spec, "length": length, **share})
+    for spec, length, kind in cells:
+        rows: list[dict[str, Any]] = []
+        for number in range(given.texts):
+            if (spec, length, kind, number) not in log.done:
+                text = make_haystack(
+                    model.tokenizer, corpus="stdlib", length=length, num_needles=given.needles,
+                    tail=1024, seed=number, kind=kind,
+                )  # fmt: skip
+                policy = under_budget(spec, far_tokens=given.budget, local_tokens=512, num_sinks=4)
+                kept = [
+                    {name: row[name] for name in ("right", "evidence", "mass")}
+                    for row in audit_text(model, policy, text, frame)
+                ]
+                cell = {"policy": spec, "length": length, "kind": kind, "text": number}
+                log.keep(cell | {"rows": kept})
+            rows += log.done[spec, length, kind, number]["rows"]
+        means = {n: statistics.mean(row[n] for row in rows) for n in ("evidence", "mass")}
+        share = wilson(int(sum(row["right"] for row in rows)), len(rows)).to_dict()
+        found.append({"policy": spec, "length": length, "kind": kind, **share, **means})
+        print(found[-1], flush=True)
     return found
+
+
+def passkey(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Full attention inside the window, policies beyond."""
+    cells: list[tuple[str, int, Kind]] = [("full", 4096, "single")]
+    lengths = [n for n in (16_384, 32_768) if n <= given.longest]
+    cells += [(p, n, "single") for n in lengths for p in (VOTED, "triangle-dp", "blocks", "sinks")]
+    return answered(given, "passkey", cells)
+
+
+def tasks(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Harder needles inside the window, where full attention says what can be answered."""
+    kinds: tuple[Kind, ...] = ("multikey", "multivalue", "variables")
+    cells = [(p, given.length, kind) for kind in kinds for p in ("full", VOTED, "blocks")]
+    return answered(given, "tasks", cells)
 
 
 def lengths(given: argparse.Namespace) -> list[dict[str, Any]]:
     """Memory and latency from 8k tokens on."""
     sizes = tuple(n for n in (8192, 16_384, 32_768, 65_536, 131_072) if n <= given.longest)
     settings = BenchSettings(
-        model=MODEL, policy=f"triangle-dp:every_tokens={given.every}", lengths=sizes,
+        model=MODEL, policy=f"{VOTED},every_tokens={given.every}", lengths=sizes,
         budget=given.budget,
     )  # fmt: skip
     return bench_stream(settings, runs=given.runs)["lengths"]
@@ -149,6 +176,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "audit": lambda given: audited(POLICIES, given),
     "ablation": lambda given: audited(ABLATIONS, given),
     "passkey": passkey,
+    "tasks": tasks,
     "lengths": lengths,
     "reopen": reopen,
     "segment": segment,
@@ -165,7 +193,7 @@ def main() -> None:
     parser.add_argument("--needles", type=int, default=50)
     parser.add_argument("--texts", type=int, default=2)
     parser.add_argument("--every", type=int, default=8)
-    parser.add_argument("--answers", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--answers", action=argparse.BooleanOptionalAction, default=False)
     parser.add_argument("--runs", type=Path, default=Path("runs/stream"))
     given = parser.parse_args()
     given.runs.mkdir(parents=True, exist_ok=True)

@@ -294,6 +294,11 @@ EXAMPLES = {
         missing="{model} --set corpus={gone} --run {target}", typo="needle=2", stop=LOG, count=2,
         makes_run=True,
     ),
+    "stream calibrate": Example(
+        words="{model} --length 900 --set tail=560 --set needles=2 --set votes=20 --set heads=2 "
+        "--precision fp32",
+        missing="{gone}", typo="needle=2", stop=PASS, count=2,
+    ),
     "stream bench": Example(
         words="{model} --lengths 100,200 --budget 32 --set steps=2 --precision fp32 "
         "--runs {runs} --policy " + BLOCKS,

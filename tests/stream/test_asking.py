@@ -9,6 +9,7 @@ import pytest
 from burnish.base.errors import InputError, ModelError, SettingError
 from burnish.contracts.generation import Request, Sampling
 from burnish.engine.generate import generate
+from burnish.kv.retrieval.memory import RetrievingMemory
 from burnish.stream import asking as module
 from burnish.stream.asking import AskSettings, Index, Reads, ask
 from burnish.stream.reading import ingest
@@ -62,6 +63,59 @@ def test_spans_and_order_of_questions(settings_of: Any, tmp_path: Path) -> None:
         assert "\ufffd" not in span["text"] and span["line"] >= 1
     ends = sorted((s["start"], s["end"]) for s in spans)
     assert all(a[1] <= b[0] + 1 for a, b in itertools.pairwise(ends))
+
+
+def check_drafts(settings_of: Any, tmp_path: Path) -> None:
+    """A budget that covers the text: drafts change the passes and not the text."""
+    ingest(settings_of(far=5000))
+    index = Index(tmp_path / "index")
+    saved = 0
+    for question in ("", " boats left before", " slept the sea rose"):
+        plain = index.ask(question, max_new_tokens=12)
+        for drafts in (1, 5):
+            found = index.ask(question, max_new_tokens=12, drafts=drafts)
+            assert (found["text"], found["tokens"]) == (plain["text"], plain["tokens"])
+            assert found["passes"] <= plain["passes"] == plain["tokens"] - 1
+            saved += plain["passes"] - found["passes"]
+    assert saved > 0
+
+
+def test_drafted_answers_are_the_same(
+    settings_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(settings_of(far=5000))
+    wanted = Index(tmp_path / "index").ask("", max_new_tokens=12)
+    model = Index(tmp_path / "index").model
+    answer = model.tokenizer(wanted["text"], add_special_tokens=False)["input_ids"]
+    whole = [*Index(tmp_path / "index").source.ids.tolist(), *answer]
+
+    def half_right(ids: list[int], most: int) -> list[int]:
+        right = whole[len(ids) : len(ids) + min(most, 2)]
+        return [*right, 3, 3][:most] if most > 0 else []
+
+    monkeypatch.setattr(module, "guessed", half_right)
+    check_drafts(settings_of, tmp_path)
+
+
+def test_planted_drafts_that_are_all_accepted(
+    settings_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = RetrievingMemory.accept
+
+    def accept(self: RetrievingMemory, num_rows: int) -> None:
+        exact(self, self._num_rows)
+
+    monkeypatch.setattr(RetrievingMemory, "accept", accept)
+    with pytest.raises(AssertionError):
+        test_drafted_answers_are_the_same(settings_of, tmp_path, monkeypatch)
+
+
+def test_drafts_are_copied_from_the_text() -> None:
+    text = [1, 2, 3, 4, 5, 9, 2, 3, 4, 6, 7, 2, 3, 4]
+    assert module.guessed(text, 2) == [6, 7] and module.guessed(text, 9) == [6, 7, 2, 3, 4]
+    assert (
+        module.guessed(text, 0) == module.guessed([1, 2, 3, 4], 4) == module.guessed([1], 4) == []
+    )
 
 
 def test_a_conversation_is_kept(settings_of: Any, tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ def test_a_watched_memory_does_the_same(spec: str, tiny_model: Any) -> None:
 
 def check_recall(recall: Any) -> None:
     held = [torch.tensor([0, 5, 6, 7, 90]), torch.tensor([7, 8])]
-    assert recall(held, 5, 9) == (3 + 2) / 8
+    assert recall(held, [(5, 9)]) == (3 + 2) / 8
+    assert recall(held, [(5, 8), (90, 91)]) == (4 + 1) / 8
 
 
 def test_recall_counts_tokens() -> None:
@@ -52,4 +53,4 @@ def test_recall_counts_tokens() -> None:
 
 def test_planted_union_of_heads() -> None:
     with pytest.raises(AssertionError):
-        check_recall(lambda held, a, b: recall_of([torch.cat(held).unique()], a, b))
+        check_recall(lambda held, places: recall_of([torch.cat(held).unique()], places))

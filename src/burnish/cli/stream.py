@@ -87,6 +87,9 @@ def ask(
     conversation: Conversation = None,
     out: Out = None,
     max_new_tokens: MaxNew = None,
+    drafts: Annotated[
+        int | None, typer.Option(help="Most tokens guessed from the text a pass. [default: 0]")
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(help="Folder of the model, if it has moved. [default: the recorded one]"),
@@ -98,6 +101,7 @@ def ask(
     from burnish.stream.asking import AskSettings, ask
 
     flags = {"index": index, "question": question, "max_new_tokens": max_new_tokens}
+    flags |= {"drafts": drafts}
     flags |= {"conversation": str(conversation) if conversation else None, "model": model}
     flags |= {"device": device, "precision": precision}
     flags |= {"out": str(out) if out else None}
@@ -129,7 +133,7 @@ def audit(
     """Measure what policies read of planted sentences, under one budget, with intervals.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
-    --set texts=5 --set needles=20 --set corpus=austen --set bound=0.1
+    --set texts=5 --set needles=20 --set corpus=austen --set bound=0.1 --set kind=multikey
     """
     from burnish.stream.audit_job import AuditSettings, audit_policies
 
@@ -148,6 +152,37 @@ def audit(
 
     following = f"burnish report show {result['run']}"
     return Outcome(result=result, text=told, next_command=following)
+
+
+@commands.command()
+def calibrate(
+    model: ModelArgument,
+    length: Length = None,
+    config: Config = None,
+    set: Sets = [],  # noqa: B006
+    device: Device = None,
+    precision: Precision = None,
+) -> Outcome:
+    """Find the attention heads that retrieve by content, as a policy's vote_heads.
+
+    Reads texts with planted sentences. Other settings, for example:
+    --set texts=2 --set needles=20 --set heads=10
+    """
+    from burnish.stream.retrieval_heads import CalibrateSettings, calibrate_heads
+
+    flags = {"model": model, "length": length, "device": device, "precision": precision}
+    settings = settings_from(CalibrateSettings, config=config, sets=set, flags=flags)
+    result = calibrate_heads(settings)
+    found = result["recall"]
+    rows = [
+        ["vote_heads", result["vote_heads"]],
+        ["recall by votes", f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"],
+    ]
+    return Outcome(
+        result=result,
+        text=lambda: table(["what", "value"], rows),
+        next_command=f"burnish stream audit {model} --policies {result['policy']},blocks",
+    )
 
 
 @commands.command()

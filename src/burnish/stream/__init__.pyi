@@ -27,6 +27,7 @@ def ask(
     conversation: str | Path | None = None,
     out: str | Path | None = None,
     max_new_tokens: int | None = None,
+    drafts: int | None = None,
     model: Text | None = None,
     device: Text | None = None,
     precision: Text | None = None,
@@ -49,7 +50,21 @@ def audit(
     """Measure what policies read of planted sentences, under one budget, with intervals.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
-    --set texts=5 --set needles=20 --set corpus=austen --set bound=0.1"""
+    --set texts=5 --set needles=20 --set corpus=austen --set bound=0.1 --set kind=multikey"""
+
+def calibrate(
+    model: Text,
+    *,
+    length: int | None = None,
+    config: str | Path | None = None,
+    set: Text | list[Text] | dict[str, Any] = [],
+    device: Text | None = None,
+    precision: Text | None = None,
+) -> dict[str, Any]:
+    """Find the attention heads that retrieve by content, as a policy's vote_heads.
+
+    Reads texts with planted sentences. Other settings, for example:
+    --set texts=2 --set needles=20 --set heads=10"""
 
 def bench(
     model: Text,

@@ -38,7 +38,8 @@ NUM_SPANS = 5
 class AskSettings:
     """What is asked of which index. `conversation` is a file that keeps earlier turns.
 
-    `model`: where the model lies now; by default where it was. `out`: folder of a page.
+    `model`: where the model lies now; by default where it was. `out`: folder of a page. `drafts`:
+    tokens guessed from the text and verified in one pass; 0: one token a pass.
     """
 
     index: str = ""
@@ -47,6 +48,7 @@ class AskSettings:
     conversation: str = ""
     out: str = ""
     max_new_tokens: int = 128
+    drafts: int = 0
     precision: str = ""
     device: str = "auto"
 
@@ -54,6 +56,8 @@ class AskSettings:
         if self.max_new_tokens < 1:
             value = self.max_new_tokens
             raise SettingError("max_new_tokens", value, "must be at least 1", remedy="Raise it")
+        if self.drafts < 0:
+            raise SettingError("drafts", self.drafts, "must be at least 0", remedy="0 is off")
 
 
 class Index:
@@ -81,22 +85,32 @@ class Index:
         self._saved, self._last = open_memory_of(folder, self.manifest, shape_of(self.model))
 
     def ask(
-        self, question: str, *, turns: list[dict[str, str]] | None = None, max_new_tokens: int = 128
+        self,
+        question: str,
+        *,
+        turns: list[dict[str, str]] | None = None,
+        max_new_tokens: int = 128,
+        drafts: int = 0,
     ) -> dict[str, Any]:
-        """The likeliest answer to a question, and the spans of the text that were read for it."""
+        """The likeliest answer to a question, and the spans of the text that were read for it.
+
+        With `drafts` a pass reads a token and guesses behind it, all with the far tokens of the
+        first: the text is that of `every_tokens` as large as what is accepted.
+        """
         manifest: Manifest = self.manifest
         tokens, seam = question_tokens(
             self.model.tokenizer, self.source, question, manifest.template, turns or ()
         )
         started = time.perf_counter()
         memory, reads = self._saved.fork(), Reads(len(self.source.ids))
-        answer, first_s = self._write(memory, reads, tokens, max_new_tokens)
+        answer, first_s, passes = self._write(memory, reads, tokens, (max_new_tokens, drafts))
         seconds = time.perf_counter() - started
         return {
             "text": self.model.tokenizer.decode(answer, skip_special_tokens=True),
             "spans": self._spans(reads),
             "tokens_per_s": round(len(answer) / max(seconds, 1e-9), 2),
             "tokens": len(answer),
+            "passes": passes,
             "question_tokens": len(tokens),
             "first_token_s": round(first_s, 3),
             "seam": seam,
@@ -105,9 +119,13 @@ class Index:
 
     @torch.inference_mode()
     def _write(
-        self, memory: RetrievingMemory, reads: "Reads", tokens: list[int], num: int
-    ) -> tuple[list[int], float]:
-        """The question in chunks, its last token alone: what is read is chosen anew there."""
+        self, memory: RetrievingMemory, reads: "Reads", tokens: list[int], limits: tuple[int, int]
+    ) -> tuple[list[int], float, int]:
+        """The question in chunks, its last token alone: what is read is chosen anew there.
+
+        `limits`: most tokens to write, and most drafts. Also tells seconds to the first token and
+        passes.
+        """
         started = time.perf_counter()
         decoder, policy = self.model.network, kv_policies.parse(self.manifest.policy)
         tell = needs_surprise(policy)
@@ -118,17 +136,37 @@ class Index:
         memory.watch = reads
         if tokens:
             last = read_rows(decoder, [memory], [tokens[-1:]], surprises=tell)[-1]
-        answer: list[int] = []
-        first_s = 0.0
-        while len(answer) < num:
-            token = int(decoder.head(last[None])[0].argmax())
-            first_s = first_s or time.perf_counter() - started
-            if token in self.model.eos_ids:
-                break
+        token, passes, answer = int(decoder.head(last[None])[0].argmax()), 0, list[int]()
+        first_s = time.perf_counter() - started
+        num, most = limits
+        text = [*self.source.ids.tolist(), *tokens]
+        while token not in self.model.eos_ids:
             answer.append(token)
-            if len(answer) < num:
-                last = read_rows(decoder, [memory], [[token]], surprises=tell)[-1]
-        return answer, first_s
+            if len(answer) == num:
+                break
+            guess = guessed([*text, *answer], min(most, num - len(answer) - 1))
+            if tell or not guess:
+                last = read_rows(decoder, [memory], [[token]], surprises=tell)
+                following = decoder.head(last).argmax(-1).tolist()
+            else:
+                following = self._verified(memory, [token, *guess])
+            passes += 1
+            *sure, token = following
+            answer += sure
+        return answer, first_s, passes
+
+    def _verified(self, memory: RetrievingMemory, rows: list[int]) -> list[int]:
+        """The drafts that are right, and the token behind them; what follows is forgotten."""
+        decoder, eos = self.model.network, self.model.eos_ids
+        ids = torch.tensor(rows, device=memory.shape.device)
+        hidden = decoder.hidden(ids, memory.attend_drafted(len(rows)))
+        best = decoder.head(hidden).argmax(-1).tolist()
+        num = 1
+        while num < len(rows) and rows[num] == best[num - 1] and rows[num] not in eos:
+            num += 1
+        memory.accept(num)
+        memory.advance()
+        return best[:num]
 
     def _spans(self, reads: "Reads") -> list[dict[str, Any]]:
         """The spans that most layers and heads read, none overlapping."""
@@ -155,6 +193,20 @@ class Index:
                 | document.place(first)
             )
         return told
+
+
+def guessed(ids: list[int], most: int, *, tail: int = 3) -> list[int]:
+    """What followed the last time that the text's last `tail` tokens stood in it.
+
+    Source: prompt lookup, as in arXiv 2304.04487 (LLMA).
+    Oracle: tests/stream/test_asking.py::test_drafts_are_copied_from_the_text
+    """
+    if most < 1 or len(ids) <= tail:
+        return []
+    text = np.asarray(ids)
+    windows = np.lib.stride_tricks.sliding_window_view(text[:-1], tail)
+    found = np.flatnonzero((windows == text[-tail:]).all(1))
+    return [] if len(found) == 0 else text[found[-1] + tail :][:most].tolist()
 
 
 class Reads:
@@ -190,7 +242,12 @@ def ask(settings: AskSettings) -> dict[str, Any]:
     opened_s = time.perf_counter() - started
     place = Path(settings.conversation) if settings.conversation else None
     turns = read_json(place) if place is not None and place.exists() else []
-    result = index.ask(settings.question, turns=turns, max_new_tokens=settings.max_new_tokens)
+    result = index.ask(
+        settings.question,
+        turns=turns,
+        max_new_tokens=settings.max_new_tokens,
+        drafts=settings.drafts,
+    )
     if place is not None:
         turn = {"question": settings.question, "answer": result["text"]}
         write_json(place, [*turns, turn])

@@ -21,12 +21,13 @@ from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, Verification
 from burnish.models.handle import ModelHandle
-from burnish.stream.needles import make_haystack
+from burnish.stream.needles import Kind, make_haystack
 from burnish.stream.page import audit_page
 from burnish.stream.policy_audit import Frame, audit_text, split_policies, under_budget
 from burnish.stream.reading import check_decoder
 
 WHAT = "stream-audit"
+LEAST_TEXTS = 5  # from which intervals are over texts; below, they hold for these texts only
 MEASURES = {
     "evidence": "evidence_recall",
     "mass": "mass_recall",
@@ -43,8 +44,8 @@ class AuditSettings:
 
     `length` [tokens] of each of `texts` texts, with `needles` planted sentences each; the last
     `tail` tokens hold none. `budget` far tokens, `local_tokens` and `num_sinks` are the same for
-    all. `bound`: the missed attention that the adaptive budget must certify. `answers`: also
-    let the model answer.
+    all. `kind` of needles: single, multikey, multivalue or variables. `bound`: the missed attention
+    that the adaptive budget must certify. `answers`: also let the model answer.
     """
 
     model: str = "smollm2-135m"
@@ -59,6 +60,7 @@ class AuditSettings:
     bound: float = 0.1
     answers: bool = True
     corpus: str = "stdlib"
+    kind: Kind = "single"
     precision: str = "auto"
     device: str = "auto"
     seed: int = 0
@@ -186,6 +188,7 @@ class PolicyStep(Step):
                 num_needles=settings.needles,
                 tail=settings.tail,
                 seed=settings.seed * 1000 + number,
+                kind=settings.kind,
             )
             rows = audit_text(model, settings.policy(self.spec), text, frame)
             meter.add("prefilled", settings.length)
@@ -234,7 +237,7 @@ class CompareStep(Step):
 
 
 def estimates(texts: Sequence[Sequence[Mapping[str, Any]]], seed: int) -> dict[str, Any]:
-    """Mean of each measure over needles; intervals over texts (of one text: over needles)."""
+    """Mean of each measure over needles; intervals over texts, of few texts over their needles."""
     found = {}
     for name, title in MEASURES.items():
         if name in texts[0][0]:
@@ -262,7 +265,7 @@ def _column(
 ) -> tuple[np.ndarray, list[int] | None]:
     values = np.array([row[name] for rows in texts for row in rows], dtype=float)
     groups = [number for number, rows in enumerate(texts) for _ in rows]
-    return values, groups if len(texts) > 1 else None
+    return values, groups if len(texts) >= LEAST_TEXTS else None
 
 
 def _by_depth(texts: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, float]]:

@@ -1,42 +1,61 @@
-"""How much attention a reader can have missed at most, from the spans that it did not read."""
+"""How much attention a reader can have missed at most, from what the index says of the unread."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+CELL_TOKENS = 8  # of a span under one box: small boxes are tight
+
 
 @dataclass(frozen=True, kw_only=True)
-class Balls:
-    """Keys of each span as a ball: centre, radius, and how many there are."""
+class Cells:
+    """Keys of short pieces, each as a ball and as a box; both hold all of its keys."""
 
     centres: np.ndarray
     radii: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    starts: np.ndarray
     sizes: np.ndarray
 
     @classmethod
-    def around(cls, keys: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> "Balls":
-        """The balls around the keys `[T D]` of spans."""
-        cut = [keys[s : s + n] for s, n in zip(starts, lengths, strict=True)]
-        centres = np.stack([own.mean(0) for own in cut])
-        apart = [np.linalg.norm(own - c, axis=1).max() for own, c in zip(cut, centres, strict=True)]
-        return cls(centres=centres, radii=np.array(apart), sizes=np.asarray(lengths))
+    def around(
+        cls, keys: np.ndarray, starts: np.ndarray, lengths: np.ndarray, cell: int = CELL_TOKENS
+    ) -> "Cells":
+        """The cells around the keys `[T D]` of spans; a long span has several."""
+        first = np.concatenate(
+            [np.arange(s, s + n, cell) for s, n in zip(starts, lengths, strict=True)]
+        )
+        ends = np.minimum(np.append(first[1:], starts[-1] + lengths[-1]), first + cell)
+        sizes = ends - first
+        within = np.minimum(first[:, None] + np.arange(cell), (ends - 1)[:, None])
+        rows = keys[within]  # the last key again where a cell is short: a box is not changed by it
+        seen = np.arange(cell) < sizes[:, None]
+        centres = (rows * seen[..., None]).sum(1) / sizes[:, None]
+        apart = np.linalg.norm(rows - centres[:, None], axis=2)
+        return cls(
+            centres=centres, radii=apart.max(1), low=rows.min(1), high=rows.max(1), starts=first,
+            sizes=sizes,
+        )  # fmt: skip
 
 
-def span_bounds(query: np.ndarray, balls: Balls) -> np.ndarray:
-    """Logarithm of the largest sum of exponentials that each span can have.
+def cell_bounds(query: np.ndarray, cells: Cells) -> np.ndarray:
+    """Largest scaled product that a key of each cell can have with a query: ball or box, the less.
 
-    log n + (q . c + |q| r) / sqrt(D): no key of a ball has a larger product with the query.
-    Source: ours (Cauchy-Schwarz).
+    Ball: q . c + |q| r; box: each dimension's better end.
+    Source: ours (Cauchy-Schwarz); the box is Quest's, arXiv 2406.10774.
     Oracle: tests/stream/test_bound.py::test_the_bound_is_never_violated
     """
-    products = balls.centres @ query + np.linalg.norm(query) * balls.radii
-    return np.log(balls.sizes) + products / np.sqrt(len(query))
+    ball = cells.centres @ query + np.linalg.norm(query) * cells.radii
+    box = cells.high @ np.maximum(query, 0) + cells.low @ np.minimum(query, 0)
+    return np.minimum(ball, box) / np.sqrt(len(query))
 
 
 def missed_bound(log_kept: float, unread: np.ndarray) -> float:
-    """Largest share of one head's attention that lies in unread spans: M / (Z + M).
+    """Largest share of one head's attention that lies in unread cells: M / (Z + M).
 
-    Holds for one layer's attention with the keys it has; nothing is said of later layers.
+    `unread`: logarithm of the most that each can hold. Holds for one layer's attention with the
+    keys it has; nothing is said of later layers.
     Source: ours. Oracle: tests/stream/test_bound.py::test_the_bound_is_never_violated
     """
     if len(unread) == 0:
@@ -46,20 +65,55 @@ def missed_bound(log_kept: float, unread: np.ndarray) -> float:
 
 
 def tokens_for_bound(
-    query: np.ndarray, keys: np.ndarray, starts: np.ndarray, balls: Balls, *,
-    log_kept: float, bound: float,
-) -> int:  # fmt: skip
-    """Far tokens to be read, in whole spans by their bounds, until at most `bound` is missed.
+    scores: np.ndarray, cells: Cells, each: np.ndarray, *, log_kept: float, bound: float
+) -> int:
+    """Far tokens to be read, in whole cells by their bounds, until at most `bound` is missed.
 
+    `scores`: of all tokens; `each`: logarithm of the most that each cell can hold.
     Source: ours. Oracle: tests/stream/test_bound.py::test_the_adaptive_budget_meets_the_bound
     """
-    each = span_bounds(query, balls)
     order = np.argsort(-each, kind="stable")
-    total, num = log_kept, 0
-    for place, span in enumerate(order):
-        if missed_bound(total, each[order[place:]]) <= bound:
-            return num
-        own = keys[starts[span] : starts[span] + balls.sizes[span]] @ query / np.sqrt(len(query))
-        total = float(np.logaddexp(total, np.logaddexp.reduce(own)))
-        num += int(balls.sizes[span])
-    return num
+    ends = cells.starts + cells.sizes
+    whole = [
+        np.logaddexp.reduce(scores[s:e])
+        for s, e in zip(cells.starts[order], ends[order], strict=True)
+    ]
+    read = np.logaddexp.accumulate(np.concatenate(([log_kept], whole)))
+    left = np.logaddexp.accumulate(each[order][::-1])[::-1]
+    nums = np.concatenate(([0], np.cumsum(cells.sizes[order])))
+    for place, num in enumerate(nums[:-1]):
+        if missed_bound(float(read[place]), left[place : place + 1]) <= bound:
+            return int(num)
+    return int(nums[-1])
+
+
+def head_bounds(
+    queries: np.ndarray,
+    keys: np.ndarray,
+    spans: tuple[np.ndarray, np.ndarray],
+    told: tuple[np.ndarray, np.ndarray],
+    bound: float,
+) -> list[tuple[float, float, float]]:
+    """Of each query: bound on the missed share, the share, tokens that certify `bound`.
+
+    `spans`: starts and lengths of the far tokens; `told`: for each token whether it was read, and
+    whether at least its key was compared, so that its mass is known and needs no bound.
+    Source: ours. Oracle: tests/stream/test_bound.py::test_a_head_by_brute_force
+    """
+    cells, (read, known), found = Cells.around(keys, *spans), told, []
+    end = cells.starts[-1] + cells.sizes[-1]
+    left = np.add.reduceat((~(read | known)[:end]).astype(int), cells.starts)
+    near = np.ones(len(keys), dtype=bool)
+    near[cells.starts[0] : end] = False
+    for query in queries:
+        scores, most = keys @ query / np.sqrt(len(query)), cell_bounds(query, cells)
+        kept, missed = float(np.logaddexp.reduce(scores[read])), scores[~read]
+        rest = (most + np.log(np.maximum(left, 1)))[left > 0]
+        rest = np.concatenate((rest, scores[known & ~read]))
+        adaptive = tokens_for_bound(
+            scores, cells, most + np.log(cells.sizes),
+            log_kept=float(np.logaddexp.reduce(scores[near])), bound=bound,
+        )  # fmt: skip
+        share = missed_bound(kept, missed) if len(missed) else 0.0
+        found.append((missed_bound(kept, rest), share, float(adaptive)))
+    return found

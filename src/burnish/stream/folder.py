@@ -20,7 +20,7 @@ from burnish.kv.retrieval.policy import Retrieving
 from burnish.kv.retrieval.state import from_tensors, to_tensors
 from burnish.stream.document import Document
 
-MANIFEST, FORMAT = "manifest.json", 1
+MANIFEST, FORMAT = "manifest.json", 2
 OWN_FILES = ("state-*.safetensors", "text-*.txt", "tokens-*.npz", "layer-*.kv")
 AGAIN = "Run stream ingest again with the same words: it resumes"
 

@@ -5,15 +5,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from burnish.contracts.kv_policy import KVPolicy
 from burnish.engine.policies import CHUNK_ROWS, needs_surprise, read_rows, shape_of
+from burnish.kv.grouped import grouped_scores
 from burnish.kv.memory import open_memory
 from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval.memory import RetrievingMemory
 from burnish.kv.rope import Rope, rotate
 from burnish.models.load import Model
-from burnish.stream.bound import Balls, missed_bound, span_bounds, tokens_for_bound
+from burnish.stream.bound import head_bounds
 from burnish.stream.needles import Haystack, Needle
 from burnish.stream.watch import Watched, recall_of
 
@@ -31,6 +34,36 @@ class Frame:
     local_tokens: int
     bound: float
     answers: bool = True
+
+
+class Seen:
+    """What the last query of each layer could have attended to: keys rotated once, then extended.
+
+    Rotated to their places where the text fits the model's window; beyond it all far tokens are
+    `local_tokens` away, as in the memory's own attention.
+    """
+
+    def __init__(self, model: Model, memory: Watched, local_tokens: int) -> None:
+        self.memory, self._rope, self._local = memory, Rope(model.config), local_tokens
+        self._max_position = model.max_position
+        self._num = memory.num_tokens
+        layers = range(model.network.shape.num_layers)
+        self._turned = [self._rotated(memory.keys(layer), 0) for layer in layers]
+
+    def _rotated(self, rows: Float[Tensor, "N H D"], start: int) -> Tensor:
+        at = torch.arange(start, start + len(rows), device=rows.device)
+        rows = rows.float()
+        return rotate(rows, self._rope.at(at, rows.dtype))
+
+    def attended(self, layer: int) -> tuple[Float[Tensor, "H D"], Float[Tensor, "K T D"]]:
+        """Last query and all keys."""
+        memory, query = self.memory, self.memory.queries[layer][None]
+        if memory.num_tokens > self._max_position:
+            far = self._rotated(query, self._local)[0]
+            return far, memory.keys(layer).float().transpose(0, 1)
+        new = self._rotated(memory.keys_from(layer, self._num), self._num)
+        turned = torch.cat((self._turned[layer], new))
+        return self._rotated(query, memory.num_tokens - 1)[0], turned.transpose(0, 1)
 
 
 def split_policies(text: str) -> list[str]:
@@ -75,12 +108,14 @@ def audit_text(
     """
     memory = Watched(open_memory(policy, shape_of(model)), model.network.shape.num_layers)
     _read(model, policy, memory, text.ids)
+    memory.pack()
+    seen = Seen(model, memory, frame.local_tokens)
     rows = []
     for needle in text.needles:
         mark = memory.mark()
         _read(model, policy, memory, needle.question[:-1])
         last = _read(model, policy, memory, needle.question[-1:])
-        row = _measures(model, memory, needle, frame)
+        row = _measures(seen, needle, frame)
         if frame.answers:
             row["right"] = _answers(model, policy, memory, last, needle)
         memory.rewind(mark)
@@ -108,15 +143,15 @@ def _answers(
     return 1.0
 
 
-def _measures(model: Model, memory: Watched, needle: Needle, frame: Frame) -> dict[str, Any]:
+def _measures(seen: Seen, needle: Needle, frame: Frame) -> dict[str, Any]:
     evidence, mass = [], []
     bounds: list[tuple[float, float, float]] = []
-    num_layers = model.network.shape.num_layers
+    memory, num_layers = seen.memory, len(seen.memory.held)
     bounded = set(np.linspace(0, num_layers - 1, BOUND_LAYERS).astype(int).tolist())
     for layer in range(num_layers):
         held = memory.held[layer]
-        evidence.append(recall_of(held, needle.first, needle.end))
-        query, keys = _as_attended(model, memory, layer)
+        evidence.append(recall_of(held, needle.places))
+        query, keys = seen.attended(layer)
         mass += mass_recall(query, keys, held, frame)
         if layer in bounded and isinstance(memory.memory, RetrievingMemory):
             bounds += _bounds(memory, layer, (query, keys), frame)
@@ -128,71 +163,43 @@ def _measures(model: Model, memory: Watched, needle: Needle, frame: Frame) -> di
     return row
 
 
-def _as_attended(model: Model, memory: Watched, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """Last query `[H D]` and keys `[K T D]`, rotated where the text fits the model's window.
-
-    Beyond it neither is rotated: all far tokens are equally far away.
-    """
-    keys, query = memory.keys(layer), memory.queries[layer]
-    rope = Rope(model.config)
-    if len(keys) <= model.max_position:
-        at = torch.arange(len(keys), device=keys.device)
-        keys = rotate(keys, rope.at(at, keys.dtype))
-        query = rotate(query[None], rope.at(at[-1:], keys.dtype))[0]
-    return query.float().cpu().numpy(), keys.float().transpose(0, 1).cpu().numpy()
-
-
 def mass_recall(
-    query: np.ndarray, keys: np.ndarray, held: list[torch.Tensor], frame: Frame
+    query: Float[Tensor, "H D"],
+    keys: Float[Tensor, "K T D"],
+    held: list[Tensor],
+    frame: Frame,
 ) -> list[float]:
     """Far attention that is read, over that of the best tokens of the same number, per key head.
 
     Source: ours. Oracle: tests/stream/test_policy_audit.py::test_mass_recall_by_brute_force
     """
-    found, group = [], len(query) // len(keys)
-    end = keys.shape[1] - frame.local_tokens
-    for head, rows in enumerate(held):
-        scores = query[head * group : (head + 1) * group] @ keys[head, frame.num_sinks : end].T
-        scores = scores / np.sqrt(query.shape[1])
-        shares = np.exp(scores - scores.max(1, keepdims=True))
-        shares = (shares / shares.sum(1, keepdims=True)).sum(0)
-        read = rows.numpy()
-        read = read[(read >= frame.num_sinks) & (read < end)] - frame.num_sinks
-        if len(read) == 0:
-            found.append(0.0)
-            continue
-        best = np.sort(shares)[-len(read) :].sum()
-        found.append(float(shares[read].sum() / best))
+    found, end = [], keys.shape[1] - frame.local_tokens
+    scores = grouped_scores(query[None], keys[:, frame.num_sinks : end])
+    shares = scores.softmax(-1).sum((1, 2))
+    for own, rows in zip(shares, held, strict=True):
+        read = rows[(rows >= frame.num_sinks) & (rows < end)] - frame.num_sinks
+        best = own.topk(len(read)).values.sum()
+        found.append(float(own[read].sum() / best) if len(read) else 0.0)
     return found
 
 
 def _bounds(
-    memory: Watched, layer: int, told: tuple[np.ndarray, np.ndarray], frame: Frame
+    memory: Watched, layer: int, told: tuple[Tensor, Tensor], frame: Frame
 ) -> list[tuple[float, float, float]]:
     """Bound on the missed share, the share itself, and the adaptive budget, per query head."""
     assert isinstance(memory.memory, RetrievingMemory)
-    (query, keys), state = told, memory.memory.layers[layer]
+    state, (query, keys) = memory.memory.layers[layer], told
     starts, lengths = state.index.starts + state.sinks.shape[2], state.index.lengths
     if len(starts) == 0:
         return []
     found, group = [], len(query) // len(keys)
     for head, rows in enumerate(memory.held[layer]):
-        read = np.zeros(keys.shape[1], dtype=bool)
+        own = keys[head].cpu().numpy().astype(np.float64)
+        heads = query[head * group : (head + 1) * group].cpu().numpy().astype(np.float64)
+        read = np.zeros(len(own), dtype=bool)
         read[rows.numpy()] = True
-        left_over = np.add.reduceat((~read[: starts[-1] + lengths[-1]]).astype(int), starts)
-        balls = Balls.around(keys[head], starts, lengths)
-        left = replace(balls, sizes=np.maximum(left_over, 1))
-        near = np.ones(keys.shape[1], dtype=bool)
-        near[starts[0] : starts[-1] + lengths[-1]] = False
-        for own in query[head * group : (head + 1) * group]:
-            scores = keys[head] @ own / np.sqrt(len(own))
-            kept = float(np.logaddexp.reduce(scores[read]))
-            missed = scores[~read]
-            share = missed_bound(kept, missed) if len(missed) else 0.0
-            rest = span_bounds(own, left)[left_over > 0]
-            adaptive = tokens_for_bound(
-                own, keys[head], starts, balls,
-                log_kept=float(np.logaddexp.reduce(scores[near])), bound=frame.bound,
-            )  # fmt: skip
-            found.append((missed_bound(kept, rest), share, float(adaptive)))
+        known = np.zeros(len(own), dtype=bool)
+        if layer in memory.memory.scanned:
+            known[memory.memory.scanned[layer][head].numpy() + state.sinks.shape[2]] = True
+        found += head_bounds(heads, own, (starts, lengths), (read, known), frame.bound)
     return found

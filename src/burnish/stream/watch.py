@@ -70,9 +70,19 @@ class Watched:
 
     def keys(self, layer: int) -> Float[Tensor, "T K D"]:
         """Keys of all tokens read, before rotation."""
-        whole = torch.cat(self._parts[layer])
-        self._parts[layer] = [whole] if len(self._parts[layer]) == 1 else self._parts[layer]
-        return whole
+        return torch.cat(self._parts[layer])
+
+    def keys_from(self, layer: int, start: int) -> Float[Tensor, "T K D"]:
+        """Keys of the tokens from `start` on, where a part begins."""
+        parts, at = self._parts[layer], 0
+        while at < start:
+            at, parts = at + len(parts[0]), parts[1:]
+        assert at == start
+        return torch.cat(parts)
+
+    def pack(self) -> None:
+        """Join what was read so far, so that `keys` is quick. Marks from before are void."""
+        self._parts = [[torch.cat(parts)] for parts in self._parts]
 
     def _see(self, layer: int, query: Tensor, at: Tensor) -> None:
         assert isinstance(self.memory, RetrievingMemory)
@@ -113,11 +123,15 @@ class _Watching:
         return out
 
 
-def recall_of(held: Sequence[Tensor], first: int, end: int) -> float:
+def recall_of(held: Sequence[Tensor], places: Sequence[tuple[int, int]]) -> float:
     """Share of the tokens of a needle that a layer's heads read, mean over heads.
 
+    `places`: first token of each part of the needle, and the one behind its last.
     Source: ours (Ltri-LLM reports evidence recall, definition unseen).
     Oracle: tests/stream/test_watch.py::test_recall_counts_tokens
     """
-    inside = [((row >= first) & (row < end)).sum().item() for row in held]
-    return sum(inside) / (len(held) * (end - first))
+    size = sum(end - first for first, end in places)
+    inside = [
+        sum(((row >= first) & (row < end)).sum().item() for first, end in places) for row in held
+    ]
+    return sum(inside) / (len(held) * size)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from burnish.kv.retrieval.index import SpanIndex, vector_counts, vectors_of
+from burnish.kv.retrieval.index import SpanIndex, boxes_of, quantised, vector_counts, vectors_of
 from burnish.kv.retrieval.plan import Plan
 from burnish.kv.retrieval.segment import Pieces
 
@@ -24,27 +24,53 @@ def test_vectors_are_the_most_attended_keys() -> None:
     band = np.zeros((6, 3))
     band[2, 1] = band[5, 2] = 5.0  # tokens 1 and 3 receive much
     bounds = [(0, 3), (3, 6)]
-    apart = vectors_of(plan_of(static=True, most_vectors=1), keys, bounds, band, 0.0)
-    assert torch.equal(torch.cat(apart, 1), keys[:, [1, 3]])
-    (mean, _) = vectors_of(
+    apart, at = vectors_of(plan_of(static=True, most_vectors=1), keys, bounds, band, 0.0)
+    assert torch.equal(torch.cat(apart, 1), keys[:, [1, 3]]) and at.tolist() == [1, 3]
+    (mean, _), at = vectors_of(
         plan_of(static=True, most_vectors=3, vectors="averaged"), keys, bounds, band, 0.0
     )
     torch.testing.assert_close(mean[:, 0], keys[:, :3].mean(1))
-    (low_high, _) = vectors_of(plan_of(vectors="bounds"), keys, bounds, band, None)
-    assert torch.equal(low_high[:, 0], keys[:, :3].amin(1))
-    assert torch.equal(low_high[:, 1], keys[:, :3].amax(1))
+    assert at.tolist() == [0, 3]
+
+
+def test_boxes_hold_their_keys() -> None:
+    source = torch.Generator().manual_seed(0)
+    keys, turned = (torch.randn((2, 6, 5), generator=source) for _ in range(2))
+    (boxes, _), at = boxes_of(keys, turned, [(0, 3), (3, 6)])
+    sides = [keys[:, :3].amin(1), keys[:, :3].amax(1)]
+    sides += [turned[:, :3].amin(1), turned[:, :3].amax(1)]
+    assert torch.equal(boxes, torch.stack(sides, 1)) and at.tolist() == [0] * 4 + [3] * 4
+
+
+def test_eight_bits_are_close() -> None:
+    rows = torch.randn((2, 7, 5), generator=torch.Generator().manual_seed(0))
+    cells, scales = quantised(rows)
+    assert cells.dtype == torch.int8 and bool((cells.abs().amax(-1) == 127).all())
+    error = (cells * scales[..., None] - rows).abs()
+    assert bool((error <= 0.51 * scales[..., None]).all())
+    assert not quantised(torch.zeros((1, 1, 5)))[0].any()
 
 
 def test_an_index_grows_and_comes_back() -> None:
     keys = torch.randn((2, 9, 5), generator=torch.Generator().manual_seed(0))
-    index = SpanIndex.empty(2, 5, keys[:0])
+    index, small = (SpanIndex.empty(2, 5, keys[:0], int8=int8) for int8 in (False, True))
     for bounds, begin in (([(0, 2), (2, 5)], 0), ([(0, 4)], 5)):
         vectors = [keys[:, begin + a : begin + b] for a, b in bounds]
-        index = index.extended(bounds, vectors)
+        tokens = np.arange(bounds[-1][1])
+        index, small = (
+            index.extended(bounds, vectors, tokens),
+            small.extended(bounds, vectors, tokens),
+        )
     assert index.starts.tolist() == [0, 2, 5] and index.lengths.tolist() == [2, 3, 4]
     assert index.owner.tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 2]
-    assert torch.equal(index.vectors, keys)
+    assert torch.equal(index.vectors, keys) and index.token.tolist() == list(range(9))
+    assert torch.equal(index.keys(keys.dtype), keys)
+    torch.testing.assert_close(small.keys(keys.dtype), keys, atol=0.02, rtol=0)
+    assert torch.equal(
+        SpanIndex.from_dict(small.to_dict()).keys(keys.dtype), small.keys(keys.dtype)
+    )
     again = SpanIndex.from_dict(index.to_dict())
     query = torch.randn((3, 4, 5), generator=torch.Generator().manual_seed(2))
     assert torch.equal(again.scores(plan_of(), query), index.scores(plan_of(), query))
-    assert index.num_bytes == 9 * 2 * 5 * 4 + 4 * (9 + 6)
+    assert index.num_bytes == 9 * 2 * 5 * 4 + 4 * (18 + 6)
+    assert small.num_bytes == 9 * 2 * (5 + 4) + 4 * (18 + 6)

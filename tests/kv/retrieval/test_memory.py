@@ -16,8 +16,8 @@ from burnish.kv.memory import open_memory
 from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval import memory as module
 from burnish.kv.retrieval import store as store_module
-from burnish.kv.retrieval.attend import RetrievingAttend
 from burnish.kv.retrieval.memory import RetrievingMemory
+from burnish.kv.retrieval.place import Places
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 SMALL = "local_tokens=8,num_sinks=2"
@@ -109,12 +109,12 @@ def check_rotation(tiny_model: Any, tiny_reference: Any) -> None:
 def test_planted_far_tokens_without_rotation(
     tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def constant(self: RetrievingAttend, *given: Any) -> None:
-        exact(self, *given)
-        self._placing = "constant"
+    def constant(self: Places, *given: Any, **named: Any) -> None:
+        exact(self, *given, **named)
+        self.kind = "constant"
 
-    exact = RetrievingAttend.__init__
-    monkeypatch.setattr(RetrievingAttend, "__init__", constant)
+    exact = Places.__init__
+    monkeypatch.setattr(Places, "__init__", constant)
     with pytest.raises(AssertionError):
         check_rotation(tiny_model, tiny_reference)
 
@@ -210,27 +210,69 @@ def test_decoding_chooses_again_after_so_many_tokens(tiny_model: Any) -> None:
     assert counts == [9, 3]
 
 
+@pytest.mark.parametrize("name", ["triangle-dp", "blocks"])
+def test_rejected_drafts_leave_no_trace(name: str, tiny_model: Any) -> None:
+    """A token with a draft behind it reads what it reads alone, and so do all later ones."""
+    model, (tokens, wrong) = tiny_model("llama"), texts([90, 4], seed=3)
+    plain, drafted = (opened(model, spec_of(name)) for _ in range(2))
+    for memory in (plain, drafted):
+        read(model, memory, tokens[:80])
+    for at in range(80, 90):
+        wanted = read(model, plain, tokens[at : at + 1])
+        rows = torch.tensor([tokens[at], *wrong])
+        with torch.no_grad():
+            hidden = model.network.hidden(rows, drafted.attend_drafted(5))
+        drafted.accept(1)
+        drafted.advance()
+        torch.testing.assert_close(model.network.head(hidden[:1]), wanted, **CLOSE)
+    assert drafted.num_tokens == plain.num_tokens == 90
+    for own, other in zip(drafted.layers, plain.layers, strict=True):
+        torch.testing.assert_close(own.local, other.local, **CLOSE)
+        assert own.index.starts.tolist() == other.index.starts.tolist()
+
+
 def test_persistent_recall(tiny_model: Any) -> None:
     model, (tokens,) = tiny_model("llama"), texts([100])
     plain = read(model, opened(model, spec_of("triangle-dp")), tokens)
-    off = spec_of("triangle-dp", more=",persist=0,persist_frac=0,vote_frac=0")
+    off = spec_of("triangle-dp", more=",persist=0.9,persist_frac=0")
     assert torch.equal(read(model, opened(model, off), tokens), plain)
     memory = opened(model, spec_of("triangle-dp", more=",persist=0.9,persist_frac=0.5"))
     assert not torch.equal(read(model, memory, tokens), plain)
     assert bool((memory.layers[0].index.kept[:, :3] > 0).all())
-    voting = opened(model, spec_of("triangle-dp", more=",vote_frac=0.5"))
-    assert not torch.equal(read(model, voting, tokens), plain)
+    for name in ("triangle", "triangle-dp"):
+        more = (",vote_frac=0", ",vote_frac=0.7", ",vote_frac=0.7,vote_heads=0.1")
+        found = [read(model, opened(model, spec_of(name, more=m)), tokens) for m in more]
+        assert not torch.equal(found[0], found[1]) and not torch.equal(found[1], found[2])
 
 
 def test_votes_come_from_lower_layers_only(tiny_model: Any) -> None:
     """Causal: a layer sees this pass's votes of the layers below it."""
     model, (tokens,) = tiny_model("llama"), texts([80])
-    memory = opened(model, spec_of("triangle-dp", more=",vote_frac=0.5"))
-    read(model, memory, tokens[:73])
-    votes: list[float] = []
-    memory.watch = lambda layer, query, at: votes.append(float(memory._new_votes.sum()))
-    read(model, memory, tokens[73:])
-    assert votes == [2.0 * FAR, 4.0 * FAR, 6.0 * FAR]  # two key heads a layer
+    for heads, wanted in (("", [0, 4, 8]), ("1.0+1.3+2.2", [0, 0, 2])):
+        more = f",vote_frac=0.5,vote_heads={heads}" if heads else ",vote_frac=0.5"
+        memory = opened(model, spec_of("triangle-dp", more=more))
+        read(model, memory, tokens[:73])
+        voters: list[int] = []
+        exact = type(memory)._by_shares
+
+        def watch(self: Any, *given: Any, seen: list[int] = voters, choose: Any = exact) -> Any:
+            seen.append(self.votes.num_heads)
+            return choose(self, *given)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(memory), "_by_shares", watch)
+            read(model, memory, tokens[73:])
+        assert voters == wanted
+
+
+def test_a_wide_search_is_the_oracle(tiny_model: Any) -> None:
+    """Where all spans are candidates and nobody votes, the tokens are those of the oracle."""
+    model, (tokens,) = tiny_model("llama"), texts([80])
+    wide = far_mass(model, "triangle-dp", tokens, ",vote_frac=0,refine=50")
+    shares = far_mass(model, "triangle-dp", tokens, ",vote_frac=0,refine=50", best=True)
+    np.testing.assert_allclose(wide, shares, rtol=1e-5)
+    narrow = far_mass(model, "triangle-dp", tokens, ",vote_frac=0,refine=1")
+    assert narrow[0].mean() < wide[0].mean()
 
 
 def test_random_depends_on_its_seed(tiny_model: Any) -> None:
@@ -241,19 +283,25 @@ def test_random_depends_on_its_seed(tiny_model: Any) -> None:
     assert not torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
 
 
-def far_mass(model: Any, name: str, tokens: Sequence[int]) -> np.ndarray:
-    """Share of far attention that the last token's choice holds, by layer and key head."""
-    memory = opened(model, spec_of(name, more=",positions=true"))
+def far_mass(
+    model: Any, name: str, tokens: Sequence[int], more: str = "", *, best: bool = False
+) -> np.ndarray:
+    """Share of far attention that the last token's choice holds, by layer and key head.
+
+    `best`: of the best tokens of the same number instead.
+    """
+    memory = opened(model, spec_of(name, more=f",positions=true{more}"))
     oracle = opened(model, spec_of("oracle", more=",positions=true"))
     read(model, memory, tokens[:-1])
     found = []
 
     def watch(layer: int, query: Tensor, at: Tensor) -> None:
-        keys = memory.stores[layer].keys()
-        scores = RetrievingAttend(memory, 1).far_scores(query, keys)
+        scores = memory.far_scores(layer, query, memory.places(1))
         shares = scores.softmax(-1).sum((1, 2))
         sinks = memory.layers[layer].sinks.shape[2]
-        found.append(shares.gather(1, at[:, sinks:] - sinks).sum(-1).numpy())
+        held = at[:, sinks:] - sinks
+        held = shares.topk(held.shape[1], dim=-1).indices if best else held
+        found.append(shares.gather(1, held).sum(-1).numpy())
 
     memory.watch = watch
     read(model, memory, tokens[-1:])

@@ -46,4 +46,6 @@ class BlocksPolicy(Retrieving):
             joint=averaged,
             every_tokens=self.every_tokens,
             tier=self.tier,
+            cache_tokens=self.cache_tokens,
+            cache_keep=self.cache_keep,
         )

@@ -31,4 +31,6 @@ class OraclePolicy(Retrieving):
             choice="tokens",
             every_tokens=self.every_tokens,
             tier=self.tier,
+            cache_tokens=self.cache_tokens,
+            cache_keep=self.cache_keep,
         )

@@ -14,8 +14,8 @@ class QuestPolicy(Retrieving):
     """Pages of `size` tokens with the least and the largest cell of their keys.
 
     Source: Quest, arXiv 2406.10774.
-    Departure: keys before rotation, since positions depend on what else is read; also in prefill,
-    by the largest bound over the chunk's queries; no layer is left dense.
+    Departure: beyond the model's window keys are not rotated; also in prefill, where the bounds of
+    the chunk's queries are summed as shares; no layer is left dense.
     Oracle: tests/kv/retrieval/test_choose.py::test_page_bounds_hold
     """
 
@@ -35,6 +35,9 @@ class QuestPolicy(Retrieving):
             segmenter=Pieces(size=self.size),
             positions=self.positions,
             vectors="bounds",
+            aligned=True,
             every_tokens=self.every_tokens,
             tier=self.tier,
+            cache_tokens=self.cache_tokens,
+            cache_keep=self.cache_keep,
         )

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from burnish.kv.policies import kv_policies
+from burnish.kv.policies.triangle_dp import TriangleDpPolicy
 from burnish.kv.retrieval.plan import Plan
-from burnish.kv.retrieval.triangular import Triangular
 
 
 @kv_policies.register("random")
 @dataclass(frozen=True, kw_only=True)
-class RandomPolicy(Triangular):
+class RandomPolicy(TriangleDpPolicy):
     """As `triangle-dp`, but for one part that is random.
 
     `what`: `choice`, the spans that are read; or `bounds`, where spans begin: the lengths that
@@ -24,5 +24,5 @@ class RandomPolicy(Triangular):
     @property
     def plan(self) -> Plan:
         """The best spans, one part of them random."""
-        plan = self.planned("best", shuffled=self.what == "bounds")
-        return replace(plan, choice="random" if self.what == "choice" else "spans", seed=self.seed)
+        plan = replace(self.planned("best", shuffled=self.what == "bounds"), seed=self.seed)
+        return plan if self.what == "bounds" else replace(plan, choice="random", vote_frac=0.0)

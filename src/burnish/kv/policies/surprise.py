@@ -55,4 +55,6 @@ class SurprisePolicy(Retrieving):
             most_vectors=self.most_vectors,
             every_tokens=self.every_tokens,
             tier=self.tier,
+            cache_tokens=self.cache_tokens,
+            cache_keep=self.cache_keep,
         )

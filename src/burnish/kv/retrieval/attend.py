@@ -8,7 +8,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from burnish.kv.grouped import grouped_scores
-from burnish.kv.rope import rotate
 
 if TYPE_CHECKING:
     from burnish.kv.retrieval.memory import RetrievingMemory
@@ -25,11 +24,7 @@ class RetrievingAttend:
 
     def __init__(self, memory: "RetrievingMemory", num_rows: int) -> None:
         self._memory, self._start, self._num_rows = memory, memory.num_tokens, num_rows
-        plan, end = memory.plan, memory.num_tokens + num_rows
-        self._placing = plan.positions
-        if plan.positions == "auto":
-            fits = memory.max_position is None or end <= memory.max_position
-            self._placing = "true" if fits else "constant"
+        self.places = memory.places(num_rows)
 
     def __call__(
         self,
@@ -42,7 +37,7 @@ class RetrievingAttend:
         memory, state = self._memory, self._memory.layers[layer]
         new = torch.stack((key, value)).transpose(1, 2)
         local = torch.cat((state.local, new), dim=2)
-        chosen = memory.choose(layer, query)
+        chosen = memory.choose(layer, query, self.places)
         num_sinks, num_heads = state.sinks.shape[2], local.shape[1]
         far, at = state.sinks, torch.arange(num_sinks).expand(num_heads, -1)
         if chosen is not None:
@@ -53,21 +48,12 @@ class RetrievingAttend:
             memory.watch(layer, query, at)
         memory.peak_tokens = max(memory.peak_tokens, far.shape[2] + local.shape[2])
         scores = self._scores(query, (far[0], at.to(local.device)), local[0], state.begin)
-        scores.masked_fill_(~self._seen(layer, at, state.begin, local.shape[2]), float("-inf"))
+        self._mask(layer, scores, at, state.begin)
         shares = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
         self._keep(layer, local, shares[..., far.shape[2] :])
         values = torch.cat((far[1], local[1]), dim=1)
         out = shares.to(values.dtype).flatten(1, 2) @ values
         return out.unflatten(1, shares.shape[1:3]).permute(2, 0, 1, 3).flatten(1, 2)
-
-    def far_scores(
-        self, query: Float[Tensor, "N H D"], keys: Float[Tensor, "K T D"]
-    ) -> Float[Tensor, "K G N T"]:
-        """Scores of all far tokens, where they would stand if all were read."""
-        first = self._memory.plan.num_sinks
-        at = torch.arange(first, first + keys.shape[1], device=query.device)
-        none = keys[:, :0]
-        return self._scores(query, (keys, at.expand(len(keys), -1)), none, first + keys.shape[1])
 
     def _scores(
         self,
@@ -76,37 +62,40 @@ class RetrievingAttend:
         local: Float[Tensor, "K T D"],
         begin: int,
     ) -> Tensor:
-        keys, at = far
+        (keys, at), places = far, self.places
         rows = torch.arange(self._start, self._start + len(query), device=query.device)
         near = torch.arange(begin, begin + local.shape[1], device=query.device)
-        if self._placing == "packed":
+        packed = places.kind == "packed"
+        if packed:
             shift = keys.shape[1] - begin
             rows, near = rows + shift, near + shift
             at = torch.arange(keys.shape[1], device=query.device).expand_as(at)
-        own = self._turned(query, rows)
-        close = grouped_scores(own, self._turned(local.transpose(0, 1), near).transpose(0, 1))
+        own = places.turned(query, rows)
+        turned = places.turned(local.transpose(0, 1), near).transpose(0, 1)
+        close = grouped_scores(own, turned)
         if keys.shape[1] == 0:
             return close
-        if self._placing == "constant":
-            away = torch.full_like(rows, self._memory.plan.local_tokens)
-            distant = grouped_scores(self._turned(query, away), keys)
+        if packed:
+            flat = places.turned(keys.flatten(0, 1)[:, None], at.flatten())[:, 0]
+            distant = grouped_scores(own, flat.view(keys.shape))
         else:
-            turned = self._turned(keys.flatten(0, 1)[:, None], at.flatten())[:, 0]
-            distant = grouped_scores(own, turned.view(keys.shape))
+            distant = grouped_scores(places.far_queries(query, rows), places.far_keys(keys, at))
         return torch.cat((distant, close), dim=-1)
 
-    def _turned(self, rows: Float[Tensor, "N H D"], at: Int[Tensor, " N"]) -> Tensor:
-        return rotate(rows, self._memory.rope.at(at, rows.dtype))
-
-    def _seen(self, layer: int, at: Tensor, begin: int, num_local: int) -> Tensor:
-        """`[K 1 N T]`: causal, and inside the model's own window of the layer if it has one."""
-        device = self._memory.shape.device
-        rows = torch.arange(self._start, self._start + self._num_rows, device=device)
-        near = torch.arange(begin, begin + num_local, device=device)
-        places = torch.cat((at.to(device), near.expand(len(at), -1)), dim=1)
-        distance = rows[:, None] - places[:, None, None]
-        seen, window = distance >= 0, self._memory.shape.windows[layer]
-        return seen if window is None else seen & (distance < window)
+    def _mask(
+        self, layer: int, scores: Float[Tensor, "K G N T"], at: Int[Tensor, "K M"], begin: int
+    ) -> None:
+        """Causal, and inside the model's own window of the layer if it has one."""
+        near = scores[..., at.shape[1] :]  # far tokens stand before all rows
+        rows = torch.arange(self._start, self._start + self._num_rows, device=scores.device)
+        places = torch.arange(begin, begin + near.shape[-1], device=scores.device)
+        window = self._memory.shape.windows[layer]
+        unseen = places > rows[:, None]
+        if window is not None:
+            unseen |= rows[:, None] - places >= window
+            far = rows[:, None] - at.to(scores.device)[:, None, None] >= window
+            scores[..., : at.shape[1]].masked_fill_(far, float("-inf"))
+        near.masked_fill_(unseen, float("-inf"))
 
     def _keep(self, layer: int, local: Tensor, shares: Float[Tensor, "K G N T"]) -> None:
         """The new rows, and the band of their attention to the tokens just before them."""

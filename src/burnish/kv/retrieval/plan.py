@@ -21,7 +21,12 @@ class Plan:
     `persist_frac` (rho): a share of the budget for spans that were wanted before. `vote_frac`: a
     share goes to spans with the most votes of other layers. `every_tokens`: decoding chooses again
     after so many tokens. `positions`: distances of far tokens; `auto` is `true` inside the model's
-    window and `constant` beyond.
+    window and `constant` beyond. `aligned`: the index is compared as attention will compare keys,
+    rotated to their places; else neither side is rotated. `refine`: spans of so many times the
+    budget are candidates, and their best tokens by exact keys are read; 1: spans are read whole.
+    `int8`: index vectors in 8 bits. `vote_heads`: (layer, query head) of those that vote; empty:
+    all. `vote_keep`: what votes keep of their weight from token to token. `cache_tokens`: far
+    tokens of each layer that stay at hand in pages, 0 for none; `cache_keep`: see `PageCache`.
     """
 
     far_tokens: int
@@ -37,6 +42,13 @@ class Plan:
     persist: float = 0.0
     persist_frac: float = 0.0
     vote_frac: float = 0.0
+    vote_heads: tuple[tuple[int, int], ...] = ()
+    vote_keep: float = 0.0
+    aligned: bool = False
+    refine: float = 1.0
+    int8: bool = False
     every_tokens: int = 1
     tier: Tier = "memory"
+    cache_tokens: int = 0
+    cache_keep: float = 0.0
     seed: int = 0

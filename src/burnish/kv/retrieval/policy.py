@@ -16,7 +16,8 @@ class Retrieving(ABC):
 
     The far tokens are chosen for each pass, layer and key head; all others stay outside the working
     set, in memory or (`tier` disk) in files. `positions`: where far tokens stand, see `Plan`.
-    `every_tokens`: decoding chooses again after so many tokens.
+    `every_tokens`: decoding chooses again after so many tokens. `cache_tokens` of each layer's
+    files stay at hand in pages: the latest read, or with `cache_keep` those read most.
     Source: Ltri-LLM, arXiv 2412.04757; InfLLM, arXiv 2402.04617.
     """
 
@@ -26,11 +27,15 @@ class Retrieving(ABC):
     positions: Placing = "auto"
     every_tokens: int = 1
     tier: Tier = "memory"
+    cache_tokens: int = 0
+    cache_keep: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("far_tokens", 0), ("local_tokens", 1), ("num_sinks", 0)):
             check_least(name, getattr(self, name), least)
         check_least("every_tokens", self.every_tokens, 1)
+        check_least("cache_tokens", self.cache_tokens, 0)
+        check_share("cache_keep", self.cache_keep)
 
     @property
     def budget_tokens(self) -> int:

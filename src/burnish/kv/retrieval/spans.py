@@ -79,25 +79,24 @@ def best_spans(scores: np.ndarray, least: int, most: int, piece: int) -> Bounds:
     by_end = np.where(starts >= 0, scores[np.maximum(starts, 0), np.arange(width)], -np.inf)
     by_end[:, : least - 1] = -np.inf
     best = np.zeros(num + width)  # best[width + y]: of the tokens before y
-    length = np.zeros(num, dtype=int)
-    flipped = by_end[:, ::-1]  # so that column c goes with best[y + 1 + c]
+    length, totals, skipped = [0] * num, np.empty(width), 0.0
+    rows = list(np.ascontiguousarray(by_end[:, ::-1]))  # column c goes with best[y + c]
     for y in range(num):
-        totals = flipped[y] + best[y : y + width]  # first token y - (width - 1) + c
+        np.add(rows[y], best[y : y + width], out=totals)  # first token y - (width - 1) + c
         top = int(totals.argmax())
-        skipped = best[width + y - 1] if y else 0.0
-        if totals[top] > skipped:
-            best[width + y], length[y] = totals[top], width - top
-        else:
-            best[width + y] = skipped
+        value = totals.item(top)
+        if value > skipped:
+            skipped, length[y] = value, width - top
+        best[width + y] = skipped
     return fill_gaps(_walk_back(length), num, piece)
 
 
-def _walk_back(length: np.ndarray) -> Bounds:
+def _walk_back(length: Sequence[int]) -> Bounds:
     chosen, y = [], len(length) - 1
     while y >= 0:
         if length[y]:
-            chosen.append((y + 1 - int(length[y]), y + 1))
-        y -= max(1, int(length[y]))
+            chosen.append((y + 1 - length[y], y + 1))
+        y -= max(1, length[y])
     return chosen[::-1]
 
 

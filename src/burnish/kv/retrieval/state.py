@@ -23,6 +23,7 @@ def to_tensors(memory: RetrievingMemory) -> dict[str, Tensor]:
     """
     numbers = torch.tensor([memory.num_tokens, memory.since_choice])
     found = {"numbers": numbers, "surprise": torch.from_numpy(memory.surprise)}
+    found["votes"] = torch.from_numpy(memory.votes.values)
     for layer, state in enumerate(memory.layers):
         own = {name: getattr(state, name) for name in PARTS} | state.index.to_dict()
         theta = NO_THETA if state.theta is None else state.theta
@@ -38,7 +39,8 @@ def from_tensors(
     """The memory again, over the files of `folder`; `writable` goes on writing there."""
     memory = RetrievingMemory(shape, plan, folder=folder)
     num_tokens, since_choice = tensors["numbers"].tolist()
-    memory.restore(num_tokens, since_choice, tensors["surprise"].numpy().copy())
+    surprise, votes = (tensors[name].numpy().copy() for name in ("surprise", "votes"))
+    memory.restore((num_tokens, since_choice), surprise, votes)
     row = (2, shape.num_kv_heads, shape.head_dim)
     for layer in range(shape.num_layers):
         prefix = f"{layer}."
@@ -53,6 +55,7 @@ def from_tensors(
         )
         num = int(index.starts[-1] + index.lengths[-1]) if index.num_spans else 0
         store = Store.opened(row, shape.dtype, layer_file(folder, layer), num)
+        store.cache = memory.new_cache()
         store.path = layer_file(folder, layer) if writable else None
         memory.stores[layer] = store
     return memory

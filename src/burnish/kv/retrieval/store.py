@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from burnish.base.files import storage_errors
+from burnish.kv.retrieval.cache import PAGE_TOKENS, PageCache
 
 LEAST_TOKENS = 512  # room that the part in memory begins with; it doubles
 SPILL_TOKENS = 1024  # a store with a file writes its tail once it is so long
@@ -22,9 +23,14 @@ class Store:
     """
 
     def __init__(
-        self, row: tuple[int, int, int], dtype: torch.dtype, *, path: Path | None = None
+        self,
+        row: tuple[int, int, int],
+        dtype: torch.dtype,
+        *,
+        path: Path | None = None,
+        cache: PageCache | None = None,
     ) -> None:
-        self._row, self._dtype, self.path = row, dtype, path
+        self._row, self._dtype, self.path, self.cache = row, dtype, path, cache
         self._base = torch.zeros((0, *row), dtype=dtype)
         self._tail = torch.zeros((0, *row), dtype=dtype)
         self._num_tail = 0
@@ -73,12 +79,36 @@ class Store:
         if num == 0:
             found = self._tail[index, :, heads]
         elif self._num_tail == 0 or int(index.max()) < num:
-            found = self._base[index, :, heads]
+            found = self._mapped_rows(index, heads)
         else:
-            old = self._base[index.clamp(max=num - 1), :, heads]
+            old = self._mapped_rows(index.clamp(max=num - 1), heads)
             new = self._tail[(index - num).clamp(min=0), :, heads]
             found = torch.where((index < num)[..., None, None], old, new)
         return found.permute(2, 0, 1, 3)
+
+    def _mapped_rows(self, index: Tensor, heads: Tensor) -> Float[Tensor, "K M 2 D"]:
+        """Rows of the file; those of whole pages through the cache."""
+        if self.cache is None:
+            return self._base[index, :, heads]
+        whole = len(self._base) // PAGE_TOKENS * PAGE_TOKENS
+        if whole == 0:
+            return self._base[index, :, heads]
+        found = self.cache.gather(index.clamp(max=whole - 1), lambda a, b: self._base[a:b])
+        late = index >= whole
+        if bool(late.any()):
+            found[late] = self._base[index[late], :, heads.expand_as(index)[late]].to(found.device)
+        return found.cpu()
+
+    def gather_keys(self, index: Int[Tensor, "K M"]) -> Float[Tensor, "K M D"]:
+        """Keys alone of the tokens that each head asks for."""
+        heads, num = torch.arange(len(index))[:, None], len(self._base)
+        if num == 0:
+            return self._tail[index, 0, heads]
+        old = self._base[index.clamp(max=num - 1), 0, heads]
+        if self._num_tail == 0 or int(index.max()) < num:
+            return old
+        new = self._tail[(index - num).clamp(min=0), 0, heads]
+        return torch.where((index < num)[..., None], old, new)
 
     def keys(self) -> Float[Tensor, "K T D"]:
         """All keys: a view where they lie in one piece. For exact scores only."""
@@ -91,10 +121,13 @@ class Store:
         assert num_tokens <= self.num_tokens
         self._num_tail = max(0, num_tokens - len(self._base))
         self._base = self._base[:num_tokens]
+        if self.cache is not None:
+            self.cache.forget(len(self._base))
 
     def fork(self) -> "Store":
         """An independent store with the same rows; the file is shared and written by neither."""
-        other = Store(self._row, self._dtype)
+        cache = None if self.cache is None else self.cache.empty_copy()
+        other = Store(self._row, self._dtype, cache=cache)
         other._base, other._num_tail = self._base, self._num_tail
         other._tail = self._tail[: self._num_tail].clone()
         return other

@@ -1,0 +1,91 @@
+"""Far tokens by estimated attention: spans by their index, then tokens by their own keys."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from burnish.kv.grouped import grouped_scores
+from burnish.kv.retrieval.choose import of_spans
+
+QUERY_ROWS = 64  # of a pass, by which far tokens are chosen
+
+
+def sampled(num_rows: int) -> Int[Tensor, " N"]:
+    """Rows by which a pass chooses: all of a short one, else evenly spaced with the last."""
+    if num_rows <= QUERY_ROWS:
+        return torch.arange(num_rows)
+    return torch.linspace(0, num_rows - 1, QUERY_ROWS).round().long()
+
+
+def span_shares(
+    query: Float[Tensor, "N H D"],
+    vectors: Float[Tensor, "K V D"],
+    owner: Int[Tensor, " V"],
+    lengths: np.ndarray,
+) -> Float[Tensor, "K spans"]:
+    """Estimated attention to each token of a span, summed over a key head's queries.
+
+    The mean of exp(score) over a span's vectors stands for all its tokens.
+    Source: ours. Oracle: tests/kv/retrieval/test_tokens.py::test_shares_of_a_full_index_are_exact
+    """
+    sizes = torch.from_numpy(lengths).to(query.device).float()
+    scores = grouped_scores(query, vectors).float()
+    each = (scores - scores.amax(-1, keepdim=True)).exp()
+    sums = each.new_zeros((*each.shape[:3], len(sizes))).index_add_(3, owner, each)
+    mean = sums / torch.bincount(owner, minlength=len(sizes)).clamp(min=1)
+    return (mean / (mean @ sizes)[..., None]).sum((1, 2))
+
+
+def box_shares(
+    query: Float[Tensor, "N H D"],
+    low: Float[Tensor, "K spans D"],
+    high: Float[Tensor, "K spans D"],
+) -> Float[Tensor, "K spans"]:
+    """The same, where all tokens of a span count as the largest score that its box allows.
+
+    Source: Quest, arXiv 2406.10774, algorithm 1.
+    Oracle: tests/kv/retrieval/test_tokens.py::test_boxes_of_one_key_are_exact
+    """
+    scores = grouped_scores(query.clamp(min=0), high) + grouped_scores(query.clamp(max=0), low)
+    return scores.float().softmax(-1).sum((1, 2))
+
+
+def best_tokens(
+    query: Float[Tensor, "N H D"],
+    keys: Float[Tensor, "K C D"],
+    found: Int[Tensor, "K C"],
+    sure: list[np.ndarray],
+    num_tokens: int,
+) -> Int[Tensor, "K M"]:
+    """Of the candidates `found`, with those keys, the best by attention, behind the sure ones.
+
+    Source: ours. Oracle: tests/kv/retrieval/test_tokens.py::test_all_candidates_give_the_oracle
+    """
+    shares = grouped_scores(query, keys).float().softmax(-1).sum((1, 2)).cpu()
+    rows = []
+    for own, tokens, first in zip(shares, found, sure, strict=True):
+        taken = torch.from_numpy(first)
+        left = own.masked_fill(torch.isin(tokens, taken), -1.0)
+        top = tokens[left.topk(num_tokens - len(first)).indices]
+        rows.append(torch.cat((taken, top)).sort().values)
+    return torch.stack(rows)
+
+
+def head_votes(
+    query: Float[Tensor, "N H D"],
+    vectors: Float[Tensor, "K V D"],
+    owner: Int[Tensor, " V"],
+    lengths: np.ndarray,
+) -> Float[Tensor, "H T"]:
+    """Votes of each query head for far tokens, their sum 1, by keys that are not rotated.
+
+    Without rotation a head votes by content alone: a retrieval head finds what was asked for at
+    any distance.
+    Source: ours, for Ltri-LLM's retrieval-head voting, arXiv 2412.04757 (details unseen).
+    Oracle: tests/kv/retrieval/test_tokens.py::test_votes_by_brute_force
+    """
+    scores = grouped_scores(query, vectors).float().flatten(0, 1)  # [H N V]
+    best = of_spans(scores, owner, len(lengths)).softmax(-1).sum(1)
+    tokens = best.repeat_interleave(torch.from_numpy(lengths).to(best.device), dim=1)
+    return tokens / tokens.sum(-1, keepdim=True)

@@ -1,0 +1,148 @@
+"""`burnish stream calibrate`: which heads find by content what a question asks for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from burnish.base.errors import SettingError
+from burnish.base.progress import say
+from burnish.base.rng import stream
+from burnish.base.stats import bootstrap
+from burnish.data.corpora import parse_corpus
+from burnish.engine.policies import CHUNK_ROWS, read_rows, shape_of
+from burnish.kv.policies import kv_policies
+from burnish.kv.retrieval.memory import RetrievingMemory
+from burnish.kv.retrieval.tokens import head_votes
+from burnish.models.handle import ModelHandle
+from burnish.stream.needles import Needle, make_haystack
+from burnish.stream.reading import check_decoder, retrieving_policy
+
+FAR_TOKENS = 1024  # that are read while heads are tried
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateSettings:
+    """On what heads are tried: `texts` of `length` tokens with `needles` planted sentences each.
+
+    The `heads` that find most of a sentence among the `votes` tokens [tokens] that a head likes
+    best are named. The last text only tells how well they vote together.
+    """
+
+    model: str = "smollm2-135m"
+    length: int = 3072
+    texts: int = 2
+    needles: int = 20
+    tail: int = 1024
+    votes: int = 256
+    heads: int = 10
+    corpus: str = "stdlib"
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        for name, least in (("length", 2), ("texts", 2), ("needles", 2), ("tail", 0), ("votes", 1),
+                            ("heads", 1)):  # fmt: skip
+            value = getattr(self, name)
+            if value < least:
+                raise SettingError(name, value, f"must be at least {least}", remedy="Raise it")
+
+
+@torch.inference_mode()
+def calibrate_heads(settings: CalibrateSettings) -> dict[str, Any]:
+    """The heads whose votes find planted sentences best, as `vote_heads` of a policy.
+
+    Source: ours; retrieval heads are those of arXiv 2404.15574, which counts copied tokens instead.
+    Departure: a head is judged by what its votes by content bring back, not by what it copies.
+    Oracle: tests/stream/test_retrieval_heads.py::test_a_planted_head_is_found
+    """
+    parse_corpus(settings.corpus)
+    handle = ModelHandle(settings.model, precision=settings.precision, device=settings.device)
+    model = handle.model
+    check_decoder(model)
+    policy = retrieving_policy("triangle-dp:vote_frac=0", FAR_TOKENS)
+    found: list[np.ndarray] = []
+    for number in range(settings.texts):
+        text = make_haystack(
+            model.tokenizer,
+            corpus=settings.corpus,
+            length=settings.length,
+            num_needles=settings.needles,
+            tail=settings.tail,
+            seed=settings.seed * 1000 + number,
+        )
+        memory = policy.open(shape_of(model))
+        for begin in range(0, len(text.ids), CHUNK_ROWS):
+            read_rows(model.network, [memory], [text.ids[begin : begin + CHUNK_ROWS]])
+        last = number == settings.texts - 1
+        best = best_heads(np.concatenate(found), settings.heads) if last else []
+        rows = [
+            recalls(votes_after(model, memory, needle), needle, memory, settings.votes, best)
+            for needle in text.needles
+        ]
+        found.append(np.stack(rows))
+        say(f"text {number + 1} of {settings.texts}")
+    spec = "+".join(f"{layer}.{head}" for layer, head in best)
+    return {
+        "model": settings.model,
+        "vote_heads": spec,
+        "policy": kv_policies.spec(kv_policies.parse(f"triangle-dp:vote_heads={spec}")),
+        "recall": bootstrap(found[-1], rng=stream(settings.seed, "calibrate")).to_dict(),
+        "votes": settings.votes,
+    }
+
+
+def best_heads(found: np.ndarray, num: int) -> list[tuple[int, int]]:
+    """The heads of largest mean recall `[needles L H]`, best first.
+
+    Source: ours. Oracle: tests/stream/test_retrieval_heads.py::test_a_planted_head_is_found
+    """
+    means = found.mean(0)
+    order = np.argsort(-means, axis=None, kind="stable")[:num]
+    return [(int(i) // means.shape[1], int(i) % means.shape[1]) for i in order]
+
+
+def votes_after(model: Any, memory: RetrievingMemory, needle: Needle) -> list[Tensor]:
+    """Votes `[H T]` of each layer's heads by the rows of a question; the memory is as before."""
+    queries: list[Tensor] = [torch.zeros(0)] * len(memory.layers)
+
+    def watch(layer: int, query: Tensor, at: Tensor) -> None:
+        queries[layer] = query
+
+    mark = memory.mark()
+    memory.watch = watch
+    read_rows(model.network, [memory], [needle.question])
+    memory.watch = None
+    memory.rewind(mark)
+    found = []
+    for query, state in zip(queries, memory.layers, strict=True):
+        index = state.index
+        keys = index.keys(query.dtype)
+        found.append(head_votes(query, keys, index.owner, index.lengths))
+    return found
+
+
+def recalls(
+    votes: list[Tensor],
+    needle: Needle,
+    memory: RetrievingMemory,
+    num: int,
+    heads: list[tuple[int, int]],
+) -> np.ndarray:
+    """Share of the needle among the `num` tokens that each head likes best, `[L H]`.
+
+    With `heads`: that of their sum, one number.
+    """
+    sinks = memory.plan.num_sinks
+    wanted = np.concatenate([np.arange(*place) for place in needle.places]) - sinks
+    if heads:
+        size = min(len(own[0]) for own in votes)
+        votes = [sum(votes[layer][head, :size] for layer, head in heads)[None]]  # type: ignore[index]
+    rows = []
+    for own in votes:
+        top = own.topk(min(num, own.shape[1]), dim=-1).indices.cpu().numpy()
+        rows.append([np.isin(wanted, row).mean() for row in top])
+    return np.float64(rows[0][0]) if heads else np.array(rows)
