@@ -15,7 +15,7 @@ from burnish.kv.dense import DenseCache
 
 
 def check_cached(block: str) -> None:
-    """Two beams each, rows reordered as a search would; each row against a pass over its text."""
+    """Two rows each, reordered as a search would, against a pass over all that was written."""
     network, pairs = tiny_network(block), token_pairs(3)
     settings = BeamSettings(beam=2, max_new_tokens=6)
     sources = [pair.source for pair in pairs]
@@ -34,11 +34,11 @@ def check_cached(block: str) -> None:
                     (*written[i], t) for i, t in zip(order.tolist(), tokens.tolist(), strict=True)
                 ]
             found = beams(tokens, order)
-            for row, text in enumerate(written):
-                pair = TokenPair(source=sources[row // 2], target=text)
-                hidden, _ = Teacher(network, end=END).rows(network, [pair])
-                wanted = network.decoder.head(hidden[-1:]).log_softmax(-1)[0]
-                torch.testing.assert_close(found[row], wanted, atol=1e-4, rtol=1e-4)
+            whole = [TokenPair(source=sources[i // 2], target=t) for i, t in enumerate(written)]
+            hidden, _ = Teacher(network, end=END).rows(network, whole)
+            last = hidden.unflatten(0, (len(whole), -1))[:, -1]
+            wanted = network.decoder.head(last).log_softmax(-1)
+            torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("block", [*BLOCKS, "pcformer:order=2,shared_kv=true"])

@@ -1,15 +1,19 @@
 """The whole command: killed and resumed, planned, verified, refused."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixtures.training import ranks
 from fixtures.translating import tiny_seq2seq, write_pairs
 from safetensors.torch import load_file
 
 from burnish.arch.seq2seq import job as module
-from burnish.arch.seq2seq import training
 from burnish.arch.seq2seq.job import plan_seq2seq, train_seq2seq
 from burnish.arch.seq2seq.saved import open_translator
 from burnish.arch.seq2seq.settings import BeamSettings
@@ -108,8 +112,36 @@ def test_refused_before_anything_runs(tmp_path: Path, monkeypatch: Any) -> None:
             call(tiny_seq2seq(write_pairs(tmp_path)))
 
 
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    """Without dropout, whose masks are each process's own."""
+    pairs = write_pairs(tmp_path)
+    given = {"block": "pcformer:order=2", "dropout": 0.0, "bleu": False, "label_smoothing": 0.1}
+
+    def start(name: str, environment: dict[str, str]) -> Any:
+        code = (
+            "import json, sys; from pathlib import Path\n"
+            "from burnish.jobs.job import Place\n"
+            "from fixtures.translating import tiny_seq2seq\n"
+            "from burnish.arch.seq2seq.job import train_seq2seq\n"
+            "settings = tiny_seq2seq(Path(sys.argv[1]), **json.loads(sys.argv[2]))\n"
+            "train_seq2seq(settings, Place(folder=Path(sys.argv[3])))"
+        )
+        words = [sys.executable, "-c", code, str(pairs), json.dumps(given), str(tmp_path / name)]
+        paths = os.pathsep.join(filter(None, sys.path))
+        return subprocess.Popen(words, env=os.environ | environment | {"PYTHONPATH": paths})
+
+    for processes in ([start("one", {})], [start("two", one) for one in ranks(2)]):
+        assert [process.wait(120) for process in processes] == [0] * len(processes)
+    results = [read_json(tmp_path / name / "result.json") for name in ("one", "two")]
+    nats = [[row["nats_per_token"] for row in one["evaluations"]] for one in results]
+    assert nats[1] == pytest.approx(nats[0], rel=1e-5)
+    one, two = (weights(tmp_path / name) for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=1e-5, rtol=1e-5)
+
+
 def test_long_pairs_are_counted(tmp_path: Path) -> None:
     pairs = write_pairs(tmp_path)
-    result = run(pairs, tmp_path / "run", most_tokens=9, bleu=False, steps=1)
+    result = run(pairs, tmp_path / "run", most_tokens=6, heldout_frac=0.3, bleu=False, steps=1)
     assert 0 < result["num_long_pairs"] < 60
-    assert training.PASS_TOKENS > 9

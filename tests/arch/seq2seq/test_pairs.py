@@ -32,7 +32,7 @@ WRONG = [
     ("\tb\n", "pairs.tsv:1: source must hold text"),
     ("\n", "pairs.tsv:1 must hold two texts"),
     ("", "pairs.tsv must hold a pair, got 0"),
-    (b"a\xff\tb\n", "byte 1"),
+    (b"a\xff\tb\n", "got 'byte 1'. Write UTF-8 text."),
     (b"a\0\tb\n", "NUL"),
 ]
 
@@ -57,7 +57,7 @@ def test_wrong_rows(tmp_path: Path) -> None:
         read_pairs(path)
     with pytest.raises(MissingFileError):
         read_pairs(tmp_path / "none.tsv")
-    with pytest.raises(InputError, match=re.escape("must end in .jsonl")):
+    with pytest.raises(InputError, match=re.escape("must end in one of .tsv")):
         read_pairs(write_pairs(tmp_path).rename(tmp_path / "pairs.csv"))
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from fixtures.translating import BLOCKS, END, tiny_network, tiny_shapes
 
-from burnish.arch.seq2seq import shapes as module
 from burnish.arch.seq2seq.forward import TokenPair, nats_of
 from burnish.arch.seq2seq.settings import Seq2SeqSettings
 from burnish.arch.seq2seq.shapes import choose_shapes, new_seq2seq
 from burnish.base.errors import SettingError
+from burnish.models.seq2seq import Memory
 
 
 @pytest.mark.parametrize("block", [*BLOCKS, "dense:times=3"])
@@ -44,16 +44,11 @@ def test_flops_equal_torchs_counter(block: str, monkeypatch: Any) -> None:
     check_flops(block)
 
 
-def test_planted_one_evaluation_of_the_crossing(monkeypatch: Any) -> None:
+def test_planted_memory_that_keeps_nothing(monkeypatch: Any) -> None:
+    """Keys and values of the sources made again in each evaluation."""
     monkeypatch.setattr("burnish.kernels.ops.usable", lambda *tensors: False)
-    exact = module.count
-
-    def once(shape: Any) -> Any:
-        found = exact(shape)
-        flops = found.flops_per_token // max(1, shape.num_layers)
-        return type(found)(**{**vars(found), "flops_per_token": flops})
-
-    monkeypatch.setattr(module, "count", once)
+    monkeypatch.setattr(Memory, "read", lambda self, layer, make: make(self.rows))
+    check_flops(BLOCKS[0])
     with pytest.raises(AssertionError):
         check_flops(BLOCKS[1])
 

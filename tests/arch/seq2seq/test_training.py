@@ -64,7 +64,7 @@ def test_one_step_is_the_gradient_of_the_mean(tmp_path: Any) -> None:
     done = run_training(training, checkpoint=tmp_path / "s.pt")
     loss = TranslationLoss(other, end=END, smoothing=0.1)(other, PAIRS)
     terms = sum(p.num_terms for p in PAIRS)
-    assert done.losses[0] == pytest.approx(float(loss) / terms, rel=1e-5)
+    assert done.losses[0] == pytest.approx(float(loss.detach()) / terms, rel=1e-5)
     loss.backward()
     for (name, new), old in zip(network.named_parameters(), other.parameters(), strict=True):
         assert old.grad is not None

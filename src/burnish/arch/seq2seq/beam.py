@@ -66,11 +66,11 @@ class _Search:
         self._ended: list[Hypothesis | None] = [None] * num_texts
 
     @property
-    def live(self) -> Bool[Tensor, "B T"]:
+    def live(self) -> Bool[Tensor, "B W"]:
         """Which places hold a hypothesis that may go on."""
         return self.scores.isfinite()
 
-    def extend(self, logprobs: Float[Tensor, "B T V"]) -> None:
+    def extend(self, logprobs: Float[Tensor, "B W V"]) -> None:
         """Take the best continuations; put aside those that end."""
         found = (self.scores[..., None] + logprobs).flatten(1)
         self.scores, places = found.topk(self._settings.beam, dim=1)
@@ -92,7 +92,7 @@ class _Search:
             self._keep(text, place, ended=False)
         return [one for one in self._ended if one is not None]
 
-    def _bound(self) -> Float[Tensor, "B T"]:
+    def _bound(self) -> Float[Tensor, "B W"]:
         """What a row may score at most: not a nat is lost, and it becomes as long as it may."""
         return self.scores / self._penalty(self._settings.max_new_tokens)
 

@@ -12,6 +12,7 @@ from burnish.data.heldout import document_key
 from burnish.data.plain import plain_documents
 
 LEAST_HELDOUT = 2  # an interval needs two
+ENDINGS = (".tsv", ".jsonl", ".jsonl.gz", ".json", ".parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,9 @@ def read_pairs(path: Path | str, *, source: str = "source", target: str = "targe
     Source: ours. Oracle: tests/arch/seq2seq/test_pairs.py::test_both_formats_read_the_same
     """
     path = existing_file(path)
+    if not path.name.endswith(ENDINGS):
+        rule, remedy = f"must end in one of {', '.join(ENDINGS)}", "Rename or convert it"
+        raise InputError("pairs", str(path), rule, remedy=remedy)
     rows = _lines(path) if path.suffix == ".tsv" else _rows(path, source, target)
     pairs = [_checked(place, both) for place, both in rows]
     if not pairs:
@@ -98,7 +102,11 @@ def _checked(place: str, both: tuple[Any, Any]) -> TextPair:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
-    for number, line in enumerate(plain_documents(path, "lines", _Counted()), start=1):
+    try:
+        lines = list(plain_documents(path, "lines", _Counted()))
+    except InputError as error:
+        raise InputError(error.name, error.value, error.rule, remedy="Write UTF-8 text") from None
+    for number, line in enumerate(lines, start=1):
         parts = line.split("\t")
         if len(parts) != 2:
             got, rule = line[:60], "must hold two texts and one tab between them"

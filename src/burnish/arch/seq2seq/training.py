@@ -17,6 +17,7 @@ from burnish.base.meter import Meter
 from burnish.base.rng import derive_seed, stream
 from burnish.base.stages import Stage
 from burnish.data.packing import fill_passes
+from burnish.distrib.rank import world_size
 from burnish.models.load import choose_device
 from burnish.models.seq2seq import Seq2Seq
 from burnish.train.checkpoint import seed_everything
@@ -49,6 +50,7 @@ def num_steps_of(settings: Seq2SeqSettings, num_pairs: int) -> int:
 def pair_steps(pairs: Sequence[TokenPair], settings: Seq2SeqSettings) -> IndexedSteps:
     """Every epoch each pair once, in a new order; passes of a step hold pairs of like length.
 
+    A step has a pass for each process at least, where its pairs allow that.
     Source: ours. Oracle: tests/arch/seq2seq/test_training.py::test_each_pair_once_an_epoch
     """
     size, num = settings.pairs_per_step, len(pairs)
@@ -58,7 +60,8 @@ def pair_steps(pairs: Sequence[TokenPair], settings: Seq2SeqSettings) -> Indexed
         epoch, place = divmod(index, per_epoch)
         order = stream(settings.seed, "pairs", epoch).permutation(num)
         chosen = [pairs[i] for i in order[place * size : (place + 1) * size]]
-        return Batch(passes=[microbatch(some) for some in in_passes(chosen, settings.pass_tokens)])
+        most_rows = min(settings.pass_tokens, -(-sum(map(len, chosen)) // world_size()))
+        return Batch(passes=[microbatch(some) for some in in_passes(chosen, most_rows)])
 
     return IndexedSteps(num_steps_of(settings, num), make)
 
