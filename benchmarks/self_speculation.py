@@ -57,9 +57,9 @@ def losses(model: Model, corpus: Corpus, folder: Path, num: int) -> dict[str, An
     network = model.network
     assert isinstance(network, Decoder)
     given = (network, documents, corpus.marks)
-    full = measure_documents(*given, context=CONTEXT, path=folder / "full.jsonl")
+    full = measure_documents(*given, context=CONTEXT, path=folder / f"full-{num}.jsonl")
     with first_order(network):
-        first = measure_documents(*given, context=CONTEXT, path=folder / "first.jsonl")
+        first = measure_documents(*given, context=CONTEXT, path=folder / f"first-{num}.jsonl")
     tokens = np.array([len(one["tokens"]) + 1 for one in documents], float)
     columns = {"full": np.array(full), "first_order": np.array(first)}
     columns["gain"] = columns["first_order"] - columns["full"]
