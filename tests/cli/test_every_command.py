@@ -190,15 +190,15 @@ EXAMPLES = {
         missing="--corpus {gone} --tokens 100 --out {target}", typo="rate=[1]", stop=LOG, count=4,
         makes_run=True,
     ),
-    "arch seq2seq train": Example(
+    "arch train": Example(
         words="{pairings} --params 30k --out {runs}/pairs " + PAIRED,
         missing="{gone} --out {target}", typo="vocabs=300", stop=LOG, count=4, makes_run=True,
     ),
-    "arch seq2seq translate": Example(
+    "arch translate": Example(
         words="{translator} hello --beam 2 --max-new-tokens 3", missing="{gone} hello",
         stop="burnish.arch.seq2seq.saved:decode_sources",
     ),
-    "arch seq2seq score": Example(
+    "arch score": Example(
         words="{translator} {pairings} --limit 2", missing="{translator} {gone}",
         stop="burnish.arch.seq2seq.measure:measure_pairs",
     ),

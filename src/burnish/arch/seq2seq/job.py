@@ -1,4 +1,4 @@
-"""`burnish arch seq2seq train`: from aligned pairs to a model that translates, as one job."""
+"""`burnish arch train`: from aligned pairs to a model that translates, as one job."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -84,7 +84,7 @@ def seq2seq_job(settings: Seq2SeqSettings) -> Job:
         ],
         given={"pairs": Value(lambda: remembered_hash(existing_file(path)), lambda: path)},
         header=Header(
-            title=f"burnish arch seq2seq train: {settings.pairs}",
+            title=f"burnish arch train: {settings.pairs}",
             numbers={"block": settings.block, "decoder_block": settings.decoder_block},
         ),
     )

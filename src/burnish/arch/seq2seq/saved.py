@@ -68,7 +68,7 @@ def resolve_translator(spec: Path | str) -> Path:
     for folder in (path, path / "model"):
         if (folder / SHAPES).is_file():
             return folder
-    rule, remedy = f"must hold {SHAPES}", "Train one with burnish arch seq2seq train"
+    rule, remedy = f"must hold {SHAPES}", "Train one with burnish arch train"
     raise ModelError("model folder", str(spec), rule, remedy=remedy)
 
 

@@ -1,4 +1,4 @@
-"""Settings of `burnish arch seq2seq`."""
+"""Settings of `burnish arch train`."""
 
 import math
 from dataclasses import dataclass
