@@ -4,14 +4,18 @@
 the layers that the FLOPs of orders 2 and 4 pay for, PCformer of orders 2 and 4; and three peers
 that are written here on the same decoder: every layer looped with tied weights, DenseFormer's
 weighted average of earlier layers (arXiv 2402.02622), and a softmax over earlier layers with
-queries that begin at zero (Attention Residuals). The packages hyper-connections and x-transformers
-are not run.
+queries that begin at zero (Attention Residuals). Two more peers are the packages' own modules on
+the same decoder: hyper-connections (four streams) and x-transformers' AttentionResidual, which its
+switch attn_aggregated_residuals puts before each half of a layer. A package that is not there is
+left out by name; `pip install --no-deps --target PEERS hyper-connections x-transformers einops einx
+loguru torch-einops-utils frozendict`, and PEERS in PYTHONPATH.
 Three rates on one seed, the best on two more. Cells are kept: a run that was cut off goes on.
 
     .venv/bin/python benchmarks/pcformer_compare.py [--tokens 1M] [--arms dense,pcformer:order=2]
 """
 
 import argparse
+import importlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,14 +28,22 @@ from torch import Tensor, nn
 
 from burnish.arch import compare_job as compare_module
 from burnish.arch import training
+from burnish.arch.attend import WindowAttend
 from burnish.arch.blocks import blocks
 from burnish.arch.compare_job import compare
 from burnish.arch.compare_settings import CompareSettings
+from burnish.arch.plan import Shape
 from burnish.jobs.job import Place
+from burnish.kv.rope import Rope
 from burnish.models.decoder import Decoder, Stack
 
 ARMS = "dense,dense:times=3,dense:times=5,looped:times=3,denseformer,attnres"
-ARMS += ",pcformer:order=2,pcformer:order=4"
+ARMS += ",pcformer:order=2,pcformer:order=4,hyper-connections,attn-aggregated"
+PACKAGES = {
+    "hyper-connections": ("hyper_connections", "hyper-connections"),
+    "attn-aggregated": ("x_transformers.x_transformers", "x-transformers"),
+}
+NUM_STREAMS = 4
 
 
 @blocks.register("looped")
@@ -56,6 +68,22 @@ class DenseFormer:
 @dataclass(frozen=True, kw_only=True)
 class AttnRes:
     """The same with weights that are a softmax over states, by a query for each layer."""
+
+    def __post_init__(self) -> None: ...
+
+
+@blocks.register("hyper-connections")
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """Four residual streams, of the package hyper-connections."""
+
+    def __post_init__(self) -> None: ...
+
+
+@blocks.register("attn-aggregated")
+@dataclass(frozen=True, kw_only=True)
+class Aggregated:
+    """What x-transformers does with `attn_aggregated_residuals=True`."""
 
     def __post_init__(self) -> None: ...
 
@@ -110,11 +138,60 @@ class AttnResStack(Stack):
         return rows
 
 
+class HyperStack(Stack):
+    """Every attention and feed-forward reads a mix of streams, and writes into all of them."""
+
+    def prepare(self) -> None:
+        """One connection for each half; they are no layers, so that Muon leaves them to AdamW."""
+        package = importlib.import_module(PACKAGES["hyper-connections"][0])
+        width = self.norm.weight.shape[0]
+        make, self.expand, self.reduce = package.get_init_and_expand_reduce_stream_functions(
+            NUM_STREAMS, dim=width
+        )
+        for number in range(2 * len(self.layers)):
+            self.add_module(f"hyper{number}", make(layer_index=number))
+
+    def forward(self, rows: Tensor, attend: Any, first: int, end: int) -> Tensor:
+        """Half by half; the streams' sum leaves."""
+        rows = self.expand(rows)
+        for number, layer in enumerate(self.layers):
+            at, add = self.get_submodule(f"hyper{2 * number}")(rows)
+            rows = add(layer.self_attn(layer.input_layernorm(at), attend))
+            at, add = self.get_submodule(f"hyper{2 * number + 1}")(rows)
+            rows = add(layer.mlp(layer.post_attention_layernorm(at)))
+        return self.reduce(rows)
+
+
+class AggregatedStack(Stack):
+    """Every attention and feed-forward reads an attention over the states before it."""
+
+    def prepare(self) -> None:
+        """One module for each half, outside of the layers, as above."""
+        package = importlib.import_module(PACKAGES["attn-aggregated"][0])
+        for number in range(2 * len(self.layers)):
+            part = package.AttentionResidual(self.norm.weight.shape[0])
+            self.add_module(f"aggregate{number}", part)
+
+    def forward(self, rows: Tensor, attend: Any, first: int, end: int) -> Tensor:
+        """As the package's `AttentionLayers`: what is read is mixed, the stream itself is not."""
+        states: list[Tensor] = []
+        for number, layer in enumerate(self.layers):
+            states.append(rows)
+            at = self.get_submodule(f"aggregate{2 * number}")(rows, states)
+            rows = rows + layer.self_attn(layer.input_layernorm(at), attend)
+            states.append(rows)
+            at = self.get_submodule(f"aggregate{2 * number + 1}")(rows, states)
+            rows = rows + layer.mlp(layer.post_attention_layernorm(at))
+        return rows
+
+
 RUN = RESULTS.parents[1] / "build" / "benchmarks" / "pcformer_compare"
 STACKS: Mapping[type, type[Stack]] = {
     Looped: LoopedStack,
     DenseFormer: DenseFormerStack,
     AttnRes: AttnResStack,
+    Hyper: HyperStack,
+    Aggregated: AggregatedStack,
 }
 
 
@@ -132,14 +209,41 @@ def make_network(settings: Any, *rest: Any, **named: Any) -> Decoder:
 
 
 def planned(settings: Any, corpus: Any, run: Any) -> dict[str, Any]:
-    """As `arch.compare` plans, with the FLOPs of a looped layer."""
+    """As `arch.compare` plans, with the parameters and products that a peer's stack has more."""
     plan = plain_plan(settings, corpus, run)
-    block = blocks.parse(run.block)
-    if isinstance(block, Looped):
-        head = 6 * plan["shape"]["vocab"] * plan["shape"]["width"]
-        layers = plan["train_flops_per_token"] - head
-        plan["train_flops_per_token"] = head + block.times * layers
+    if type(blocks.parse(run.block)) in STACKS:
+        given = (run, Shape(**plan["shape"]), corpus)
+        named: dict[str, Any] = {"context": plan["context"], "base": None}
+        own, plain = make_network(*given, **named), plain_network(*given, **named)
+        more = products(own, plan["context"]) - products(plain, plan["context"])
+        plan["train_flops_per_token"] += 3 * more // plan["context"]
+        plan["num_params"] = sum(p.numel() for p in own.parameters())
     return plan
+
+
+def products(network: Decoder, context: int) -> int:
+    """Products of a forward pass over one window, as torch counts them."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    tokens = torch.zeros(context, dtype=torch.long)
+    begins = torch.zeros(1, context, dtype=torch.bool)
+    attend = WindowAttend(Rope(network.config), network.shape.windows, begins=begins)
+    with FlopCounterMode(display=False) as seen:
+        network.hidden(tokens, attend)
+    return seen.get_total_flops()
+
+
+def available(arms: str) -> str:
+    """The arms whose packages are there; the others are named."""
+    kept = []
+    for arm in CompareSettings(blocks=arms, corpus="stdlib", tokens="1").specs:
+        try:
+            if arm in PACKAGES:
+                importlib.import_module(PACKAGES[arm][0])
+            kept.append(arm)
+        except ImportError as error:
+            print(f"{arm}: left out, {PACKAGES[arm][1]} cannot be imported ({error})")
+    return ",".join(kept)
 
 
 plain_network, plain_plan = training.make_network, compare_module._planned
@@ -157,9 +261,10 @@ def main() -> None:
     parser.add_argument("--trial", action="store_true", help="keep the result out of results")
     given = parser.parse_args()
     training.make_network, compare_module._planned = make_network, planned
+    arms = available(given.arms)
     settings = CompareSettings(
         corpus=given.corpus,
-        blocks=given.arms,
+        blocks=arms,
         params=given.params,
         tokens=given.tokens,
         num_seeds=given.seeds,
@@ -178,7 +283,8 @@ def main() -> None:
         )
     if not given.trial:
         names = ("arms", "readings")
-        save("pcformer_compare", {name: result[name] for name in names})
+        peers = [PACKAGES[arm][1] for arm in PACKAGES if arm in settings.specs]
+        save("pcformer_compare", {name: result[name] for name in names}, peers=peers)
 
 
 if __name__ == "__main__":

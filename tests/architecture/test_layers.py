@@ -94,7 +94,9 @@ def test_every_imported_package_is_declared(root, package):
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
     wanted = project["dependencies"] + [
-        r for name in ("ray", "sandbox", "serve", "pdf", "graph") for r in optional[name]
+        r
+        for name in ("ray", "sandbox", "serve", "pdf", "graph", "translate")
+        for r in optional[name]
     ]
     assert check_declared(package, {normalised(r) for r in wanted}) == []
 

@@ -40,9 +40,15 @@ RETRIEVER = ("--set problem.labelled_frac=0.4 --set problem.queries=4 --set retr
              "--set retriever.hidden=11 --set retriever.feature_width=7 --set retriever.width=5 "
              "--set feedback.candidates=2 --set feedback.nearest=2 --set feedback.folds=2 "
              "--set feedback.tokens=1500 --precision fp32")  # fmt: skip
+<<<<<<< HEAD
 TOUR = ("--precision fp32 --set recall.lengths=20,30 --set recall.trials=2 "
         "--set recall.cue_tokens=4 --set recall.scored_tokens=8 --set recall.least_tokens=20 "
         "--set material.functions=12 --set material.leaks=4")  # fmt: skip
+=======
+PAIRED = ("--set vocab=281 --set width=28 --set num_heads=2 --set encoder_layers=1 "
+          "--set decoder_layers=1 --set steps=2 --set pairs_per_step=8 --set num_evaluations=1 "
+          "--set most_translations=2 --set search.max_new_tokens=3")  # fmt: skip
+>>>>>>> h2-seq
 CURVE = ("--lengths 20,30 --set corpus={books} --set cue_tokens=4 --set least_tokens=20 "
          "--set trials=2 --precision fp32 --runs {runs}")  # fmt: skip
 
@@ -194,6 +200,18 @@ EXAMPLES = {
         "--set num_seeds=1 --set rates=[1] --set num_points=1 --set precision=fp32",
         missing="--corpus {gone} --tokens 100 --out {target}", typo="rate=[1]", stop=LOG, count=4,
         makes_run=True,
+    ),
+    "arch train": Example(
+        words="{pairings} --params 30k --out {runs}/pairs " + PAIRED,
+        missing="{gone} --out {target}", typo="vocabs=300", stop=LOG, count=4, makes_run=True,
+    ),
+    "arch translate": Example(
+        words="{translator} hello --beam 2 --max-new-tokens 3", missing="{gone} hello",
+        stop="burnish.arch.seq2seq.saved:decode_sources",
+    ),
+    "arch score": Example(
+        words="{translator} {pairings} --limit 2", missing="{translator} {gone}",
+        stop="burnish.arch.seq2seq.measure:measure_pairs",
     ),
     "arch audit": Example(
         words="{model} --tokens 3", missing="{gone}", stop="burnish.models.load:load_decoder"
@@ -389,6 +407,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "norms.csv": "\n".join(["step,batch,sq_norm", *norms]),
         "prompts.jsonl": "".join(json.dumps(row) + "\n" for row in prompts),
         "pairs.jsonl": "".join(json.dumps(row) + "\n" for row in pairs),
+        "pairings.tsv": "".join(f"say {i}\tsag {i} {i % 5}\n" for i in range(40)),
         "curve.json": json.dumps(curve),
         "rows.jsonl": "".join(json.dumps(row) + "\n" for row in BEHAVIOUR),
         "scored.jsonl": "".join(
@@ -440,6 +459,18 @@ def index(files: dict[str, Path], tiny_folder: Any) -> Path:
 
 
 @pytest.fixture(scope="session")
+def translator(files: dict[str, Path]) -> str:
+    """A run that translates, badly."""
+    from fixtures.translating import tiny_seq2seq
+
+    from burnish.arch.seq2seq.job import train_seq2seq
+    from burnish.jobs.job import Place
+
+    settings = tiny_seq2seq(files["pairings"], bleu=False, steps=1)
+    return train_seq2seq(settings, Place(runs=files["graph"].parent / "runs"))["run"]
+
+
+@pytest.fixture(scope="session")
 def retriever(files: dict[str, Path], tiny_folder: Any) -> str:
     """A trained retriever of the small graph."""
     from burnish.base.settings import load_settings
@@ -484,6 +515,8 @@ def words_of(places: dict[str, str], request: pytest.FixtureRequest, tmp_path: P
             known["finished"] = str(request.getfixturevalue("finished"))
         if "{retriever}" in text:
             known["retriever"] = str(request.getfixturevalue("retriever"))
+        if "{translator}" in text:
+            known["translator"] = str(request.getfixturevalue("translator"))
         if "{weights}" in text:
             known["weights"] = str(request.getfixturevalue("weights"))
         if "{index}" in text:

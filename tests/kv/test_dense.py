@@ -144,6 +144,36 @@ def test_planted_snapshot_that_is_a_view(monkeypatch: pytest.MonkeyPatch) -> Non
     check_fails_for_some_seed()
 
 
+def check_reordered() -> None:
+    """Each slot is what the snapshot of its source was."""
+    cache, source = make_cache(40), torch.Generator().manual_seed(2)
+    cache.lengths = [3, 17, 0, 33]
+    cache.cells.normal_(generator=source)
+    copies = [cache.snapshot(slot) for slot in range(SLOTS)]
+    lengths, order = list(cache.lengths), [1, 1, 3, 0]
+    cache.reorder(torch.tensor(order))
+    assert cache.lengths == [lengths[slot] for slot in order]
+    for slot, origin in enumerate(order):
+        assert torch.equal(cache.snapshot(slot).cells, copies[origin].cells)
+
+
+def test_reorder_equals_snapshots() -> None:
+    check_reordered()
+
+
+def test_planted_reorder_of_lengths_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = DenseCache.reorder
+
+    def forgets(self: DenseCache, sources: Tensor) -> None:
+        cells = self.cells.clone()
+        exact(self, sources)
+        self.cells = cells
+
+    monkeypatch.setattr(DenseCache, "reorder", forgets)
+    with pytest.raises(AssertionError):
+        check_reordered()
+
+
 def test_planted_move_that_forgets_the_length(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(self: DenseCache, source: int, target: int) -> None:
         before = self.lengths[target]

@@ -14,12 +14,18 @@ import pytest
 from fixtures.curating import BEHAVIOUR, GCD, ODD, as_rows
 from fixtures.improving import SETTINGS, guessing_model, write_tasks
 from fixtures.pretraining import make_corpus, tiny_settings
+<<<<<<< HEAD
 from fixtures.touring import small_tour
+=======
+from fixtures.translating import tiny_seq2seq
+from fixtures.translating import write_pairs as write_translations
+>>>>>>> h2-seq
 
 import burnish as package
 from burnish.arch.compare_job import compare as compare_blocks
 from burnish.arch.compare_settings import CompareSettings
 from burnish.arch.pretrain_job import pretrain
+from burnish.arch.seq2seq.job import train_seq2seq
 from burnish.base.records import read_json, write_json, write_records
 from burnish.critique.build_job import BUILD, FILTER, build_critiques, filter_critiques
 from burnish.critique.filters import FilterSettings
@@ -158,6 +164,11 @@ def make_arch_compare(model: Path, place: Path) -> Path:
     )  # fmt: skip
     compare_blocks(settings, Place(folder=place / "arch-compare"))
     return place / "arch-compare"
+
+
+def make_arch_seq2seq(model: Path, place: Path) -> Path:
+    train_seq2seq(tiny_seq2seq(write_translations(place)), Place(folder=place / "seq2seq"))
+    return place / "seq2seq"
 
 
 def make_scaling_fit(model: Path, place: Path) -> Path:
@@ -334,6 +345,7 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "draft-bench": make_draft_bench,
     "arch-pretrain": make_arch,
     "arch-compare": make_arch_compare,
+    "arch-seq2seq": make_arch_seq2seq,
     "graph-train": make_graph_train,
     "graph-bench": make_graph_bench,
     "scaling-fit": make_scaling_fit,

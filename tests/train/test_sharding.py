@@ -110,6 +110,84 @@ def test_killed_in_parts_goes_on_alone(method: str, tiny_folder: Any, tmp_path: 
             torch.testing.assert_close(found["weights"][name], value, atol=1e-5, rtol=1e-4)
 
 
+@pytest.fixture
+def solver_folder(tiny_folder: Any, tmp_path: Path) -> Any:
+    """A tiny model whose layers are steps of a solver, as a folder."""
+    from burnish.arch.blocks import blocks
+    from burnish.arch.blocks.pcformer import PCformerBlock
+    from burnish.arch.upcycle_solver import upcycle_solver
+    from burnish.models.load import load_model
+    from burnish.models.save import save_model
+
+    def make(spec: str) -> Path:
+        block = blocks.parse(f"pcformer:{spec}")
+        assert isinstance(block, PCformerBlock)
+        plain = load_model(str(tiny_folder()), precision="fp32", device="cpu")
+        return save_model(upcycle_solver(plain, block).model, tmp_path / "solver")
+
+    return make
+
+
+SOLVERS = ["order=2,beta=0.5", "order=2,beta=0.5,corrector=mix,function=rknorm"]
+ONE_UNIT = """
+import burnish.models.decoder as d, burnish.train.trainer as t
+from torch.distributed.fsdp import FSDPModule
+calls = {"layer": 0, "attention": 0}
+def counted(name, exact):
+    def call(self, *given, **named):
+        calls[name] += 1
+        return exact(self, *given, **named)
+    return call
+d.Attention.forward = counted("attention", d.Attention.forward)
+def told(self, path, state, save=t.Trainer.save):
+    stack = self.network.model
+    units = [m for m in stack.modules() if isinstance(m, FSDPModule)]
+    assert units == [stack, *stack.layers]
+    for layer in stack.layers:
+        assert all(t.is_part(p) for p in layer.solver.parameters())
+    assert not any(map(t.is_part, stack.solver.parameters()))
+    assert calls["attention"] == 3 * calls["layer"] > 0
+    save(self, path, state)
+t.Trainer.save = told
+from torch.distributed.fsdp._fully_shard._fsdp_state import FSDPState
+exact = FSDPState._pre_forward
+def gathered(self, module, args, kwargs):
+    calls["layer"] += isinstance(module, d.Layer)
+    return exact(self, module, args, kwargs)
+FSDPState._pre_forward = gathered
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", SOLVERS)
+@pytest.mark.parametrize("given", [{}, SHARDED], ids=["whole", "parts"])
+def test_a_solver_over_two_processes(
+    spec: str, given: Any, solver_folder: Any, tmp_path: Path
+) -> None:
+    """In parts, a layer's weights are gathered once for all of its evaluations."""
+    before = ONE_UNIT if given else ""
+    check_two_processes(solver_folder(spec), tmp_path, before=before, method="full", **given)
+
+
+@pytest.mark.slow
+def test_planted_shared_solver_not_summed(solver_folder: Any, tmp_path: Path) -> None:
+    """What all layers share stays whole, so its gradient is summed by the loop."""
+    bug = """
+import burnish.train.trainer as t
+exact = t.Trainer._sum_over_processes
+def forgets(self, total):
+    kept = [p for p in self.parameters if p.numel() > 1 or t.is_part(p)]
+    every, self.parameters = self.parameters, kept
+    exact(self, total)
+    self.parameters = every
+t.Trainer._sum_over_processes = forgets
+"""
+    with pytest.raises(AssertionError):
+        check_two_processes(
+            solver_folder(SOLVERS[0]), tmp_path, before=bug, method="full", **SHARDED
+        )
+
+
 def test_one_process_cannot_share(tiny_folder: Any, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="sharding needs several processes, got 'fsdp2'"):
         train(fresh(tiny_folder()), tmp_path, TrainSettings(sharding="fsdp2"))

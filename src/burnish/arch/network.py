@@ -33,6 +33,12 @@ def new_network(shape: Shape, *, context: int, marks: Marks, device: torch.devic
     known = decoder_config(config)
     assert known is not None
     network = Decoder(known, config)
+    draw_weights(network, known.num_layers)
+    return network.to(device).train()
+
+
+def draw_weights(network: nn.Module, num_layers: int) -> None:
+    """Random weights as `new_network` says, for a module of so many layers."""
     for name, parameter in network.named_parameters():
         if SOLVER in name:
             continue
@@ -40,9 +46,8 @@ def new_network(shape: Shape, *, context: int, marks: Marks, device: torch.devic
             nn.init.ones_(parameter)
             continue
         ends = name.endswith(("o_proj.weight", "down_proj.weight", "experts.down_proj"))
-        std = INIT_STD / math.sqrt(2 * known.num_layers) if ends else INIT_STD
+        std = INIT_STD / math.sqrt(2 * num_layers) if ends else INIT_STD
         nn.init.normal_(parameter, std=std)
-    return network.to(device).train()
 
 
 def base_network(spec: str, *, device: torch.device) -> Decoder:

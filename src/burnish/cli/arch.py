@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from burnish.cli import arch_pairs
 from burnish.cli.options import (
     ModelArgument,
     Precision,
@@ -16,7 +17,11 @@ from burnish.cli.options import (
 )
 from burnish.cli.verbs import Commands, Outcome
 
-commands = Commands("arch", help="Train small models from text; show what models cost.")
+commands = Commands(
+    "arch",
+    help="Train small models from text; show what models cost.",
+    more=arch_pairs.commands,
+)
 
 LAYER_DIGITS = 3  # a size of so few digits is a number of layers: no model has 999 parameters
 

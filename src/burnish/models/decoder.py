@@ -201,10 +201,13 @@ class Layer(nn.Module):
 class Stack(nn.Module):
     """Embedding, layers and final norm: the part that Hugging Face checkpoints call `model`."""
 
+    layer_class: type[Layer] = Layer
+
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.embed_tokens = Table(config.vocab_size, config.d_model)
-        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_layers))
+        make = self.layer_class
+        self.layers = nn.ModuleList(make(config, index) for index in range(config.num_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         solver = config.solver
         self.solver = None if solver is None else SharedSolver(solver, config.d_model)
@@ -243,11 +246,13 @@ class Decoder(nn.Module):
     Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
     """
 
+    stack_class: type[Stack] = Stack
+
     def __init__(self, shape: DecoderConfig, config: Any) -> None:
         super().__init__()
         self.shape = shape
         self.config = config  # transformers' own, kept for saving and for PEFT
-        self.model = Stack(shape)
+        self.model = self.stack_class(shape)
         self.lm_head = Linear(shape.d_model, shape.vocab_size, bias=False)
         self._layers: Layers | None = None  # all in one call, where the kernels can
         self.bits: int | None = None  # set by `models.quantise`: of a weight in the products

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 from burnish.arch import compare_job as arch_compare
 from burnish.arch import pretrain_job as arch
 from burnish.arch.compare_settings import CompareSettings
+from burnish.arch.seq2seq import job as arch_seq2seq
+from burnish.arch.seq2seq.settings import Seq2SeqSettings
 from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
@@ -97,6 +99,7 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     draft_bench.WHAT: _of(draft_bench.BenchSettings, draft_bench.bench_job),
     arch.WHAT: _of(PretrainSettings, arch.pretrain_job),
     arch_compare.WHAT: _of(CompareSettings, arch_compare.compare_job),
+    arch_seq2seq.WHAT: _of(Seq2SeqSettings, arch_seq2seq.seq2seq_job),
     graph_train.WHAT: _of(GraphSettings, graph_train.train_job),
     graph_bench.WHAT: _of(BenchSettings, graph_bench.bench_job),
     SCALING_FIT: _of(ScalingFitSettings, fit_job.fit_job),

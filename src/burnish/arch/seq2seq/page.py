@@ -1,0 +1,60 @@
+"""What a run tells: numbers, the verdict, curves, translations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from burnish.contracts.page import Chart, Series, Table
+from burnish.contracts.step import Told
+
+MOST_SAMPLES = 20
+
+
+def tell_training(output: Mapping[str, Any]) -> Sequence[Told]:
+    """Size, cost, speed, and both losses by step."""
+    losses, measured = output["losses"], output["evaluations"]
+    chart = Chart(
+        title="Loss",
+        kind="line",
+        series=[
+            Series(name="training, labels smoothed", x=[x for x, _ in losses],
+                   y=[y for _, y in losses]),
+            Series(
+                name="held-out",
+                x=[float(row["step"]) for row in measured],
+                y=[row["nats_per_token"] for row in measured],
+            ),
+        ],
+        x_label="step",
+        y_label="nats a token",
+        caption="Held-out: the first pairs only. The value above is over all of them.",
+    )  # fmt: skip
+    names = ("num_params", "train_flops_per_pair", "num_steps", "tokens", "tokens_per_s")
+    names += ("num_long_pairs", "mean_source_tokens", "mean_target_tokens", "shapes")
+    numbers = {name: output[name] for name in names} | {"evaluations": measured}
+    tiles = (("Parameters", f"{output['num_params']:,}", "both halves, one embedding"),)
+    return (Told(section="training", numbers=numbers, headline=tiles, blocks=(chart,)),)
+
+
+def tell_scores(output: Mapping[str, Any]) -> Sequence[Told]:
+    """The verdict: nats a token, and BLEU where it was measured; some translations."""
+    nats, bleu = output["validation"], output["bleu"]
+    verdict = (
+        f"{nats['value']:.3f} nats a token [{nats['low']:.3f}, {nats['high']:.3f}] on "
+        f"{nats['n']:,} held-out pairs"
+    )
+    if bleu is not None:
+        verdict += (
+            f"; BLEU {bleu['value']:.1f} [{bleu['low']:.1f}, {bleu['high']:.1f}] on "
+            f"{bleu['n']:,} of them ({bleu['signature']})"
+        )
+    table = Table(
+        title="Translations",
+        columns=["source", "reference", "translation"],
+        rows=[[row[n] for n in ("source", "target", "translation")] for row in output["samples"]],
+        caption="The first held-out pairs.",
+    )
+    numbers = {"validation": nats, "bleu": bleu}
+    return (
+        Told(numbers=numbers, verdict=(f"{verdict}.", "measured")),
+        Told(section="samples", blocks=(table,) if output["samples"] else ()),
+    )
