@@ -40,15 +40,12 @@ RETRIEVER = ("--set problem.labelled_frac=0.4 --set problem.queries=4 --set retr
              "--set retriever.hidden=11 --set retriever.feature_width=7 --set retriever.width=5 "
              "--set feedback.candidates=2 --set feedback.nearest=2 --set feedback.folds=2 "
              "--set feedback.tokens=1500 --precision fp32")  # fmt: skip
-<<<<<<< HEAD
 TOUR = ("--precision fp32 --set recall.lengths=20,30 --set recall.trials=2 "
         "--set recall.cue_tokens=4 --set recall.scored_tokens=8 --set recall.least_tokens=20 "
         "--set material.functions=12 --set material.leaks=4")  # fmt: skip
-=======
 PAIRED = ("--set vocab=281 --set width=28 --set num_heads=2 --set encoder_layers=1 "
           "--set decoder_layers=1 --set steps=2 --set pairs_per_step=8 --set num_evaluations=1 "
           "--set most_translations=2 --set search.max_new_tokens=3")  # fmt: skip
->>>>>>> h2-seq
 CURVE = ("--lengths 20,30 --set corpus={books} --set cue_tokens=4 --set least_tokens=20 "
          "--set trials=2 --precision fp32 --runs {runs}")  # fmt: skip
 

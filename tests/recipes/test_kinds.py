@@ -14,12 +14,9 @@ import pytest
 from fixtures.curating import BEHAVIOUR, GCD, ODD, as_rows
 from fixtures.improving import SETTINGS, guessing_model, write_tasks
 from fixtures.pretraining import make_corpus, tiny_settings
-<<<<<<< HEAD
 from fixtures.touring import small_tour
-=======
 from fixtures.translating import tiny_seq2seq
 from fixtures.translating import write_pairs as write_translations
->>>>>>> h2-seq
 
 import burnish as package
 from burnish.arch.compare_job import compare as compare_blocks
