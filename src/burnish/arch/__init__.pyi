@@ -4,6 +4,47 @@ from typing import Any, Literal
 
 Text = str | int | float | Path  # a number or a path may stand for its text
 
+def train(
+    pairs: str | Path,
+    *,
+    block: Text | None = None,
+    decoder_block: Text | None = None,
+    params: Text | None = None,
+    epochs: int | None = None,
+    set: Text | list[Text] | dict[str, Any] = [],
+    out: str | Path | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Train an encoder-decoder on PAIRS, measure it on held-out pairs, and write a report.
+
+    Other settings, for example: --set vocab=1024 --set width=64 --set source=en --set target=de
+    --set search.beam=8 --set bleu=false. BLEU needs the package sacrebleu (burnish[translate]).
+    Interrupted runs resume when you repeat the command."""
+
+def translate(
+    model: str | Path,
+    texts: Text | list[Text],
+    *,
+    beam: int = 4,
+    length_penalty: float = 0.6,
+    max_new_tokens: int = 96,
+) -> dict[str, Any]:
+    """Translate TEXTS with MODEL by beam search."""
+
+def score(
+    model: str | Path,
+    pairs: str | Path,
+    *,
+    beam: int = 4,
+    length_penalty: float = 0.6,
+    limit: int = 500,
+    source: Text = 'source',
+    target: Text = 'target',
+) -> dict[str, Any]:
+    """Measure MODEL on PAIRS: nats a token, and BLEU with its interval.
+
+    BLEU needs the package sacrebleu (burnish[translate]) and at least two pairs."""
+
 def pretrain(
     *,
     corpus: Text | None = None,
