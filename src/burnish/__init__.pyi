@@ -34,13 +34,13 @@ def improve(
     run: str | Path | None = None,
     device: Text | None = None,
     precision: Text | None = None,
-    controls: Text | None = None,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Improve MODEL on checkable tasks, measure it before and after, and write a report.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
-    --set seed=1 --set rounds=2. Exit status 1: no gain was shown, or a gate failed."""
+    --set seed=1 --set rounds=2, and for controls that are trained: --set controls=full.
+    Exit status 1: no gain was shown, or a gate failed."""
 
 def ablate(
     model: Text | None = None,

@@ -4,6 +4,7 @@ The other gates are planted in their own files: twenty leaks in `test_leaks.py`,
 `test_speed.py`, forgetting in `test_remembering.py` and `test_generality.py`.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,15 @@ def gates_of(make_record: Any, *, right: int, tokens: int) -> dict[str, Gate]:
     tasks = [make_task(f"p{i}", "1", group="g", checker="number") for i in range(NUM)]
     values = {step.name: side(right, tokens), BEFORE: side(60, 10), "heldout": tasks}
     given = Given("x", {name: constant(one) for name, one in values.items()}, [*values])
-    done = StageResult(name=step.name, key="", path=None, output={}, artefacts=(), seconds=1.0,
-                       reused=False)  # type: ignore[arg-type]  # fmt: skip
+    done = StageResult(
+        name=step.name,
+        key="",
+        path=Path("stage"),
+        output={},
+        artefacts=(),
+        seconds=1.0,
+        reused=False,
+    )
     return {gate.name: gate for told in step.tell(done, given) for gate in told.gates}
 
 

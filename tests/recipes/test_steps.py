@@ -111,9 +111,9 @@ def test_a_step_can_be_left_out(settings: Any, tmp_path: Path) -> None:
 def test_the_default_steps_are_all_registered(settings: Any) -> None:
     assert [part.name for part in parts_of(settings)] == [
         "tasks", "measure-before", "few-shot", "rounds", "control-vote", "measure-after",
-        "leaks", "speed", "memory", "general",
+        "shifted", "taught", "leaks", "speed", "memory", "general",
     ]  # fmt: skip
-    assert ROUND_STEPS == ("sample", "critique", "select", "teach", "prefer", "dev")
+    assert ROUND_STEPS == ("sample", "critique", "select", "curate", "teach", "prefer", "dev")
 
 
 @pytest.mark.parametrize(

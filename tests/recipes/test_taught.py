@@ -1,4 +1,4 @@
-"""`--controls full`: training on reference answers and on the model's own wrong ones."""
+"""`controls=full`: training on reference answers and on the model's own wrong ones."""
 
 from dataclasses import replace
 from pathlib import Path

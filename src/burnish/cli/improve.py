@@ -27,9 +27,6 @@ Tasks = Annotated[
         "--tasks", help="reasoning-gym:NAME?size=500, gsm8k:PATH or a JSONL file; repeatable."
     ),
 ]
-Controls = Annotated[
-    str | None, typer.Option(help="usual (the default), or full: also trained controls.")
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 
@@ -44,19 +41,18 @@ def improve(
     run: RunFolder = None,
     device: Device = None,
     precision: Precision = None,
-    controls: Controls = None,
     dry_run: DryRun = False,
 ) -> Outcome:
     """Improve MODEL on checkable tasks, measure it before and after, and write a report.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
-    --set seed=1 --set rounds=2. Exit status 1: no gain was shown, or a gate failed.
+    --set seed=1 --set rounds=2, and for controls that are trained: --set controls=full.
+    Exit status 1: no gain was shown, or a gate failed.
     """
     from burnish.recipes.settings import ImproveSettings
     from burnish.recipes.settings import preset as preset_settings
 
     flags = {"model": model, "tasks": tasks, "device": device, "precision": precision}
-    flags |= {"controls": controls}
     base = preset_settings(preset)
     settings = settings_from(ImproveSettings, base=base, config=config, sets=set, flags=flags)
     if dry_run:

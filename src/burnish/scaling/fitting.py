@@ -132,7 +132,8 @@ def _off_the_edge(law: Law, theta: np.ndarray, loss: Column, fixed: tuple[int, .
 
     At an irreducible loss of zero its logarithm has no slope, so a guess of its curvature is
     boundless, and no refit would leave the estimate: intervals would be far too narrow.
-    Oracle: tests/scaling/test_fitting.py::test_intervals_hold_where_nothing_is_irreducible
+    Source: ours. Oracle:
+    tests/scaling/test_fitting.py::test_intervals_hold_where_nothing_is_irreducible
     """
     if "sigma" not in law.params or law.params.index("sigma") in fixed:
         return theta
