@@ -63,7 +63,7 @@ def test_both_runs_are_shown():
         ["train.only_a", None, "not set"],
         ["tasks", "not set", ["chain_sum"]],
     ]
-    assert "first and second side by side" in render(page)
+    assert "<title>first and second" in render(page)
 
 
 def test_equal_or_empty_results_compare():
