@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from burnish.draft.bench import make_arms, measure_cells, summarise
+from burnish.draft.bench_cells import make_arms, measure_cells, summarise
 from recording import RESULTS, save
 
 from burnish.arch.measure import measure_documents
