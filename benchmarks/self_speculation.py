@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from burnish.draft.bench import make_arms, measure_cells, summarise
 from recording import RESULTS, save
 
 from burnish.arch.measure import measure_documents
@@ -25,6 +24,7 @@ from burnish.base.rng import stream
 from burnish.base.stats import bootstrap
 from burnish.contracts.generation import Request, Sampling
 from burnish.data.shards import read_heldout
+from burnish.draft.bench_cells import make_arms, measure_cells, summarise
 from burnish.models.decoder import Decoder, first_order
 from burnish.models.load import Model, load_model
 
