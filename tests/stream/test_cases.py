@@ -30,7 +30,7 @@ SIZES = "local_tokens=16,num_sinks=4"
 ALL = [
     "full",
     "window:budget_tokens=20",
-    "sinks:budget_tokens=20,num_sinks=4",
+    f"sinks:{SIZES}",
     "snapkv:budget_tokens=20,window_tokens=64",
     "expected-attention:budget_tokens=20,window_tokens=64",
     *(f"{n}:{SIZES}" for n in ("triangle", "triangle-dp", "blocks", "surprise", "quest", "random")),
