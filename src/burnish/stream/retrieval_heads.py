@@ -64,7 +64,7 @@ def calibrate_heads(settings: CalibrateSettings) -> dict[str, Any]:
     model = handle.model
     check_decoder(model)
     policy = retrieving_policy("triangle-dp:vote_frac=0", FAR_TOKENS)
-    found: list[np.ndarray] = []
+    found, best = list[np.ndarray](), list[tuple[int, int]]()
     for number in range(settings.texts):
         text = make_haystack(
             model.tokenizer,
@@ -78,7 +78,8 @@ def calibrate_heads(settings: CalibrateSettings) -> dict[str, Any]:
         for begin in range(0, len(text.ids), CHUNK_ROWS):
             read_rows(model.network, [memory], [text.ids[begin : begin + CHUNK_ROWS]])
         last = number == settings.texts - 1
-        best = best_heads(np.concatenate(found), settings.heads) if last else []
+        if last:
+            best = best_heads(np.concatenate(found), settings.heads)
         rows = [
             recalls(votes_after(model, memory, needle), needle, memory, settings.votes, best)
             for needle in text.needles
@@ -145,4 +146,4 @@ def recalls(
     for own in votes:
         top = own.topk(min(num, own.shape[1]), dim=-1).indices.cpu().numpy()
         rows.append([np.isin(wanted, row).mean() for row in top])
-    return np.float64(rows[0][0]) if heads else np.array(rows)
+    return np.array(rows[0][0] if heads else rows)
