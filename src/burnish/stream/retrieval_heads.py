@@ -81,7 +81,9 @@ def calibrate_heads(settings: CalibrateSettings) -> dict[str, Any]:
         if last:
             best = best_heads(np.concatenate(found), settings.heads)
         rows = [
-            recalls(votes_after(model, memory, needle), needle, memory, settings.votes, best)
+            recalls(
+                votes_after(model, memory, needle), needle, policy.num_sinks, settings.votes, best
+            )
             for needle in text.needles
         ]
         found.append(np.stack(rows))
@@ -129,7 +131,7 @@ def votes_after(model: Any, memory: RetrievingMemory, needle: Needle) -> list[Te
 def recalls(
     votes: list[Tensor],
     needle: Needle,
-    memory: RetrievingMemory,
+    num_sinks: int,
     num: int,
     heads: list[tuple[int, int]],
 ) -> np.ndarray:
@@ -137,8 +139,7 @@ def recalls(
 
     With `heads`: that of their sum, one number.
     """
-    sinks = memory.plan.num_sinks
-    wanted = np.concatenate([np.arange(*place) for place in needle.places]) - sinks
+    wanted = np.concatenate([np.arange(*place) for place in needle.places]) - num_sinks
     if heads:
         size = min(len(own[0]) for own in votes)
         votes = [sum(votes[layer][head, :size] for layer, head in heads)[None]]  # type: ignore[index]
