@@ -104,7 +104,7 @@ def test_other_things_in_the_folder(settings_of: Any, tmp_path: Path, tiny_folde
     path = tmp_path / "index" / "manifest.json"
     told = json.loads(path.read_text())
     path.write_text(json.dumps(told | {"format": 99}))
-    with pytest.raises(InputError, match="must have format 1, got 99"):
+    with pytest.raises(InputError, match="must have format 2, got 99"):
         ingest(settings_of())
 
 

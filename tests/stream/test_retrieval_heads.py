@@ -20,13 +20,6 @@ from burnish.stream.retrieval_heads import (
 NEEDLE = Needle(places=((4, 7), (12, 13)), depth=0.1, question=(1,), answer=(2,))
 
 
-class Sinks:
-    """A memory with two sinks."""
-
-    class plan:
-        num_sinks = 2
-
-
 def planted() -> list[torch.Tensor]:
     """Votes of two layers with three heads: head 1.2 likes the needle, 0.1 half of it."""
     votes = [torch.zeros((3, 20)) for _ in range(2)]
@@ -38,12 +31,12 @@ def planted() -> list[torch.Tensor]:
 
 
 def check_planted(recall: Any) -> None:
-    found = recall(planted(), NEEDLE, Sinks(), 4, [])
+    found = recall(planted(), NEEDLE, 2, 4, [])
     np.testing.assert_allclose(found[1, 2], 1.0)
     np.testing.assert_allclose(found[0, 1], 0.5)
     assert best_heads(found[None], 2) == [(1, 2), (0, 1)]
-    assert recall(planted(), NEEDLE, Sinks(), 4, [(0, 1), (1, 2)]) >= 0.5
-    assert recall(planted(), NEEDLE, Sinks(), 4, [(1, 2)]) == 1.0
+    assert recall(planted(), NEEDLE, 2, 4, [(0, 1), (1, 2)]) >= 0.5
+    assert recall(planted(), NEEDLE, 2, 4, [(1, 2)]) == 1.0
 
 
 def test_a_planted_head_is_found() -> None:
@@ -51,14 +44,8 @@ def test_a_planted_head_is_found() -> None:
 
 
 def test_planted_needle_that_is_shifted_by_the_sinks() -> None:
-    class NoSinks:
-        class plan:
-            num_sinks = 0
-
     with pytest.raises(AssertionError):
-        check_planted(
-            lambda votes, needle, memory, *given: recalls(votes, needle, NoSinks(), *given)
-        )
+        check_planted(lambda votes, needle, _, *given: recalls(votes, needle, 0, *given))
 
 
 def test_a_model_is_calibrated(tiny_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:

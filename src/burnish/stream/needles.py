@@ -87,10 +87,7 @@ def make_haystack(
     """
     source = stream(seed, "haystack", corpus, length)
     told = _TELL[kind](source, num_needles)
-    owners = [i for i, one in enumerate(told) for _ in one.sentences]
-    owners += [-1] * sum(len(one.others) for one in told)
-    if len(owners) > num_needles:
-        owners = [owners[i] for i in source.permutation(len(owners))]
+    owners = _owners(source, told)
     queues = {i: list(one.sentences) for i, one in enumerate(told)}
     queues[-1] = [text for one in told for text in one.others]
     planted = [_encode(tokenizer, queues[owner].pop(0)) for owner in owners]
@@ -118,6 +115,15 @@ def make_haystack(
         for i, one in enumerate(told)
     )
     return Haystack(ids=tuple(ids + list(filler[at:])), needles=needles)
+
+
+def _owners(source: np.random.Generator, told: list[_Told]) -> list[int]:
+    """The question that each planted sentence belongs to, in text order; -1: to none."""
+    owners = [i for i, one in enumerate(told) for _ in one.sentences]
+    owners += [-1] * sum(len(one.others) for one in told)
+    if len(owners) == len(told):
+        return owners
+    return [owners[i] for i in source.permutation(len(owners))]
 
 
 def _names(source: np.random.Generator, num: int) -> list[str]:

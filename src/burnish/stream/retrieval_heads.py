@@ -64,7 +64,7 @@ def calibrate_heads(settings: CalibrateSettings) -> dict[str, Any]:
     model = handle.model
     check_decoder(model)
     policy = retrieving_policy("triangle-dp:vote_frac=0", FAR_TOKENS)
-    found: list[np.ndarray] = []
+    found, best = list[np.ndarray](), list[tuple[int, int]]()
     for number in range(settings.texts):
         text = make_haystack(
             model.tokenizer,
@@ -78,9 +78,12 @@ def calibrate_heads(settings: CalibrateSettings) -> dict[str, Any]:
         for begin in range(0, len(text.ids), CHUNK_ROWS):
             read_rows(model.network, [memory], [text.ids[begin : begin + CHUNK_ROWS]])
         last = number == settings.texts - 1
-        best = best_heads(np.concatenate(found), settings.heads) if last else []
+        if last:
+            best = best_heads(np.concatenate(found), settings.heads)
         rows = [
-            recalls(votes_after(model, memory, needle), needle, memory, settings.votes, best)
+            recalls(
+                votes_after(model, memory, needle), needle, policy.num_sinks, settings.votes, best
+            )
             for needle in text.needles
         ]
         found.append(np.stack(rows))
@@ -128,7 +131,7 @@ def votes_after(model: Any, memory: RetrievingMemory, needle: Needle) -> list[Te
 def recalls(
     votes: list[Tensor],
     needle: Needle,
-    memory: RetrievingMemory,
+    num_sinks: int,
     num: int,
     heads: list[tuple[int, int]],
 ) -> np.ndarray:
@@ -136,8 +139,7 @@ def recalls(
 
     With `heads`: that of their sum, one number.
     """
-    sinks = memory.plan.num_sinks
-    wanted = np.concatenate([np.arange(*place) for place in needle.places]) - sinks
+    wanted = np.concatenate([np.arange(*place) for place in needle.places]) - num_sinks
     if heads:
         size = min(len(own[0]) for own in votes)
         votes = [sum(votes[layer][head, :size] for layer, head in heads)[None]]  # type: ignore[index]
@@ -145,4 +147,4 @@ def recalls(
     for own in votes:
         top = own.topk(min(num, own.shape[1]), dim=-1).indices.cpu().numpy()
         rows.append([np.isin(wanted, row).mean() for row in top])
-    return np.float64(rows[0][0]) if heads else np.array(rows)
+    return np.array(rows[0][0] if heads else rows)
