@@ -10,21 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixtures.improving import SETTINGS, numbers_of
+from fixtures.improving import SETTINGS, numbers_of, run_quietly
 
 from burnish.base.records import read_json
 from burnish.recipes.settings import PRESETS, ImproveSettings
 
 NUM_KILLS = 10
-
-
-def run_quietly(settings: ImproveSettings, runs: Path) -> None:
-    """`improve` in a process of its own."""
-    from burnish.base.progress import set_quiet
-    from burnish.recipes.improve import improve
-
-    with set_quiet(True):
-        improve(settings, runs=runs)
 
 
 def started(settings: ImproveSettings, runs: Path) -> Any:
