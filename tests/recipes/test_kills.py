@@ -20,7 +20,7 @@ NUM_KILLS = 10
 
 def started(settings: ImproveSettings, runs: Path) -> Any:
     context = get_context("forkserver")
-    context.set_forkserver_preload(["burnish.recipes.improve", "accelerate", "transformers"])
+    context.set_forkserver_preload(["burnish.recipes.improve", "transformers"])
     process = context.Process(target=run_quietly, args=(settings, runs))
     process.start()
     return process
