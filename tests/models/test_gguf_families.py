@@ -287,9 +287,9 @@ def test_rotary_settings_come_back() -> None:
         plain = 500000.0 ** -(torch.arange(0, 128, 2) / 128)
         divisors = {"rope_freqs.weight": (plain / frequencies).numpy()}
         assert rope_from({}, **divisors) == pytest.approx(rope)
-    with pytest.raises(UnreadableError, match="not Llama 3's"):
+    with pytest.raises(UnreadableError, match="than Llama 3's"):
         rope_from({}, **{"rope_freqs.weight": np.array([1.0, 3.0, 7.0])})
-    with pytest.raises(UnreadableError, match="not known"):
+    with pytest.raises(UnreadableError, match="by an unknown method"):
         rope_from({"rope.scaling.type": "longrope"})
 
 
