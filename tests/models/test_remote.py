@@ -127,7 +127,7 @@ def test_extensions_are_sent_only_when_used(server: Server) -> None:
 )
 def test_server_errors(status: int, body: bytes, server: Server) -> None:
     server.status, server.body = status, body
-    with pytest.raises(RemoteError, match="must (answer|follow OpenAI's interface)") as caught:
+    with pytest.raises(RemoteError, match=r"must (answer|follow OpenAI's interface)") as caught:
         Remote.parse(server.spec).complete("x", Sampling())
     assert caught.value.exit_code == 2
     assert isinstance(caught.value, ConnectionError)
