@@ -217,6 +217,17 @@ def test_a_model_that_is_not_there_leaves_no_run(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_prompts_differ(seed: int) -> None:
+    prompts = [row["prompt"] for row in material.prompt_rows(12, seed=seed)]
+    assert len(set(prompts)) == 12
+
+
+def test_more_prompts_than_there_are() -> None:
+    with pytest.raises(SettingError, match="must not exceed the prompts that differ"):
+        material.prompt_rows(20_000, seed=0)
+
+
 # ---- real weights ----
 
 

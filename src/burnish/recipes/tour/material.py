@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from burnish.base.errors import SettingError
 from burnish.base.rng import stream
 from burnish.data.corpora import parse_corpus
 
 LEAST_LINES, MOST_LINES = 6, 30  # of a function that is worth comparing
 CHUNK_CHARS = 2000
+TRIES = 100  # in a row that bring no new prompt
 CLASSES = {
     "river": ("water", "fish", "bank", "bridge", "boat"),
     "forest": ("tree", "leaf", "moss", "deer", "path"),
@@ -108,14 +110,24 @@ def preference_rows(num: int, *, seed: int) -> list[dict[str, str]]:
 
 
 def prompt_rows(num: int, *, seed: int) -> list[dict[str, str]]:
-    """Prompts with short and with repetitive answers, in turns."""
-    rng, rows = stream(seed, "tour", "prompts"), list[dict[str, str]]()
-    for index in range(num):
+    """Different prompts with short and with repetitive answers, in turns.
+
+    Raises SettingError for more prompts than there are.
+    """
+    rng, drawn = stream(seed, "tour", "prompts"), dict[str, None]()
+    index, newest = 0, 0
+    while index - newest < TRIES:
         noun, other = rng.choice(sorted(CLASSES), 2, replace=False)
         low = int(rng.integers(1, 50))
         given = {"noun": noun, "other": other, "low": low, "high": low + 12}
-        rows.append({"prompt": PROMPTS[index % len(PROMPTS)].format(**given)})
-    return rows
+        prompt = PROMPTS[index % len(PROMPTS)].format(**given)
+        newest = newest if prompt in drawn else index
+        drawn[prompt] = None
+        if len(drawn) == num:
+            return [{"prompt": prompt} for prompt in drawn]
+        index += 1
+    rule = "must not exceed the prompts that differ"
+    raise SettingError("material.prompts", num, rule, remedy="Lower it")
 
 
 def text_rows(num_chars: int, *, seed: int) -> list[dict[str, str]]:
