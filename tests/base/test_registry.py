@@ -122,7 +122,7 @@ def test_specs_are_canonical(drafters):
         ("full:count=1.5", "full.count must be int, got '1.5'. It should be a valid integer"),
         ("full:on=1", "full.on must be bool, got '1'"),
         ("full:limit=x", "full.limit must be int | None, got 'x'"),
-        ("full:mode=c", "full.mode must be Literal['a', 'b'], got 'c'. It should be 'a' or 'b'"),
+        ("full:mode=c", "full.mode must be one of 'a', 'b', got 'c'. It should be 'a' or 'b'"),
         ("full:count", "must be key=value, got 'count'"),
         ("full:count=1,count=2", "gives a field twice, got 'count=2'"),
         ("full:sizes=[1,2", "must close its brackets and quotes"),

@@ -12,7 +12,7 @@ import pytest
 
 import burnish
 from burnish.base import provenance, stages
-from burnish.base.errors import MissingFileError, SettingError, StorageError
+from burnish.base.errors import InputError, MissingFileError, SettingError, StorageError
 from burnish.base.records import RecordLog, file_hash, read_json
 from burnish.base.runs import RESUMES, find_runs, load_run, open_run
 
@@ -344,3 +344,64 @@ def test_a_run_inside_another_tells_once_how_to_resume(tmp_path):
     ):
         raise KeyboardInterrupt
     assert caught.value.__notes__ == [RESUMES]
+
+
+def refused(stage):
+    raise InputError("row", "x", "must be read", remedy="Correct it")
+
+
+def half_made(stage):
+    (stage.path / "part").write_text("kept")
+    refused(stage)
+
+
+def fail(run, make):
+    with pytest.raises((InputError, ValueError)), run:
+        run.stage("work", make, size=1)
+
+
+def test_wrong_input_leaves_no_run(begin, tmp_path):
+    first = begin()
+    first.stage("work", lambda stage: {}, size=1)
+    first.close()
+    fail(begin(settings={"size": 2}), refused)
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [first.path.name, "last"]
+    assert os.readlink(tmp_path / "runs" / "last") == first.path.name
+
+
+def test_wrong_input_leaves_no_link(begin, tmp_path):
+    fail(begin(), refused)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_wrong_input_leaves_a_given_folder_empty(begin, tmp_path):
+    (tmp_path / "given").mkdir()
+    fail(begin(folder=tmp_path / "given"), refused)
+    assert list((tmp_path / "given").iterdir()) == []
+    fail(begin(folder=tmp_path / "new"), refused)
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_was_made_before_wrong_input_is_kept(begin):
+    run = begin()
+    fail(run, half_made)
+    assert (run.path / "stages" / "work" / "part").read_text() == "kept"
+
+    other = begin(settings={"size": 2})
+    with pytest.raises(InputError), other:
+        other.stage("done", lambda stage: {}, size=1)
+        other.stage("work", refused, size=1)
+    assert (other.path / "stages" / "done" / "done.json").exists()
+
+
+def test_a_resumed_run_and_other_errors_leave_everything(begin):
+    def bug(stage):
+        raise ValueError("oops")
+
+    run = begin()
+    fail(run, bug)
+    assert (run.path / "run.json").exists()
+    again = begin()
+    assert again.resumed
+    fail(again, refused)
+    assert (run.path / "run.json").exists()

@@ -6,9 +6,8 @@ import pytest
 import torch
 from fixtures.brute import rope_config
 
-from burnish.kv import padded as module
 from burnish.kv.padded import PaddedAttend
-from burnish.kv.rope import Rope
+from burnish.kv.rope import Rope, rotate
 
 HEADS, KV_HEADS, SIZE = 6, 2, 10
 LENGTHS = (7, 1, 4)
@@ -23,7 +22,7 @@ def check_alone() -> None:
     for number, length in enumerate(LENGTHS):
         query, key, value = (x[number, :length].double() for x in rows)
         positions = torch.arange(length)
-        query, key = (module.rotate(x, rope.at(positions, torch.double)) for x in (query, key))
+        query, key = (rotate(x, rope.at(positions, torch.double)) for x in (query, key))
         for head in range(HEADS):
             own = head * KV_HEADS // HEADS
             weights = (query[:, head] @ key[:, own].T / SIZE**0.5).softmax(-1)

@@ -62,7 +62,8 @@ def test_planted_positions_run_on_over_siblings(monkeypatch: pytest.MonkeyPatch)
     def running(self: SharedAttend, blocks: Any, rope: Rope, windows: Any) -> None:
         exact(self, blocks, rope, windows)
         spans = [length + sum(own) for length, own in GROUPS]
-        self.positions = torch.cat([torch.arange(span) for span in spans])
+        wrong = torch.cat([torch.arange(span) for span in spans])
+        self._rotated = shared.RowRotation(rope, wrong)
 
     exact = SharedAttend.__init__
     monkeypatch.setattr(SharedAttend, "__init__", running)

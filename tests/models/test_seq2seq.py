@@ -94,15 +94,15 @@ def test_decoder_equals_a_reference(block: str) -> None:
 
 
 def test_planted_memory_of_the_first_evaluation_only(monkeypatch: Any) -> None:
-    exact, seen = module.CrossLayer._halves, []
+    exact, seen = module.CrossLayer._attended, []
 
-    def once(self: Any, rows: Any, attend: Any, evaluation: int = 0, kept: Any = None) -> Any:
+    def once(self: Any, rows: Any, attend: Any, evaluation: int, kept: Any) -> Any:
         seen.append(evaluation)
         if evaluation:
-            return module.Layer._halves(self, rows, attend, evaluation, kept)
+            return module.Layer._attended(self, rows, attend, evaluation, kept)
         return exact(self, rows, attend, evaluation, kept)
 
-    monkeypatch.setattr(module.CrossLayer, "_halves", once)
+    monkeypatch.setattr(module.CrossLayer, "_attended", once)
     check_reference("dense")
     with pytest.raises(AssertionError):
         check_reference("pcformer:order=2")

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from burnish.kv.rope import Rope, Rotation, Windows, repeat_kv, rotate
+from burnish.kv.rope import Rope, RowRotation, Windows, batched_heads
 
 
 class WindowAttend:
@@ -19,10 +19,10 @@ class WindowAttend:
     def __init__(
         self, rope: Rope, windows: Windows, *, begins: Bool[Tensor, "B T"], across: bool = False
     ) -> None:
-        self._windows, self._rope, self._device = windows, rope, begins.device
-        num_windows, self._length = begins.shape
-        self._rotation: Rotation | None = None
-        self._positions = torch.arange(self._length, device=self._device).repeat(num_windows)
+        self._windows, self._device = windows, begins.device
+        self._num, self._length = begins.shape
+        positions = torch.arange(self._length, device=self._device).repeat(self._num)
+        self._rotated = RowRotation(rope, positions)
         self._plain: Tensor | None = None  # numbers of windows without a border; None: all
         self._parted: Tensor | None = None
         self._same: Tensor | None = None
@@ -42,12 +42,8 @@ class WindowAttend:
         value: Float[Tensor, "N K D"],
     ) -> Float[Tensor, "N H D"]:
         """Attention output of every row."""
-        if self._rotation is None:
-            self._rotation = self._rope.at(self._positions, query.dtype)
-        query, key = rotate(query, self._rotation), rotate(key, self._rotation)
-        group, window = query.shape[1] // key.shape[1], self._windows[layer]
-        heads = [x.unflatten(0, (-1, self._length)).transpose(1, 2) for x in (query, key, value)]
-        heads = [heads[0], repeat_kv(heads[1], group), repeat_kv(heads[2], group)]
+        window = self._windows[layer]
+        heads = batched_heads(*self._rotated(query, key), value, self._num)
         if self._plain is None or self._parted is None:
             out = self._attend(heads, None, window)
         else:

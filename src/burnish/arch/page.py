@@ -20,14 +20,14 @@ def tell_plan(plan: Mapping[str, Any]) -> Sequence[Told]:
     return (Told(section="notes", numbers={"plan": dict(plan)}, blocks=(table,)),)
 
 
-def tell_training(output: Mapping[str, Any]) -> Sequence[Told]:
-    """Tokens and speed, the loss by step, samples by step."""
+def loss_chart(output: Mapping[str, Any], *, what: str, training: str = "training") -> Chart:
+    """Training loss and held-out loss by step; `what` the held-out part consists of."""
     losses, measured = output["losses"], output["evaluations"]
-    chart = Chart(
+    return Chart(
         title="Loss",
         kind="line",
         series=[
-            Series(name="training", x=[x for x, _ in losses], y=[y for _, y in losses]),
+            Series(name=training, x=[x for x, _ in losses], y=[y for _, y in losses]),
             Series(
                 name="held-out",
                 x=[float(row["step"]) for row in measured],
@@ -36,8 +36,14 @@ def tell_training(output: Mapping[str, Any]) -> Sequence[Told]:
         ],
         x_label="step",
         y_label="nats a token",
-        caption="Held-out: the first documents only. The value above is over all of them.",
+        caption=f"Held-out: the first {what} only. The value above is over all of them.",
     )
+
+
+def tell_training(output: Mapping[str, Any]) -> Sequence[Told]:
+    """Tokens and speed, the loss by step, samples by step."""
+    measured = output["evaluations"]
+    chart = loss_chart(output, what="documents")
     samples = [[row["step"], row["sample"]] for row in measured if "sample" in row]
     table = Table(title="Samples", columns=["after step", "text"], rows=samples)
     names = ("tokens", "tokens_per_s", "num_steps", "export_difference")

@@ -214,6 +214,7 @@ class TrainStep(_OnShards):
 
     name: str = "train"
     together = True
+    timed = ("tokens_per_s",)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -235,14 +236,6 @@ class TrainStep(_OnShards):
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """Tokens and speed, the loss, samples."""
         return page.tell_training(done.output)
-
-    def differences(self, old: StageResult, new: StageResult) -> str:
-        """What differs; a speed may."""
-
-        def timeless(done: StageResult) -> StageResult:
-            return replace(done, output={**done.output, "tokens_per_s": 0})
-
-        return super().differences(timeless(old), timeless(new))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,7 +137,9 @@ def make_training(
         network=network,
         objective=objective if routing is None else routing.objective(objective),
         source=source,
-        optimizer=make_optimizer(settings, values["learning_rate"]),
+        optimizer=make_optimizer(
+            settings.optimizer, values["learning_rate"], settings.weight_decay
+        ),
         schedule=make_schedule(settings),
         max_grad_norm=settings.max_grad_norm,
         save_every_steps=settings.save_every_steps,
@@ -148,11 +150,11 @@ def make_training(
     )
 
 
-def make_optimizer(settings: PretrainSettings, learning_rate: float) -> Optimizer:
+def make_optimizer(kind: str, learning_rate: float, weight_decay: float) -> Optimizer:
     """AdamW with decay of matrices, or Muon for the layers' matrices beside it."""
-    decay: dict[str, Any] = {"weight_decay": settings.weight_decay}
+    decay: dict[str, Any] = {"weight_decay": weight_decay}
     rest = AdamW(learning_rate=learning_rate, decay="matrices", **decay)
-    if settings.optimizer == "adamw":
+    if kind == "adamw":
         return rest
     return Muon(learning_rate=learning_rate, rest=rest, **decay)
 
@@ -224,28 +226,35 @@ def train(
     network = make_network(settings, shape, corpus, context=values["context"], base=base)
     routing = make_routing(settings, network)
     training = make_training(settings, network, corpus, values, routing)
-    speed = Speed()
+    hooks: list[Hook] = [] if routing is None else [routing]
+    if settings.gradient_norms:
+        hooks.append(GradientNorms(RecordLog(stage.path / NORMS)))
     evaluation = Evaluation(
         network,
         _measure(settings, network, corpus, training, values["context"]),
         path=stage.path / EVALUATIONS,
         every_steps=-(-values["steps"] // max(1, settings.num_evaluations)),
     )
-    log = StepLog(RecordLog(stage.path / STEPS))
-    hooks: list[Hook] = [Count(meter), speed, log, evaluation]
-    hooks += [] if routing is None else [routing]
-    if settings.gradient_norms:
-        hooks.append(GradientNorms(RecordLog(stage.path / NORMS)))
-    done = run_training(training, checkpoint=stage.path / CHECKPOINT, hooks=hooks)
-    difference = save_network(network, corpus.tokenizer, stage.path / "model")
+    facts = run_measured(stage, training, evaluation, meter, hooks)
+    return facts | {
+        "export_difference": save_network(network, corpus.tokenizer, stage.path / "model"),
+        "experts": None if routing is None else expert_load(told_steps(stage.path)),
+    }
+
+
+def run_measured(
+    stage: Stage, training: Training, evaluation: Evaluation, meter: Meter, hooks: Sequence[Hook]
+) -> dict[str, Any]:
+    """Train from the stage's checkpoint or from the beginning; what was done, losses, speed."""
+    speed, log = Speed(), StepLog(RecordLog(stage.path / STEPS))
+    every: list[Hook] = [Count(meter), speed, log, evaluation, *hooks]
+    done = run_training(training, checkpoint=stage.path / CHECKPOINT, hooks=every)
     return {
         "num_steps": done.num_steps,
         "tokens": done.num_rows,
         "tokens_per_s": speed.tokens_per_s,
         "losses": thinned(done.losses),
         "evaluations": evaluation.rows(),
-        "export_difference": difference,
-        "experts": None if routing is None else expert_load(told_steps(stage.path)),
     }
 
 

@@ -8,7 +8,7 @@ Types are then checked strictly: `"5"` is no int, `1` is no bool, `2.0` is no in
 import dataclasses
 import json
 import re
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from burnish.base.canonical import jsonable
 from burnish.base.errors import InputError, SettingError
@@ -143,4 +143,6 @@ def _core_loader() -> Any:
 def _type_name(annotation: Any) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(map(repr, get_args(annotation)))}"
     return str(annotation).replace("typing.", "").replace("NoneType", "None")

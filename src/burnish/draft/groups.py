@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from burnish.kv.rope import Rope, Windows, rotate
+from burnish.kv.rope import Rope, RowRotation, Windows
 from burnish.kv.shared import attend_rows, causal_mask
 
 
@@ -22,9 +22,7 @@ class TextAttend:
 
     def __init__(self, lengths: Sequence[int], rope: Rope, windows: Windows) -> None:
         self.lengths, self._windows = list(lengths), windows
-        self._rotation = None
-        self._positions = torch.cat([torch.arange(n) for n in lengths])
-        self._rope = rope
+        self._rotated = RowRotation(rope, torch.cat([torch.arange(n) for n in lengths]))
         self.kept: dict[int, list[tuple[Tensor, Tensor]]] = {}
 
     def __call__(
@@ -35,9 +33,7 @@ class TextAttend:
         value: Float[Tensor, "N K D"],
     ) -> Float[Tensor, "N H D"]:
         """Attention output of every row."""
-        if self._rotation is None:
-            self._rotation = self._rope.at(self._positions.to(query.device), query.dtype)
-        query, key = rotate(query, self._rotation), rotate(key, self._rotation)
+        query, key = self._rotated(query, key)
         parts = zip(*(rows.split(self.lengths) for rows in (query, key, value)), strict=True)
         out, kept = [], []
         for rows, keys, values in parts:
@@ -83,7 +79,7 @@ class GroupAttend:
             self._at.append((at.repeat(num_active), offset + 1))
             positions[rows] = at.repeat(num_active) + offset + 1
             begin += count
-        self._positions, self._rope, self._rotation = positions, rope, None
+        self._rotated = RowRotation(rope, positions)
 
     def __call__(
         self,
@@ -93,9 +89,7 @@ class GroupAttend:
         value: Float[Tensor, "N K D"],
     ) -> Float[Tensor, "N H D"]:
         """Attention output of every row."""
-        if self._rotation is None:
-            self._rotation = self._rope.at(self._positions.to(query.device), query.dtype)
-        query, key = rotate(query, self._rotation), rotate(key, self._rotation)
+        query, key = self._rotated(query, key)
         out, window = [], self._windows[layer]
         for text, (keys, values) in enumerate(self._real.kept[layer]):
             rows, (anchor, offset) = self._rows[text].to(query.device), self._at[text]

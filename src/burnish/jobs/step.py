@@ -73,6 +73,7 @@ class Step(ABC):
 
     name: str  # of the stage's folder
     together = False  # whether all processes of a team make it, as training needs
+    timed: tuple[str, ...] = ()  # entries of the output that are measured times or speeds
     verified: Verification = "files"  # "again": `burnish verify` makes it again and compares
 
     @property
@@ -112,8 +113,9 @@ class Step(ABC):
         return ""
 
     def differences(self, old: StageResult, new: StageResult) -> str:
-        """What differs between two makings of the step, for `burnish verify`; "" if nothing."""
-        names = [n for n in old.output if n != METERED and old.output[n] != new.output.get(n)]
+        """What differs between two makings, but for times, for `burnish verify`; "" if nothing."""
+        told = [name for name in old.output if name not in (METERED, *self.timed)]
+        names = [name for name in told if old.output[name] != new.output.get(name)]
         files = {a.path: a.sha256 for a in new.artefacts}
         names += [a.path for a in old.artefacts if files.get(a.path) != a.sha256]
         return ", ".join(names)

@@ -73,6 +73,41 @@ def rotate(rows: Float[Tensor, "N H D"], rotation: Rotation) -> Float[Tensor, "N
     return rows * cos + turned * sin
 
 
+class RowRotation:
+    """Rotates queries and keys of rows at known positions; the angles are computed once a pass.
+
+    Source: RoFormer, arXiv 2104.09864, eq. 34.
+    Oracle: tests/kv/test_rope.py::test_rotation_is_relative
+    """
+
+    def __init__(self, rope: Rope, positions: Int[Tensor, " N"]) -> None:
+        self._rope, self._positions = rope, positions
+        self._rotation: Rotation | None = None
+
+    def __call__(
+        self, query: Float[Tensor, "N H D"], key: Float[Tensor, "N K D"]
+    ) -> tuple[Float[Tensor, "N H D"], Float[Tensor, "N K D"]]:
+        """Both, rotated."""
+        if self._rotation is None:
+            self._rotation = self._rope.at(self._positions.to(query.device), query.dtype)
+        return rotate(query, self._rotation), rotate(key, self._rotation)
+
+
+def batched_heads(
+    query: Float[Tensor, "N H D"],
+    key: Float[Tensor, "N K D"],
+    value: Float[Tensor, "N K D"],
+    num: int,
+) -> list[Float[Tensor, "B H T D"]]:
+    """Rows of `num` sequences of one length, as a batch; each query head has its own keys.
+
+    Source: ours. Oracle: tests/kv/test_padded.py::test_equals_each_sequence_alone
+    """
+    group = query.shape[1] // key.shape[1]
+    heads = [rows.unflatten(0, (num, -1)).transpose(1, 2) for rows in (query, key, value)]
+    return [heads[0], repeat_kv(heads[1], group), repeat_kv(heads[2], group)]
+
+
 def repeat_kv(heads: Float[Tensor, "B K T D"], group: int) -> Float[Tensor, "B H T D"]:
     """Give each query head its own copy of the key or value head that its group shares.
 

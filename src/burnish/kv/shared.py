@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from burnish.kv.grouped import attend_grouped, group_mask
-from burnish.kv.rope import Rope, Rotation, Windows, repeat_kv, rotate
+from burnish.kv.rope import Rope, RowRotation, Windows, repeat_kv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,7 @@ class SharedAttend:
     """
 
     def __init__(self, blocks: Sequence[Block], rope: Rope, windows: Windows) -> None:
-        self._rope, self._windows = rope, windows
-        self._rotation: Rotation | None = None
+        self._windows = windows
         self._spans = _spans(blocks)
         self._trees = [
             None if block.parents is None else _Tree(block.parents, _length(span.before))
@@ -111,6 +110,7 @@ class SharedAttend:
                 for block, span, tree in zip(blocks, self._spans, self._trees, strict=True)
             ]
         )
+        self._rotated = RowRotation(rope, self.positions)
 
     def to(self, device: torch.device) -> "SharedAttend":
         """Move the index tensors."""
@@ -125,9 +125,7 @@ class SharedAttend:
         value: Float[Tensor, "N K D"],
     ) -> Float[Tensor, "N H D"]:
         """Attention output of every row."""
-        if self._rotation is None:
-            self._rotation = self._rope.at(self.positions, query.dtype)
-        query, key = rotate(query, self._rotation), rotate(key, self._rotation)
+        query, key = self._rotated(query, key)
         window = self._windows[layer]
         out = []
         for span, tree in zip(self._spans, self._trees, strict=True):

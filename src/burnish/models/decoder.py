@@ -168,13 +168,19 @@ class Layer(nn.Module):
         kept: list[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The stream after attention, what attention added, and what the feed-forward will."""
-        attended = self.self_attn(self.input_layernorm(rows), attend, evaluation, kept)
+        attended = self._attended(rows, attend, evaluation, kept)
         norm = self.post_attention_layernorm
         if ops.usable(rows, attended, norm.weight):
             rows, normed = ops.add_rms_norm(rows, attended, norm.weight, norm.eps)
             return rows, attended, self.mlp(normed)
         rows = rows + attended
         return rows, attended, self.mlp(norm(rows))
+
+    def _attended(
+        self, rows: Tensor, attend: Attend, evaluation: int, kept: list[Tensor] | None
+    ) -> Tensor:
+        """What attention adds to the stream."""
+        return self.self_attn(self.input_layernorm(rows), attend, evaluation, kept)
 
     def weights(self) -> LayerWeights | None:
         """What the kernel for all layers wants to know; None where a product is not in tiles."""

@@ -109,19 +109,12 @@ class CrossLayer(Layer):
         self.cross_attn = CrossAttention(config, layer)
         self.cross_layernorm = RMSNorm(config.d_model, config.norm_eps)
 
-    def _halves(
-        self,
-        rows: Float[Tensor, "N d"],
-        attend: Attend,
-        evaluation: int = 0,
-        kept: list[Tensor] | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _attended(
+        self, rows: Tensor, attend: Attend, evaluation: int, kept: list[Tensor] | None
+    ) -> Tensor:
         assert isinstance(attend, Reading), "only `Seq2Seq` calls these layers"
-        attended = self.self_attn(self.input_layernorm(rows), attend, evaluation, kept)
-        crossed = self.cross_attn(self.cross_layernorm(rows + attended), attend.memory)
-        attended = attended + crossed
-        rows = rows + attended
-        return rows, attended, self.mlp(self.post_attention_layernorm(rows))
+        attended = super()._attended(rows, attend, evaluation, kept)
+        return attended + self.cross_attn(self.cross_layernorm(rows + attended), attend.memory)
 
 
 class CrossStack(Stack):

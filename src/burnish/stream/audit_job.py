@@ -21,7 +21,7 @@ from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, Verification
 from burnish.models.handle import ModelHandle
-from burnish.stream.needles import Kind, make_haystack
+from burnish.stream.needles import Kind, draw_haystack
 from burnish.stream.page import audit_page
 from burnish.stream.policy_audit import Frame, audit_text, split_policies, under_budget
 from burnish.stream.reading import check_decoder
@@ -181,15 +181,7 @@ class PolicyStep(Step):
         for number in missing:
             model = given["model"].model
             check_decoder(model)
-            text = make_haystack(
-                model.tokenizer,
-                corpus=settings.corpus,
-                length=settings.length,
-                num_needles=settings.needles,
-                tail=settings.tail,
-                seed=settings.seed * 1000 + number,
-                kind=settings.kind,
-            )
+            text = draw_haystack(model.tokenizer, settings, number, settings.kind)
             rows = audit_text(model, settings.policy(self.spec), text, frame)
             meter.add("prefilled", settings.length)
             log.keep({"id": number, "rows": rows})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -63,6 +63,33 @@ class _Told:
     question: str
     answer: str
     others: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """The settings of a measurement on several texts with needles."""
+
+    corpus: str
+    length: int
+    needles: int
+    tail: int
+    seed: int
+
+
+def draw_haystack(tokenizer: Any, settings: Drawn, number: int, kind: Kind = "single") -> Haystack:
+    """The text of a number in a measurement; other seeds have no text in common.
+
+    Raises: as `make_haystack`.
+    """
+    return make_haystack(
+        tokenizer,
+        corpus=settings.corpus,
+        length=settings.length,
+        num_needles=settings.needles,
+        tail=settings.tail,
+        seed=settings.seed * 1000 + number,
+        kind=kind,
+    )
 
 
 def make_haystack(

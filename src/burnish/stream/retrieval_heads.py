@@ -17,7 +17,7 @@ from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval.memory import RetrievingMemory
 from burnish.kv.retrieval.tokens import head_votes
 from burnish.models.handle import ModelHandle
-from burnish.stream.needles import Needle, make_haystack
+from burnish.stream.needles import Needle, draw_haystack
 from burnish.stream.reading import check_decoder, retrieving_policy
 
 FAR_TOKENS = 1024  # that are read while heads are tried
@@ -66,14 +66,7 @@ def calibrate_heads(settings: CalibrateSettings) -> dict[str, Any]:
     policy = retrieving_policy("triangle-dp:vote_frac=0", FAR_TOKENS)
     found, best = list[np.ndarray](), list[tuple[int, int]]()
     for number in range(settings.texts):
-        text = make_haystack(
-            model.tokenizer,
-            corpus=settings.corpus,
-            length=settings.length,
-            num_needles=settings.needles,
-            tail=settings.tail,
-            seed=settings.seed * 1000 + number,
-        )
+        text = draw_haystack(model.tokenizer, settings, number)
         memory = policy.open(shape_of(model))
         for begin in range(0, len(text.ids), CHUNK_ROWS):
             read_rows(model.network, [memory], [text.ids[begin : begin + CHUNK_ROWS]])

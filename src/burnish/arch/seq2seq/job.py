@@ -169,6 +169,7 @@ class TrainStep(Step):
     settings: Seq2SeqSettings
     name: str = "train"
     together = True
+    timed = ("tokens_per_s",)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -199,14 +200,6 @@ class TrainStep(Step):
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """Size, cost and losses."""
         return page.tell_training(done.output)
-
-    def differences(self, old: StageResult, new: StageResult) -> str:
-        """What differs; a speed may."""
-
-        def timeless(done: StageResult) -> StageResult:
-            return replace(done, output={**done.output, "tokens_per_s": 0})
-
-        return super().differences(timeless(old), timeless(new))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from burnish.contracts.page import Chart, Series, Table
+from burnish.arch.page import loss_chart
+from burnish.contracts.page import Table
 from burnish.contracts.step import Told
 
 MOST_SAMPLES = 20
@@ -11,26 +12,10 @@ MOST_SAMPLES = 20
 
 def tell_training(output: Mapping[str, Any]) -> Sequence[Told]:
     """Size, cost, speed, and both losses by step."""
-    losses, measured = output["losses"], output["evaluations"]
-    chart = Chart(
-        title="Loss",
-        kind="line",
-        series=[
-            Series(name="training, labels smoothed", x=[x for x, _ in losses],
-                   y=[y for _, y in losses]),
-            Series(
-                name="held-out",
-                x=[float(row["step"]) for row in measured],
-                y=[row["nats_per_token"] for row in measured],
-            ),
-        ],
-        x_label="step",
-        y_label="nats a token",
-        caption="Held-out: the first pairs only. The value above is over all of them.",
-    )  # fmt: skip
+    chart = loss_chart(output, what="pairs", training="training, labels smoothed")
     names = ("num_params", "train_flops_per_pair", "num_steps", "tokens", "tokens_per_s")
     names += ("num_long_pairs", "mean_source_tokens", "mean_target_tokens", "shapes")
-    numbers = {name: output[name] for name in names} | {"evaluations": measured}
+    numbers = {name: output[name] for name in names} | {"evaluations": output["evaluations"]}
     tiles = (("Parameters", f"{output['num_params']:,}", "both halves, one embedding"),)
     return (Told(section="training", numbers=numbers, headline=tiles, blocks=(chart,)),)
 

@@ -10,9 +10,8 @@ from burnish.arch.seq2seq.saved import Translator, save_translator
 from burnish.arch.seq2seq.settings import Seq2SeqSettings
 from burnish.arch.seq2seq.shapes import Shapes, choose_shapes, new_seq2seq
 from burnish.arch.tokenizer import marks_of
-from burnish.arch.training import Speed, thinned
+from burnish.arch.training import EVALUATIONS, make_optimizer, run_measured
 from burnish.base.errors import InputError
-from burnish.base.log import RecordLog
 from burnish.base.meter import Meter
 from burnish.base.rng import derive_seed, stream
 from burnish.base.stages import Stage
@@ -22,14 +21,10 @@ from burnish.models.load import choose_device
 from burnish.models.seq2seq import Seq2Seq
 from burnish.train.checkpoint import seed_everything
 from burnish.train.evaluation import Evaluation
-from burnish.train.hooks import Count, Hook, StepLog
-from burnish.train.loop import run_training
-from burnish.train.optim import AdamW, Muon, Optimizer
 from burnish.train.schedule import Constant, Cosine, Linear, Schedule
 from burnish.train.steps import Batch, IndexedSteps, microbatch
 from burnish.train.trainer import Training
 
-CHECKPOINT, STEPS, EVALUATIONS = "training-state.pt", "steps.jsonl", "evaluations.jsonl"
 PASS_TOKENS = 4096
 
 
@@ -94,7 +89,7 @@ def make_training(
         network=network,
         objective=objective,
         source=pair_steps(pairs, settings),
-        optimizer=_optimizer(settings),
+        optimizer=make_optimizer(settings.optimizer, settings.learning_rate, settings.weight_decay),
         schedule=_schedule(settings),
         max_grad_norm=settings.max_grad_norm,
         save_every_steps=settings.save_every_steps,
@@ -122,7 +117,7 @@ def train_pairs(
     for name, pairs in parts.items():
         tokens[name] = fitting(translator.encode_pairs(pairs), most, name)
     measured = tokens["held-out"][: settings.evaluation_pairs]
-    training, speed = make_training(settings, network, tokens["training"], end), Speed()
+    training = make_training(settings, network, tokens["training"], end)
     num_steps = training.source.num_steps
 
     def measure(step: int) -> dict[str, Any]:
@@ -135,15 +130,9 @@ def train_pairs(
         path=stage.path / EVALUATIONS,
         every_steps=-(-num_steps // max(1, settings.num_evaluations)),
     )
-    hooks: list[Hook] = [Count(meter), speed, StepLog(RecordLog(stage.path / STEPS)), evaluation]
-    done = run_training(training, checkpoint=stage.path / CHECKPOINT, hooks=hooks)
+    facts = run_measured(stage, training, evaluation, meter, hooks=())
     save_translator(translator, shapes, stage.path / "model")
-    return {
-        "num_steps": done.num_steps,
-        "tokens": done.num_rows,
-        "tokens_per_s": speed.tokens_per_s,
-        "losses": thinned(done.losses),
-        "evaluations": evaluation.rows(),
+    return facts | {
         "num_long_pairs": sum(len(parts[name]) - len(tokens[name]) for name in parts),
         **shape_facts(shapes, tokens["training"]),
     }
@@ -159,14 +148,6 @@ def shape_facts(shapes: Shapes, pairs: Sequence[TokenPair]) -> dict[str, Any]:
         "mean_target_tokens": mean[1],
         "shapes": {"encoder": asdict(shapes.encoder), "decoder": asdict(shapes.decoder)},
     }
-
-
-def _optimizer(settings: Seq2SeqSettings) -> Optimizer:
-    decay: dict[str, Any] = {"weight_decay": settings.weight_decay}
-    rest = AdamW(learning_rate=settings.learning_rate, decay="matrices", **decay)
-    if settings.optimizer == "adamw":
-        return rest
-    return Muon(learning_rate=settings.learning_rate, rest=rest, **decay)
 
 
 def _schedule(settings: Seq2SeqSettings) -> Schedule:

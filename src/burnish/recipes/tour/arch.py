@@ -6,12 +6,10 @@ from typing import Self
 from burnish.arch.compare_job import compare
 from burnish.arch.compare_settings import CompareSettings
 from burnish.base.meter import Meter
-from burnish.base.records import write_records
 from burnish.base.stages import Stage
 from burnish.jobs.job import Place
 from burnish.jobs.step import Given
 from burnish.recipes.tour import stops
-from burnish.recipes.tour.material import text_rows
 from burnish.recipes.tour.stop import RUN, Found, Stop, where_of
 from burnish.recipes.tour_settings import TourSettings
 
@@ -42,9 +40,7 @@ class ArchStop(Stop):
 
     def measure(self, stage: Stage, given: Given, meter: Meter) -> Found:
         """Pretrain both. Raises IncompleteError where a loss is not finite."""
-        path = stage.path / "texts.jsonl"
-        write_records(path, text_rows(self.where.material.text_chars, seed=self.where.seed))
-        settings = replace(self.arch, corpus=str(path))
+        settings = replace(self.arch, corpus=str(self.write_texts(stage)))
         result = compare(settings, Place(runs=stage.path, folder=stage.path / RUN))
         first, second = settings.specs[:2]
         (row,) = (

@@ -5,12 +5,10 @@ from typing import Self
 
 from burnish.base.errors import IncompleteError
 from burnish.base.meter import Meter
-from burnish.base.records import write_records
 from burnish.base.stages import Stage
 from burnish.jobs.step import Given
 from burnish.recipes.laddering import climb_ladder
 from burnish.recipes.tour import stops
-from burnish.recipes.tour.material import text_rows
 from burnish.recipes.tour.stop import RUN, Found, Stop, where_of
 from burnish.recipes.tour_settings import TourSettings
 from burnish.scaling.ladder_cells import LadderSettings
@@ -44,9 +42,7 @@ class ScalingStop(Stop):
 
     def measure(self, stage: Stage, given: Given, meter: Meter) -> Found:
         """Train every cell and fit. Raises IncompleteError where the exponent has no interval."""
-        path = stage.path / "texts.jsonl"
-        write_records(path, text_rows(self.where.material.text_chars, seed=self.where.seed))
-        settings = replace(self.scaling, corpus=str(path))
+        settings = replace(self.scaling, corpus=str(self.write_texts(stage)))
         result = climb_ladder(settings, runs=stage.path, folder=stage.path / RUN)
         ends = result["intervals"].get(EXPONENT)
         if ends is None:

@@ -8,11 +8,13 @@ from typing import Any, Self
 
 from burnish.base.meter import Meter
 from burnish.base.progress import say
+from burnish.base.records import write_records
 from burnish.base.stages import Stage, StageResult
 from burnish.contracts.page import Table
 from burnish.contracts.record import Claim
 from burnish.contracts.step import Told
 from burnish.jobs.step import METERED, Given, Step
+from burnish.recipes.tour.material import text_rows
 from burnish.recipes.tour_settings import MaterialSettings, TourSettings
 
 RUN = "run"  # folder of the stage in which the discipline's own run lies
@@ -69,6 +71,12 @@ class Stop(Step):
 
     name: str
     where: Where
+
+    def write_texts(self, stage: Stage) -> Path:
+        """A file of texts to train on, drawn with the seed."""
+        path = stage.path / "texts.jsonl"
+        write_records(path, text_rows(self.where.material.text_chars, seed=self.where.seed))
+        return path
 
     @classmethod
     @abstractmethod
