@@ -11,6 +11,7 @@ cells are kept, so a run that was cut off goes on. A quiet machine is needed:
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def autocast() -> torch.dtype | None:
     return torch.bfloat16 if dtype == torch.bfloat16 else None
 
 
-def ours(folder: Path, seconds: float, *, across: bool) -> float:
+def our_speed(folder: Path, seconds: float, *, across: bool) -> float:
     """The steps of our loop, with its cursor."""
     _, stream = make_tokens(folder)
     torch.manual_seed(0)
@@ -217,7 +218,7 @@ def measure(side: str, seconds: float) -> float:
             return plain(folder, seconds)
         if side == "trainer":
             return trainer_side(folder, seconds)
-        return ours(folder, seconds, across=side.endswith("across"))
+        return our_speed(folder, seconds, across=side.endswith("across"))
 
 
 def run_cell(cell: dict[str, Any], workplace: Workplace) -> dict[str, Any]:
@@ -260,10 +261,10 @@ def main() -> None:
             side: median(values) if len(values) > 1 else values for side, values in speeds.items()
         },
     }
-    for peer in ("plain", "trainer"):
-        pairs = zip(speeds["burnish"], speeds[peer], strict=True)
-        ratios = [a / b for a, b in pairs]
-        rows[f"burnish_over_{peer}"] = median(ratios) if len(ratios) > 1 else ratios
+    for ours, peer in itertools.product(("burnish", "burnish-across"), ("plain", "trainer")):
+        ratios = [a / b for a, b in zip(speeds[ours], speeds[peer], strict=True)]
+        name = f"{ours.replace('-', '_')}_over_{peer}"
+        rows[name] = median(ratios) if len(ratios) > 1 else ratios
     save("pretrain", rows, peers=["torch", "transformers", "accelerate"])
 
 
