@@ -38,8 +38,8 @@ RATES = (0.002, 0.004, 0.008, 0.016)
 SHARED: dict[str, Any] = {
     "corpus": "stdlib", "depth": 2, "width": 48, "ffn_width": 128, "num_heads": 2, "vocab": 512,
     "num_kv_heads": 2, "context": CONTEXT, "optimizer": "adamw", "schedule": "cosine",
-    "final_frac": 0.1, "heldout_frac": 0.01, "num_evaluations": 1, "evaluation_tokens": 131_072, "sample_tokens": 0,
-    "precision": "fp32",
+    "final_frac": 0.1, "heldout_frac": 0.01, "num_evaluations": 1, "sample_tokens": 0,
+    "evaluation_tokens": 131_072, "precision": "fp32",
 }  # fmt: skip
 RESAMPLES = 1000
 NOISE = {"batch_tokens": 1024, "learning_rate": RATES[1], "seed": 0}
