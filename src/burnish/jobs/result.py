@@ -83,7 +83,7 @@ def make_page(
         headline=[*(tile for one in told for tile in one.headline), *time_tile(result["cost"])],
         gates=result.get("gates", ()),
         blocks=[*blocks[:place], *cost_tables(result["cost"]), *blocks[place:]],
-        command=" ".join(info.get("command") or ["burnish", str(result["what"])]),
+        command=" ".join(info.get("command") or ()),
         provenance={name: info[name] for name in kept if name in info} | dict(header.provenance),
     )
 
@@ -114,7 +114,7 @@ def joined_tables(blocks: Sequence[Block]) -> list[Block]:
 def cost_table(cost: Mapping[str, Any]) -> Table:
     """Seconds by stage, beside what was planned if it was."""
     rows: list[list[Any]] = [[name, seconds] for name, seconds in cost["stage_seconds"].items()]
-    rows.append(["all stages", 60 * cost["actual_minutes"]])
+    rows.append(["all stages", sum(cost["stage_seconds"].values())])
     plan = cost.get("plan")
     if plan is not None:
         rows.append(["planned", 60 * plan["minutes"]])
