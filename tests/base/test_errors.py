@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from burnish.base import errors
-from burnish.base.errors import MAX_CHARS, BurnishError, InputError
+from burnish.base.errors import MAX_CHARS, BurnishError, InputError, shortened
 
 TEXTS = st.one_of(st.text(), st.text().map(lambda text: text * 300), st.just("a b\n" * 500))
 VALUES = st.one_of(TEXTS, st.binary(), st.integers(), st.lists(TEXTS), st.just("x" * 10**6))
@@ -33,6 +33,11 @@ def test_short_messages_are_whole_and_long_ones_keep_their_ends() -> None:
     assert len(long) == MAX_CHARS
     long = str(InputError("n" * 900, "x" * 900, "must c", remedy="Do d"))
     assert "must c" in long and "Do d" in long and len(long) <= MAX_CHARS
+
+
+def test_a_shortened_text_loses_its_middle() -> None:
+    assert shortened("abcdefghijklmnop", 12) == "abcd ... nop"
+    assert shortened("abcdefghijkl", 12) == "abcdefghijkl"
 
 
 def test_the_value_stays_whole_across_processes() -> None:

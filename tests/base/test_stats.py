@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -499,6 +500,13 @@ def check_power(gain_of):
             new = [1.0] * won + [0.0] * fell + [1.0] * (n - won - fell)
             shown += paired_difference(old, new, rng=source).low > 0
         assert 0.7 < shown / 300 < 0.9, (n, lost, gain, shown)
+
+
+def test_the_smallest_gain_solves_its_equation():
+    """A gain d is as many standard errors as `power` asks for: d^2 n = z^2 (2 lost + d - d^2)."""
+    n, lost, z = 400, 0.03, NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
+    gain = smallest_gain(n, lost_frac=lost)
+    assert gain**2 * n == pytest.approx(z**2 * (2 * lost + gain - gain**2), rel=1e-9)
 
 
 def test_the_smallest_gain_is_shown_as_often_as_said():
