@@ -11,11 +11,12 @@ EQUAL = [
     ("\\pm 5", "-5, 5"), ("f(x)=x^2", "x^2"), ("x=1, y=2", "y=2, x=1"), ("(B)", "\\text{(B)}"),
     ("x \\in [1,2]", "[1,2]"), ("\\emptyset", "{}"), ("{1,2}", "\\{1,2\\}"), ("4:6", "2:3"),
     ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{bmatrix} 1 \\\\ 2 \\end{bmatrix}"),
+    ("0101_2", "101_{2}"),
 ]  # fmt: skip
 DIFFERENT = [
     ("(1,2)", "\\{1,2\\}"), ("1, 1", "1"), ("x=1, y=2", "x=2, y=1"), ("\\{5\\}", "5"),
     ("3:30 pm", "3:30 am"), ("1, 2, \\ldots, n", "1, 3, \\ldots, n"), ("not odd", "odd"),
-    ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "(1,2)"), ("52_8", "52_9"),
+    ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "(1,2)"), ("52_8", "52_9"), ("52_8", "53_8"),
 ]  # fmt: skip
 KINDS = {
     "5": "integer", "1/2": "rational", "0.5": "decimal", "13%": "percent", "5 km": "quantity",
