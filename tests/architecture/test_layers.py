@@ -73,6 +73,8 @@ def test_the_skeleton_holds(skeleton):
     ("importer", "imported"),
     [
         ("critique", "burnish.sandbox"),
+        ("sandbox", "burnish.analysis"),
+        ("analysis", "burnish.critique"),
         ("models", "burnish.engine"),
         ("kv", "burnish.models"),
         ("contracts", "burnish.report"),

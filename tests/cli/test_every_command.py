@@ -129,7 +129,7 @@ EXAMPLES = {
     ),
     "sandbox analyze": Example(
         words="{program} --no-run --sarif {target}", missing="{gone}",
-        stop="burnish.sandbox.files:analyze",
+        stop="burnish.analysis.files:analyze",
     ),
     "sandbox serve": Example(
         words="--port 0", missing="--token-file {gone} --port 0", has_json=False,

@@ -49,7 +49,7 @@ def analyze(
     isolation: Isolation = "auto",
 ) -> Outcome:
     """Report structure, smells, bugs, coverage and efficiency of FILE. Exit status 1: bugs."""
-    from burnish.sandbox.files import analysis_tables, analyze_file
+    from burnish.analysis.files import analysis_tables, analyze_file
 
     analysis = analyze_file(
         file, language=lang, stdins=stdin, run=run, sarif=sarif, isolation=isolation

@@ -88,7 +88,7 @@ def problem_of(task: Task, code: str) -> Problem:
 
 
 def ask_model(spec: str, *, max_new_tokens: int = 1024, temperature: float = 0.8) -> Callable:
-    """A function from prompt to answer for `burnish.sandbox.advise`; loads a local model at once.
+    """A function from prompt to answer for `burnish.analysis.advise`; loads a local model at once.
 
     `spec` is a model's spec: embedded, a folder, or a server. T = 0.8 is the paper's.
     """

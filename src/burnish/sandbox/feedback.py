@@ -1,4 +1,4 @@
-"""What the sandbox found, as prompts: the paper's six templates, and code out of answers."""
+"""The paper's six prompt templates, the prompts about a verdict, and code out of answers."""
 
 import functools
 import re
@@ -8,7 +8,6 @@ from string import Template
 
 from burnish.base.errors import UnknownNameError
 from burnish.base.naming import suggest
-from burnish.sandbox.analysis.schema import Analysis, Coverage, Finding
 from burnish.sandbox.judging import Judged
 from burnish.sandbox.languages import find_language, language_name
 from burnish.sandbox.problem import AssertTest, CallTest, StdioTest, Test
@@ -17,7 +16,6 @@ from burnish.sandbox.verdict import Status
 TEMPLATES = Path(__file__).with_name("templates")
 STDIN = "The program reads its input from standard input, prints the result and ends."
 FUNCTION = "Write the function that is asked for; it will be called by tests."
-NUM_FINDINGS = 20
 NUM_CHARACTERS = 600
 
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([^\n`]*)\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.M)
@@ -59,35 +57,6 @@ def correct_prompt(problem: str, code: str, judged: Judged) -> str:
     return render("correct", report=judge_report(judged), **fields)
 
 
-def refine_prompt(problem: str, code: str, analysis: Analysis) -> str:
-    """Ask for a more readable program; gate the answer by the tests."""
-    report = findings_report([*analysis.smells, *analysis.bugs])
-    fields = {"problem": problem, "code": code, "language": analysis.language}
-    return render("refine", report=report, **fields)
-
-
-def tests_prompt(problem: str, code: str, analysis: Analysis, tests: Sequence[Test]) -> str:
-    """Ask for tests of the lines that the given ones leave out."""
-    report = coverage_report(analysis.coverage) if analysis.coverage else "not measured"
-    fields = {"problem": problem, "code": code, "language": analysis.language}
-    return render("write_tests", report=report, tests=tests_text(tests), **fields)
-
-
-def translate_prompt(
-    problem: str, code: str, analysis: Analysis, *, target: str, tests: Sequence[Test]
-) -> str:
-    """Ask for the same program in another language."""
-    fields = {"problem": problem, "code": code, "language": analysis.language}
-    texts = {"tests": tests_text(tests), "report": flow_report(analysis)}
-    return render("translate", target=_name(target), **texts, **fields)
-
-
-def locate_prompt(problem: str, code: str, analysis: Analysis) -> str:
-    """Ask which of the reported vulnerabilities are real, and what to do."""
-    fields = {"problem": problem, "code": code, "language": analysis.language}
-    return render("locate", report=findings_report(analysis.bugs), **fields)
-
-
 def extract_code(text: str, language: str = "") -> str:
     """The program in an answer: the last fenced block in `language`, else the last one, else all.
 
@@ -119,39 +88,6 @@ def judge_report(judged: Judged) -> str:
             said = getattr(first, name).strip()
             lines += [f"{name}:\n{said[-NUM_CHARACTERS:]}"] if said else []
     return "\n".join(lines)
-
-
-def findings_report(findings: Sequence[Finding]) -> str:
-    """One line per finding, the gravest first."""
-    order = {"error": 0, "warning": 1, "note": 2}
-    chosen = sorted(findings, key=lambda f: (order[f.severity], f.line))[:NUM_FINDINGS]
-    lines = [
-        f"line {f.line}: {f.severity} {f.rule}{' ' + f.cwe if f.cwe else ''}: {f.message}"
-        for f in chosen
-    ]
-    return "\n".join(lines) or "nothing was found"
-
-
-def coverage_report(coverage: Coverage) -> str:
-    """Which lines no test reaches, and what each test reaches."""
-    facts = coverage.to_dict()
-    lines = [f"lines that no test reaches: {facts['missed'] or 'none'}"]
-    lines += [
-        f"test {test['test'] + 1}: {len(test['executed'])} of {len(coverage.executable)} lines"
-        for test in facts["tests"]
-    ]
-    return "\n".join(lines)
-
-
-def flow_report(analysis: Analysis) -> str:
-    """The control flow of each function, as edges between lines."""
-    functions = analysis.basic.functions if analysis.basic else ()
-    names = {0: "entry", -1: "exit"}
-    lines = []
-    for function in functions:
-        arrows = [f"{names.get(a, a)}->{names.get(b, b)}" for a, b in function.edges]
-        lines.append(f"{function.name or 'top level'}: {' '.join(arrows)}")
-    return "\n".join(lines) or "unknown"
 
 
 def tests_text(tests: Sequence[Test]) -> str:

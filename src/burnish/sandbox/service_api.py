@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from burnish.base.errors import InputError
-from burnish.sandbox.analysis.analyze import analyze
-from burnish.sandbox.analysis.sarif import to_sarif
 from burnish.sandbox.classify import reason_of
 from burnish.sandbox.detection import detect
 from burnish.sandbox.job import MIB, Job, Limit, Limits, Outcome
 from burnish.sandbox.judging import combine, judge
 from burnish.sandbox.languages import find_language, language_name
 from burnish.sandbox.languages.language import MissingToolChain
-from burnish.sandbox.problem import read_limits, read_problem
+from burnish.sandbox.problem import read_problem
 from burnish.sandbox.program import Program, job_of, prepare
 from burnish.sandbox.running import run_job
 from burnish.sandbox.verdict import Status
@@ -45,7 +43,10 @@ def run_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> d
     of a pipe. As there, empty code runs, and PHP gets the opening tag that it lacks.
     Oracle: tests/server/test_sandbox.py::test_run_code_has_the_published_schema
     """
-    code, language = _text(body, "code", empty=True), find_language(_text(body, "language"))
+    code, language = (
+        text_field(body, "code", empty=True),
+        find_language(text_field(body, "language")),
+    )
     limits, files = _limits(body), _files(body)
     started = time.monotonic()
     program = prepare(code, language, isolation=isolation, deadline_s=deadline_s)
@@ -100,35 +101,21 @@ def judge_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) ->
     return combine(results, language_name(find_language(problem.language))).to_dict()
 
 
-def analyze_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> dict[str, Any]:
-    """`/analyze`: `code`, and if wanted `language`, `stdins`, `run`, `limits` and `sarif`."""
-    code, language = _text(body, "code"), body.get("language")
-    if not language:
-        found = detect(code)
-        if found.language is None:
-            remedy = "Name it in the field 'language'"
-            raise InputError("language", found.candidates[0], "is not clear", remedy=remedy)
-        language = found.language
-    stdins = body.get("stdins", [])
-    if not isinstance(stdins, list) or not all(isinstance(text, str) for text in stdins):
-        raise InputError("stdins", stdins, "must be a list of texts", remedy="Write [...]")
-    limits = read_limits(body.get("limits", {}), base=Limits(wall_s=min(20.0, deadline_s)))
-    run = bool(body.get("run", True))
-    analysis = analyze(
-        code, language, stdins=stdins, limits=limits, isolation=isolation, run=run,
-        deadline_s=deadline_s,
-    )  # fmt: skip
-    sarif = {"sarif": to_sarif(analysis)} if body.get("sarif") else {}
-    return analysis.to_dict() | sarif
-
-
 def detect_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -> dict[str, Any]:
     """`/detect`: the language of `code`, or null."""
-    found = detect(_text(body, "code"), body.get("path"))
+    found = detect(text_field(body, "code"), body.get("path"))
     candidates = [{"language": name, "confidence": p} for name, p in found.candidates[:5]]
     return {
         "language": found.language, "confidence": found.confidence, "candidates": candidates
     }  # fmt: skip
+
+
+def text_field(body: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
+    """The text in a field of a request. Raises: InputError, where there is none."""
+    value = body.get(name)
+    if not isinstance(value, str) or not (value or empty):
+        raise InputError(name, value, "must be a text", remedy=f"Give {name!r} in the body")
+    return value
 
 
 def _run(
@@ -188,13 +175,6 @@ def _limits(body: Mapping[str, Any]) -> Limits:
     if memory and memory > 0:
         limits = dataclasses.replace(limits, memory_bytes=int(memory * MIB))
     return limits
-
-
-def _text(body: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or not (value or empty):
-        raise InputError(name, value, "must be a text", remedy=f"Give {name!r} in the body")
-    return value
 
 
 def _files(body: Mapping[str, Any]) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from burnish.analysis.service_api import analyze_code
 from burnish.sandbox import service_api
 from burnish.server.gate import Gate
 from burnish.server.schema import Analyze, Detect, Judge, RunCode
@@ -47,7 +48,7 @@ def sandbox_routes(gate: Gate, *, num_workers: int, isolation: str) -> APIRouter
     @router.post("/analyze")
     async def analyze(body: Analyze) -> Response:
         """Structure, smells, bugs, coverage and efficiency of a program."""
-        return await work(service_api.analyze_code, body)
+        return await work(analyze_code, body)
 
     @router.post("/detect")
     async def detect(body: Detect) -> Response:
