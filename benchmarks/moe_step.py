@@ -26,6 +26,7 @@ from burnish.models.decoder import Decoder
 from burnish.models.head import token_logprobs
 from burnish.models.moe import MoE
 from burnish.train.optim import AdamW
+from burnish.train.optimizers import build_optimizer
 from burnish.train.routing import balance_loss, router_z_loss
 
 WIDTHS = {"hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 6, "head_dim": 32}
@@ -52,7 +53,7 @@ class Stepper:
 
     def __init__(self, decoder: Decoder, bf16: bool) -> None:
         self.decoder, self._bf16 = decoder, bf16
-        self._optimizer = AdamW().build(decoder)
+        self._optimizer = build_optimizer(AdamW(), decoder)
         self._experts = [m for m in decoder.modules() if isinstance(m, MoE)]
 
     def __call__(self, tokens: torch.Tensor) -> tuple[float, float]:

@@ -1,21 +1,12 @@
-"""Optimisers as settings: a frozen dataclass each, which builds the torch optimiser of a network.
+"""Settings of optimisers: one frozen dataclass each. `burnish.train.optimizers` builds from them.
 
-This module loads no torch, so that settings can be read and checked at once.
+This module does not load torch, so that settings can be read and checked at once.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from burnish.base.errors import SettingError
-
-
-@runtime_checkable
-class Optimizer(Protocol):
-    """Settings that build an optimiser. Its groups' `lr` are the peaks that a schedule scales."""
-
-    def build(self, network: Any) -> Any:
-        """A `torch.optim.Optimizer` over the parameters that require gradients."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +31,6 @@ class AdamW:
         _check_decay(self.weight_decay)
         if not all(0 <= beta < 1 for beta in self.betas):
             raise SettingError("betas", self.betas, "must lie in [0, 1)", remedy="[0.9, 0.95]")
-
-    def build(self, network: Any) -> Any:
-        """`torch.optim.AdamW` over what is trained."""
-        from burnish.train.optimizers import adamw
-
-        return adamw(self, network)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +59,8 @@ class Muon:
         if not 0 <= self.momentum < 1:
             raise SettingError("momentum", self.momentum, "must lie in [0, 1)", remedy="Take 0.95")
 
-    def build(self, network: Any) -> Any:
-        """One optimiser for both parts. Raises SettingError where no block has a matrix."""
-        from burnish.train.optimizers import muon
 
-        return muon(self, network)
+Optimizer = AdamW | Muon
 
 
 def _check_positive(**values: float) -> None:

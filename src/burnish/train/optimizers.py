@@ -9,22 +9,22 @@ from torch import nn
 from burnish.base.errors import SettingError
 from burnish.models.decoder import Decoder
 from burnish.train.muon import MuonWithAdamW
-from burnish.train.optim import AdamW, Muon
+from burnish.train.optim import AdamW, Muon, Optimizer
 
 
-def adamw(settings: AdamW, network: nn.Module) -> torch.optim.Optimizer:
-    """AdamW over what is trained.
+def build_optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser of the parameters that require gradients.
 
+    The `lr` of its groups are the peaks that a schedule scales. Muon takes the matrices of the
+    repeated blocks, and AdamW the rest. Raises: SettingError, for Muon where no block has a matrix.
     Source: ours. Oracle: tests/train/test_optimizers.py::test_groups_by_hand
     """
-    return _adamw(settings, network, [p for p in network.parameters() if p.requires_grad])
+    if isinstance(settings, AdamW):
+        return _adamw(settings, network, [p for p in network.parameters() if p.requires_grad])
+    return _muon(settings, network)
 
 
-def muon(settings: Muon, network: nn.Module) -> torch.optim.Optimizer:
-    """Muon over the matrices of the repeated blocks, AdamW over the rest.
-
-    Source: ours. Oracle: tests/train/test_optimizers.py::test_groups_by_hand
-    """
+def _muon(settings: Muon, network: nn.Module) -> torch.optim.Optimizer:
     hidden = [p for p in _inside_blocks(network) if p.requires_grad and _is_matrix(p)]
     if not hidden:
         rule, remedy = "finds no matrix to train in repeated blocks", "Take adamw"

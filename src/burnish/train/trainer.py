@@ -17,6 +17,7 @@ from burnish.train.compiling import compile_blocks, forget_compiled
 from burnish.train.hooks import Gradients, PassGradient
 from burnish.train.objective import Objective
 from burnish.train.optim import Optimizer
+from burnish.train.optimizers import build_optimizer
 from burnish.train.schedule import Schedule
 from burnish.train.sharding import ShardedLayers, clip_gradients, is_part
 from burnish.train.steps import Batch, Microbatch, Source
@@ -68,7 +69,7 @@ class Trainer:
         sharded = training.sharding == "fsdp2"
         self._shards = ShardedLayers(self.network, self._device) if sharded else None
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizer = training.optimizer.build(self.network)
+        self.optimizer = build_optimizer(training.optimizer, self.network)
         self._peaks = [group["lr"] for group in self.optimizer.param_groups]
         if measures and sharded:
             rule, remedy = "gives no norms of single passes", "Set it to none"

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from burnish.data.math.descent import Parser, Tree
 from burnish.data.math.exact import exact
-from burnish.data.math.expressions import Parser, Tree, parse, variables
+from burnish.data.math.expressions import parse, variables
 from burnish.data.math.keys import equation_key, expression_key, rational_key
 from burnish.data.math.numeric import Key
-from burnish.data.math.primaries import matrix
+from burnish.data.math.primaries import matrix, primary
 from burnish.data.math.quantities import quantity
 from burnish.data.math.regions import HIGHEST, LOWEST, bracketed, combine, region_key, relations
 from burnish.data.math.split import (
@@ -136,7 +137,7 @@ def _elements(parts: Sequence[Answer]) -> list[Key]:
 def _matrix(tokens: Sequence[Token]) -> Answer | None:
     if tokens[0].text != r"\begin":
         return None
-    parser = Parser(tokens[1:])
+    parser = Parser(tokens[1:], primary)
     name, rows = matrix(parser)
     if parser.peek() or name == "vmatrix":
         return None

@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 
-from burnish.data.math.expressions import Tree
+from burnish.data.math.descent import Tree
 
 MAX_BITS = 65_536
 MAX_FACTORIAL = 5_000

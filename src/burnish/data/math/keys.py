@@ -3,8 +3,9 @@
 from fractions import Fraction
 from typing import Any
 
+from burnish.data.math.descent import Tree
 from burnish.data.math.exact import exact
-from burnish.data.math.expressions import Tree, variables
+from burnish.data.math.expressions import variables
 from burnish.data.math.numeric import (
     Absorbed,
     Key,

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from burnish.data.math.expressions import Tree, variables
+from burnish.data.math.descent import Tree
+from burnish.data.math.expressions import variables
 
 DIGITS = 50
 MAX_DIGITS = 3200

@@ -2,7 +2,7 @@ r"""What an expression is made of: numerals, names, brackets, fractions, roots, 
 
 from fractions import Fraction
 
-from burnish.data.math.expressions import (
+from burnish.data.math.descent import (
     BIG,
     BINOMIALS,
     CLOSING,
@@ -46,7 +46,7 @@ def primary(parser: Parser) -> Tree:
 
 
 def _text(token: Token) -> Tree:
-    inner = Parser(tokenize(token.text))
+    inner = Parser(tokenize(token.text), primary)
     if not (inner.kind() == "num" or token.text in CONSTANTS or len(token.text) == 1):
         raise Unreadable(f"the words {token.text!r} are no expression")
     tree = inner.sum()
@@ -258,7 +258,7 @@ def _integrand(parser: Parser, low: Tree, high: Tree) -> tuple[str, Tree, Tree, 
     for place in range(parser.at, len(parser.tokens)):
         token = parser.tokens[place]
         if token.kind == "word" and len(token.text) == 2 and token.text[0] == "d":
-            inner = Parser(parser.tokens[parser.at : place])
+            inner = Parser(parser.tokens[parser.at : place], primary)
             body = inner.sum() if inner.tokens else ("num", Fraction(1))
             if inner.peek():
                 break

@@ -5,8 +5,9 @@ from fractions import Fraction
 from functools import cmp_to_key
 from typing import Any
 
+from burnish.data.math.descent import MINUS, Tree
 from burnish.data.math.exact import exact
-from burnish.data.math.expressions import MINUS, Tree, parse, variables
+from burnish.data.math.expressions import parse, variables
 from burnish.data.math.keys import equation_key, expression_key, rational_key, relation_key
 from burnish.data.math.numeric import DIGITS, Absorbed, Key, Undefined, values_at_points
 from burnish.data.math.tokens import Token, Unreadable

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from burnish.data.math.expressions import Tree
+from burnish.data.math.descent import Tree
 
 DEADLINE_S = 0.8
 START_S = 30.0
