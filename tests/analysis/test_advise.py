@@ -2,8 +2,7 @@
 
 import dataclasses
 
-from burnish.sandbox.advise import correct, correct_repeatedly, refine, translate
-
+from burnish.analysis.advise import correct, correct_repeatedly, refine, translate
 from burnish.analysis.analyze import analyze
 from burnish.sandbox.judging import judge
 from burnish.sandbox.problem import Problem, StdioTest

@@ -6,7 +6,7 @@ import pytest
 
 from burnish.base.errors import SettingError
 from burnish.critique import budget
-from burnish.critique.budget import allocate, implicit_critiques, implicit_refinements, smoothed
+from burnish.critique.budget import allocate, smoothed
 
 
 def check_brute(allocate):
@@ -31,8 +31,7 @@ def test_planted_budget_that_ignores_what_was_given(monkeypatch):
         check_brute(allocate)
 
 
-def test_the_implicit_budget():
-    assert implicit_critiques(0.75, 8) == 2 and implicit_refinements(0.75, 8) == 16
+def test_rates_are_smoothed_and_budgets_not_negative():
     assert smoothed(0, 0) == 0.5 and smoothed(3, 4) == pytest.approx(4 / 6)
     with pytest.raises(SettingError):
         allocate([0.5], -1, cap=3)

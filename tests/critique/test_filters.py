@@ -1,7 +1,6 @@
-"""Filters of critiques, against scipy and planted leaks."""
+"""Filters of critiques, against planted leaks."""
 
 import pytest
-import scipy.stats
 from fixtures.critics import chains
 
 from burnish.base.errors import SettingError
@@ -9,7 +8,6 @@ from burnish.critique import filters
 from burnish.critique.filters import (
     FilterSettings,
     is_kept,
-    keep_probability,
     leaks,
     masked,
     shuffled,
@@ -17,13 +15,6 @@ from burnish.critique.filters import (
 )
 from burnish.critique.planted import planted_solutions
 from burnish.critique.triples import Triple
-
-
-def test_kept_equals_the_binomial_tail():
-    for rate in (0.0, 0.1, 0.35, 0.9, 1.0):
-        for least in range(1, 11):
-            tail = scipy.stats.binom(10, rate).sf(least - 1)
-            assert keep_probability(rate, 10, least) == pytest.approx(tail, abs=1e-12)
 
 
 def test_the_counterfactual_refuses_what_a_placebo_does_too():

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from burnish.base.errors import SettingError
-from burnish.draft.tree import Tree, chain, chain_tokens, grow_tree
+from burnish.draft.tree import Tree, chain, grow_tree
 
 TABLE = [[0.5, 0.21, 0.13, 0.02], [0.43, 0.19, 0.11], [0.37, 0.17]]
 
@@ -18,7 +18,6 @@ def test_chain_of_equal_acceptance_has_its_closed_form(acceptance: float, num_to
     found = tree.expected_tokens([[acceptance]] * max(num_tokens, 1))
     geometric = sum(acceptance**i for i in range(num_tokens + 1))
     assert found == pytest.approx(geometric)
-    assert chain_tokens(acceptance, num_tokens) == pytest.approx(geometric)
     assert (tree.num_nodes, tree.num_leaves) == (num_tokens + 1, 1)
 
 

@@ -5,8 +5,8 @@ import pytest
 from fixtures.planted_laws import grid_columns
 
 from burnish.scaling import design as module
-from burnish.scaling.design import next_run, prediction_variance
-from burnish.scaling.fitting import fit_law
+from burnish.scaling.design import RIDGE, next_run
+from burnish.scaling.fitting import fit_law, jacobian
 from burnish.scaling.laws import laws
 from burnish.scaling.runs import Runs
 from burnish.scaling.settings import FitSettings
@@ -21,6 +21,13 @@ def with_run(runs, row):
         for name, values in runs.columns.items()
     }
     return Runs(columns=columns, given=(), lines=(), counts="x")
+
+
+def prediction_variance(fit, runs, target):
+    """Variance of the predicted log loss, in units of the noise variance of the runs."""
+    have = jacobian(fit.law.surface(runs.columns), fit.theta, len(runs.loss))
+    aim = jacobian(fit.law.surface(target), fit.theta, 1)[0]
+    return float(aim @ np.linalg.pinv(have.T @ have, rcond=RIDGE) @ aim)
 
 
 def check_refitting(planted, next_run=next_run):

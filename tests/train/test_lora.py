@@ -154,7 +154,7 @@ def test_saved_adapters_load_in_peft(tiny_folder: Any, tiny_model: Any, tmp_path
     from transformers import AutoModelForCausalLM
 
     model, example = fresh(tiny_folder()), make_examples(1)
-    lora.save_adapter(attached(model), tmp_path / "adapter")
+    attached(model).save_pretrained(tmp_path / "adapter")
     plain = AutoModelForCausalLM.from_pretrained(tiny_folder(), dtype=torch.float32)
     loaded = PeftModel.from_pretrained(plain, tmp_path / "adapter").eval()
     tokens = torch.tensor([[*example[0].prompt, *example[0].answer[:-1]]])

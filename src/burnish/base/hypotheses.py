@@ -30,24 +30,6 @@ def sign_test(differences: Sequence[float] | np.ndarray) -> float:
     return min(1.0, 2 * tail / 2**num_moved)
 
 
-def mcnemar(before: Sequence[float] | np.ndarray, after: Sequence[float] | np.ndarray) -> float:
-    """Two-sided p-value that 0/1 outcomes of the same tasks changed for better or worse alike.
-
-    Source: McNemar 1947, in its exact binomial form.
-    Oracle: tests/base/test_hypotheses.py::test_exact_tests_equal_scipy
-    """
-    old, new = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
-    if old.shape != new.shape:
-        rule = f"must hold as many values as before ({old.size})"
-        raise SettingError("after", new.size, rule, remedy="Pair by task first")
-    for name, values in (("before", old), ("after", new)):
-        odd = values[~np.isin(values, (0.0, 1.0))]
-        if odd.size:
-            remedy = "Use sign_test for other numbers"
-            raise SettingError(name, float(odd[0]), "must hold only 0 and 1", remedy=remedy)
-    return sign_test(new - old)
-
-
 def holm(pvalues: Sequence[float]) -> list[float]:
     """Adjusted p-values, in the order given; below alpha they hold for the whole family.
 

@@ -1,19 +1,9 @@
-"""Who gets more refinements: the implicit budget of the released loop, and an explicit one."""
+"""How many refinements each task gets out of a budget."""
 
 import heapq
 from collections.abc import Sequence
 
 from burnish.base.errors import SettingError
-
-
-def implicit_critiques(pass_rate: float, num_samples: int) -> float:
-    """Critiques that a task is expected to get: one for each wrong answer, n (1 - p)."""
-    return num_samples * (1 - pass_rate)
-
-
-def implicit_refinements(pass_rate: float, num_samples: int) -> float:
-    """Refinements that a task is expected to get: n for each critique, n^2 (1 - p)."""
-    return num_samples * num_samples * (1 - pass_rate)
 
 
 def smoothed(right: int, tried: int) -> float:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
 from typing import Literal
 
 from burnish.base.errors import SettingError
@@ -33,15 +32,6 @@ class FilterSettings:
         if not 1 <= self.min_right <= self.num_refinements:
             rule = f"must lie in [1, {self.num_refinements}]"
             raise SettingError("min_right", self.min_right, rule, remedy="3 of 10 is usual")
-
-
-def keep_probability(rate: float, num: int, least: int) -> float:
-    """Chance that a critique whose refinements are right at `rate` is kept.
-
-    Source: arXiv 2411.16579, the soft filter; N = 10 and k = 3 are a reconstruction.
-    Oracle: tests/critique/test_filters.py::test_kept_equals_the_binomial_tail
-    """
-    return sum(comb(num, i) * rate**i * (1 - rate) ** (num - i) for i in range(least, num + 1))
 
 
 def is_kept(right_with: int, right_placebo: int | None, settings: FilterSettings) -> bool:

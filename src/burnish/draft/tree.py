@@ -95,14 +95,3 @@ def grow_tree(acceptance: Acceptance, num_nodes: int, *, max_leaves: int = 64) -
         offer(parent, rank + 1, product)
         offer(len(parents) - 1, 0, -chance)
     return Tree(parents=tuple(parents), ranks=tuple(ranks))
-
-
-def chain_tokens(acceptance: float, num_tokens: int) -> float:
-    """Mean tokens of a pass when each of a chain's tokens is right with the same chance.
-
-    Source: Leviathan et al., arXiv 2211.17192, equation 1.
-    Oracle: tests/draft/test_tree.py::test_chain_of_equal_acceptance_has_its_closed_form
-    """
-    if acceptance == 1:
-        return num_tokens + 1.0
-    return (1 - acceptance ** (num_tokens + 1)) / (1 - acceptance)

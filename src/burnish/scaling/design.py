@@ -38,13 +38,3 @@ def next_run(fit: Fit, runs: Runs, candidates: Columns, target: Columns) -> list
         | {"variance_cut": float(cut[i]), "cut_per_flop": float(cut[i] / candidates["c"][i])}
         for i in order
     ]
-
-
-def prediction_variance(fit: Fit, runs: Runs, target: Columns) -> float:
-    """Variance of the target's predicted log loss, in units of the runs' noise variance.
-
-    Source: as `next_run`. Oracle: tests/scaling/test_design.py::test_equals_refitting_with_the_run
-    """
-    have = jacobian(fit.law.surface(runs.columns), fit.theta, len(runs.loss))
-    aim = jacobian(fit.law.surface(target), fit.theta, 1)[0]
-    return float(aim @ np.linalg.pinv(have.T @ have, rcond=RIDGE) @ aim)

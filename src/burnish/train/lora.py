@@ -3,7 +3,6 @@
 import contextlib
 import re
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -74,11 +73,6 @@ def deltas(wrapped: Any) -> dict[str, Tensor]:
                 module.get_delta_weight("default").detach().float()
             )
     return found
-
-
-def save_adapter(wrapped: Any, folder: Path) -> None:
-    """Write the adapters in PEFT's own format."""
-    wrapped.save_pretrained(folder)
 
 
 def _trainable(module: nn.Module) -> Iterator[nn.Parameter]:

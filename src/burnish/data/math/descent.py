@@ -36,7 +36,7 @@ BIG = {r"\sum": "sum", r"\prod": "prod", r"\int": "int"}
 
 
 class Parser:
-    """The state of one descent: tokens, place and depth. `primary` reads a numeral, name or group."""
+    """The state of one descent: tokens, place and depth. `primary` reads a numeral, name, group."""
 
     def __init__(self, tokens: Sequence[Token], primary: Callable[["Parser"], Tree]) -> None:
         self._primary = primary
