@@ -23,7 +23,7 @@ from burnish.base.log import RecordLog
 from burnish.base.stats import wilson
 from burnish.curate.behaviour import Asked, is_common, run_asked
 from burnish.curate.passes import score_rows
-from burnish.curate.programs import Program, program_of, target_of
+from burnish.curate.programs import Definitions, program_of, target_of
 from burnish.curate.samples import Sample, read_sample
 from burnish.curate.scan import BLOCK_ROWS, Shares, collect
 from burnish.curate.views import static_views
@@ -89,7 +89,7 @@ def as_functions(code: str) -> str:
     return head + ast.unparse(ast.Module(body=kept, type_ignores=[]))
 
 
-def nearest(program: Program | None, items: Sequence[int]) -> Iterator[int]:
+def nearest(program: Definitions | None, items: Sequence[int]) -> Iterator[int]:
     """The first items whose tests call a function of as many arguments."""
     left = NEAREST
     for item in items if program is not None else ():

@@ -19,7 +19,7 @@ from recording import RESULTS, save
 from burnish.arch.measure import measure_documents
 from burnish.arch.pretrain_job import pretrain
 from burnish.arch.settings import PretrainSettings
-from burnish.arch.training import Corpus
+from burnish.arch.training import ShardedCorpus
 from burnish.base.rng import stream
 from burnish.base.stats import bootstrap
 from burnish.contracts.generation import Request, Sampling
@@ -51,7 +51,7 @@ def trained(loss: float, given: argparse.Namespace) -> Path:
     return Path(pretrain(settings, folder=given.work / f"loss-{loss:g}")["run"])
 
 
-def losses(model: Model, corpus: Corpus, folder: Path, num: int) -> dict[str, Any]:
+def losses(model: Model, corpus: ShardedCorpus, folder: Path, num: int) -> dict[str, Any]:
     """Nats a token of both passes, and how much the full one gains, over the same documents."""
     documents = read_heldout(corpus.folder, corpus.manifest)[:num]
     network = model.network
@@ -78,7 +78,7 @@ def losses(model: Model, corpus: Corpus, folder: Path, num: int) -> dict[str, An
 def measured(loss: float, given: argparse.Namespace) -> dict[str, Any]:
     """Train, measure both passes, and decode with and without drafts."""
     run = trained(loss, given)
-    corpus = Corpus.open(run / "stages" / "shards" / "shards", run / "model")
+    corpus = ShardedCorpus.open(run / "stages" / "shards" / "shards", run / "model")
     model = load_model(str(run), precision="fp32", device="cpu")
     documents = read_heldout(corpus.folder, corpus.manifest)
     long = [one for one in documents if len(one["tokens"]) > PROMPT_TOKENS][: given.prompts]

@@ -67,7 +67,7 @@ def plain_losses(run: Path, settings: Any, *, steps: int) -> list[float]:
     """The losses of the same run: batches, loss, clipping, AdamW and schedule, all written out."""
     plan = read_json(run / "stages" / "plan" / "done.json")["output"]["plan"]
     folder = run / "stages" / "shards" / "shards"
-    corpus = training.Corpus.open(folder, run / "model")
+    corpus = training.ShardedCorpus.open(folder, run / "model")
     network = training.make_network(settings, Shape(**plan["shape"]), corpus, context=16, base=None)
     weights = {n: p.detach().clone().requires_grad_() for n, p in network.named_parameters()}
     tokens = np.concatenate([np.fromfile(f, np.uint16) for f in sorted(folder.glob("*.bin"))])

@@ -7,26 +7,26 @@ from burnish.contracts.executor import RunState
 from burnish.curate import verdicts
 from burnish.curate.behaviour import Evidence
 from burnish.curate.programs import target_of
-from burnish.curate.verdicts import Found, Verdict, counts, decide
+from burnish.curate.verdicts import Found, LeakVerdict, counts, decide
 
 PASSED, FAILED = RunState.PASSED, RunState.FAILED
 NOT = RunState.NOT_EXECUTABLE
 TABLE = [  # item, views of copies, above the threshold, q, behaviour, verdict
-    (ODD, ["characters"], False, None, None, Verdict.LEAK),
-    (ODD, ["translation"], False, None, NOT, Verdict.LEAK),
-    (ODD, [], True, 0.001, None, Verdict.LEAK),
-    (ODD, [], True, 0.5, None, Verdict.SUSPECT),
-    (ODD, [], True, 0.5, FAILED, Verdict.SUSPECT),
-    (ODD, [], True, 0.5, NOT, Verdict.SUSPECT),
-    (ODD, [], True, 0.5, PASSED, Verdict.LEAK),
-    (ODD, [], False, 0.9, PASSED, Verdict.LEAK),
+    (ODD, ["characters"], False, None, None, LeakVerdict.LEAK),
+    (ODD, ["translation"], False, None, NOT, LeakVerdict.LEAK),
+    (ODD, [], True, 0.001, None, LeakVerdict.LEAK),
+    (ODD, [], True, 0.5, None, LeakVerdict.SUSPECT),
+    (ODD, [], True, 0.5, FAILED, LeakVerdict.SUSPECT),
+    (ODD, [], True, 0.5, NOT, LeakVerdict.SUSPECT),
+    (ODD, [], True, 0.5, PASSED, LeakVerdict.LEAK),
+    (ODD, [], False, 0.9, PASSED, LeakVerdict.LEAK),
     (ODD, [], False, 0.9, FAILED, None),
     (ODD, [], False, 0.9, NOT, None),
-    (GCD, [], False, 0.9, PASSED, Verdict.COMMON),
-    (GCD, [], True, 0.5, PASSED, Verdict.SUSPECT),
-    (GCD, [], True, 0.001, PASSED, Verdict.LEAK),
-    (GCD, ["code"], False, None, None, Verdict.SUSPECT),
-    (GCD, ["characters", "code"], False, None, None, Verdict.LEAK),
+    (GCD, [], False, 0.9, PASSED, LeakVerdict.COMMON),
+    (GCD, [], True, 0.5, PASSED, LeakVerdict.SUSPECT),
+    (GCD, [], True, 0.001, PASSED, LeakVerdict.LEAK),
+    (GCD, ["code"], False, None, None, LeakVerdict.SUSPECT),
+    (GCD, ["characters", "code"], False, None, None, LeakVerdict.LEAK),
 ]
 
 

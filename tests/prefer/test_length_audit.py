@@ -8,7 +8,7 @@ import pytest
 
 from burnish.base.errors import IncompleteError
 from burnish.prefer.length_audit import Audit, audit_pairs
-from burnish.prefer.reading import PairSet, Problem
+from burnish.prefer.reading import PairSet, UnusableRow
 
 LENGTHS = ((3, 1), (5, 2), (4, 4), (2, 6))
 
@@ -18,7 +18,7 @@ def audited(pairs_of: Any, audit: Any = audit_pairs) -> Audit:
     cut = [replace(pairs[0], cut=(True, False)), *pairs[1:]]
     cut = [replace(p, chosen=(*p.chosen[:-1], 2), rejected=(*p.rejected[:-1], 2)) for p in cut[1:]]
     first = replace(pairs[0], cut=(True, False))
-    problem = Problem(row=9, problem="must not have an empty 'chosen'", got="''")
+    problem = UnusableRow(row=9, problem="must not have an empty 'chosen'", got="''")
     found = PairSet(
         pairs=(first, *cut), problems=(problem,), num_undecided=3, end_ids=frozenset({2})
     )

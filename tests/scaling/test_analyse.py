@@ -6,7 +6,7 @@ from fixtures.planted_laws import CHINCHILLA, grid_columns
 
 from burnish.base.errors import InputError
 from burnish.scaling import analyse as module
-from burnish.scaling.analyse import Analysis, analyse, analyse_all
+from burnish.scaling.analyse import LawReport, analyse, analyse_all
 from burnish.scaling.settings import FitSettings
 
 QUICK = FitSettings(resamples=0)
@@ -47,7 +47,7 @@ def test_planted_ranking_by_fit_is_another(planted, monkeypatch):
     def told(spec, runs, settings, base=None):
         error = fake.get(spec)
         names = {"rmse_log_loss": 1 - (error or 0), "holdout_error": error, "aic": 0.0}
-        return Analysis(fit=None, told=names | {"allocation_exponent": None, "identified": True})
+        return LawReport(fit=None, told=names | {"allocation_exponent": None, "identified": True})
 
     monkeypatch.setattr(module, "analyse", told)
     ranking = analyse_all(planted(), QUICK).told["ranking"]

@@ -29,7 +29,7 @@ from burnish.train import trainer as trainer_module
 from burnish.train.checkpoint import seed_everything
 from burnish.train.examples import Example, plan_steps
 from burnish.train.fit import make_trainable
-from burnish.train.hooks import Gradients, Hook, Progress
+from burnish.train.hooks import Gradients, Hook, TrainingProgress
 from burnish.train.loop import run_training
 from burnish.train.objective import supervised
 from burnish.train.optim import AdamW
@@ -229,7 +229,7 @@ class Norms(Hook):
     def gradients(self, found: Gradients) -> None:
         self.found.append(found)
 
-    def evaluate(self, progress: Progress) -> None:
+    def evaluate(self, progress: TrainingProgress) -> None:
         if progress.step == self.die_at:
             raise Killed
 
@@ -239,7 +239,7 @@ def regression(network: torch.nn.Module, items: Any, /, *, weight: float = 1.0) 
     return weight * (network(rows) - rows.square()).square().sum()
 
 
-def streamed(folder: Path, hooks: Sequence[Hook] = ()) -> tuple[Progress, torch.nn.Module]:
+def streamed(folder: Path, hooks: Sequence[Hook] = ()) -> tuple[TrainingProgress, torch.nn.Module]:
     """A small perceptron on a stream, seven vectors a step in passes of three."""
     torch.manual_seed(3)
     network = torch.nn.Sequential(torch.nn.Linear(5, 11), torch.nn.Tanh(), torch.nn.Linear(11, 5))

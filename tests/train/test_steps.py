@@ -7,7 +7,7 @@ import pytest
 from fixtures.training import SETTINGS, make_examples
 
 from burnish.train.examples import plan_steps
-from burnish.train.steps import IndexedSteps, Source, StreamedSteps, example_steps
+from burnish.train.steps import BatchSource, IndexedSteps, StreamedSteps, example_steps
 
 
 class Circle:
@@ -36,7 +36,7 @@ def planned() -> IndexedSteps:
     return example_steps(examples, plan_steps(examples, SETTINGS))
 
 
-def told(source: Source, num: int) -> list[Any]:
+def told(source: BatchSource, num: int) -> list[Any]:
     found = []
     for _ in range(num):
         batch = source.take()
@@ -45,7 +45,7 @@ def told(source: Source, num: int) -> list[Any]:
     return found
 
 
-def check_resumed(make: Callable[[], Source]) -> None:
+def check_resumed(make: Callable[[], BatchSource]) -> None:
     straight = told(make(), 6)
     for num in range(6):
         first, second = make(), make()
@@ -56,7 +56,7 @@ def check_resumed(make: Callable[[], Source]) -> None:
 
 
 @pytest.mark.parametrize("make", [planned, streamed])
-def test_resumed_sources_go_on(make: Callable[[], Source]) -> None:
+def test_resumed_sources_go_on(make: Callable[[], BatchSource]) -> None:
     check_resumed(make)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from burnish.analysis.basic import basic_information
-from burnish.analysis.coverage_task import Task
+from burnish.analysis.coverage_task import CoverageTask
 from burnish.analysis.coverage_tools import with_tool
 from burnish.analysis.deadline import in_seconds
 from burnish.analysis.hazards import dangerous_calls
@@ -51,7 +51,7 @@ def analyze(
     found, tools = findings_of(code, name, isolation=isolation, deadline=deadline)
     for category, finding in found:
         (bugs if category == "bugs" else smells).append(finding)
-    task = Task(
+    task = CoverageTask(
         code=code, language=name, lines=(), stdins=tuple(stdins) or ("",), limits=limits,
         isolation=isolation, deadline=deadline,
     )  # fmt: skip
@@ -74,7 +74,7 @@ def _check_size(code: str) -> None:
         raise InputError("code", f"{len(code)} characters", rule, remedy=remedy)
 
 
-def _coverage(task: Task, notes: list[str], tools: dict[str, str]) -> Coverage | None:
+def _coverage(task: CoverageTask, notes: list[str], tools: dict[str, str]) -> Coverage | None:
     found = trace(
         task.code, task.language, task.stdins, limits=task.limits, isolation=task.isolation,
         deadline=task.deadline,

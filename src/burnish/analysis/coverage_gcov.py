@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 
 from burnish.analysis.coverage_task import (
+    CoverageTask,
     Known,
     NotMeasured,
-    Task,
     bounded,
     chain_of,
     ended_well,
@@ -22,7 +22,7 @@ from burnish.sandbox.running import run_job
 GCOV_RUN = './main; code=$?; gcov -j -t ./*.gcda >&3 2>/dev/null; exit "$code"'
 
 
-def gcov_coverage(task: Task) -> list[Known | str]:
+def gcov_coverage(task: CoverageTask) -> list[Known | str]:
     """Each test's lines; gcov names no line without code. Raises: NotMeasured; IsolationError."""
     if find_program("gcov") is None:
         raise NotMeasured("not installed: apt-get install gcc")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from burnish.analysis.coverage_task import (
+    CoverageTask,
     Known,
-    Task,
     bounded,
     chain_of,
     ended_well,
@@ -22,7 +22,7 @@ from burnish.sandbox.running import run_job
 GO_BLOCK = re.compile(r"^\t+(\d+), (\d+), 0x([0-9a-f]+), // \[(\d+)\]$", re.M)
 
 
-def go_coverage(task: Task) -> list[Known | str]:
+def go_coverage(task: CoverageTask) -> list[Known | str]:
     """Each test's lines, by the counts of blocks. Raises: NotMeasured; IsolationError."""
     found, chain = find_language("go"), chain_of("go")
     limits = raised(found.compile_limits, found)
@@ -52,7 +52,7 @@ def _go_block(match: re.Match[str]) -> tuple[tuple[int, int], tuple[int, int], i
     return start, end, int(match[4])
 
 
-def _go_lines(task: Task, blocks: Sequence[tuple], counts: Mapping[int, int]) -> Known:
+def _go_lines(task: CoverageTask, blocks: Sequence[tuple], counts: Mapping[int, int]) -> Known:
     texts, known = task.code.encode("utf-8", "replace").split(b"\n"), {}
     for line in task.lines:
         text = texts[line - 1]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from burnish.analysis.coverage_task import (
+    CoverageTask,
     Known,
     NotMeasured,
-    Task,
     bounded,
     chain_of,
     ended_well,
@@ -23,7 +23,7 @@ from burnish.sandbox.running import run_job
 V8_FOLDER = ".burnish-v8"
 
 
-def v8_coverage(task: Task) -> list[Known | str]:
+def v8_coverage(task: CoverageTask) -> list[Known | str]:
     """Each test's lines, from the file that Node leaves. Raises: NotMeasured; IsolationError."""
     name, files, positions = _node_files(task)
     found = find_language(task.language)
@@ -56,7 +56,7 @@ def _read_reports(
     return ""
 
 
-def _node_files(task: Task) -> tuple[str, dict[str, bytes], list[tuple[int, int]]]:
+def _node_files(task: CoverageTask) -> tuple[str, dict[str, bytes], list[tuple[int, int]]]:
     """The file that Node runs, all files, and where in it each line begins."""
     found = find_language(task.language)
     source = found.source_name(task.code)

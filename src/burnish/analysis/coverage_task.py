@@ -20,7 +20,7 @@ class NotMeasured(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class CoverageTask:
     """What is to be measured: a program, the lines in question, its inputs, and the bounds."""
 
     code: str
@@ -40,7 +40,7 @@ def chain_of(language: str) -> ToolChain:
     return chain
 
 
-def bounded(task: Task, limits: Limits) -> Limits:
+def bounded(task: CoverageTask, limits: Limits) -> Limits:
     """The limits, within what is left of the deadline. Raises: NotMeasured, after it."""
     if task.deadline.passed:
         raise NotMeasured("the deadline has passed")
@@ -54,7 +54,7 @@ def ended_well(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def prepared(code: str, task: Task) -> Program:
+def prepared(code: str, task: CoverageTask) -> Program:
     """The compiled program. Raises: NotMeasured, where it does not compile."""
     found, left_s = find_language(task.language), task.deadline.left_s
     program = prepare(code, found, isolation=task.isolation, deadline_s=left_s)
@@ -65,7 +65,7 @@ def prepared(code: str, task: Task) -> Program:
     return program
 
 
-def runs(program: Program, task: Task) -> list[Outcome]:
+def runs(program: Program, task: CoverageTask) -> list[Outcome]:
     """One run for each input, whose reports come back. Raises: NotMeasured, after the deadline."""
     outcomes = []
     for stdin in task.stdins:

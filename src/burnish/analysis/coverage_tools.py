@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from burnish.analysis.coverage_gcov import gcov_coverage
 from burnish.analysis.coverage_go import go_coverage
 from burnish.analysis.coverage_node import v8_coverage
-from burnish.analysis.coverage_task import Known, NotMeasured, Task
+from burnish.analysis.coverage_task import CoverageTask, Known, NotMeasured
 from burnish.analysis.schema import Coverage
 
-TOOLS: Mapping[str, tuple[str, Callable[[Task], list[Known | str]]]] = {
+TOOLS: Mapping[str, tuple[str, Callable[[CoverageTask], list[Known | str]]]] = {
     "javascript": ("V8 coverage", v8_coverage),
     "typescript": ("V8 coverage", v8_coverage),
     "go": ("go tool cover", go_coverage),
@@ -18,7 +18,7 @@ TOOLS: Mapping[str, tuple[str, Callable[[Task], list[Known | str]]]] = {
 }
 
 
-def measure(task: Task) -> tuple[str, list[Known | str] | str]:
+def measure(task: CoverageTask) -> tuple[str, list[Known | str] | str]:
     """The name of a language's tool and what it knows of each test; a text says why nothing.
 
     The name is empty where a language has no tool but our own tracer.
@@ -40,7 +40,7 @@ def measure(task: Task) -> tuple[str, list[Known | str] | str]:
     ]
 
 
-def with_tool(coverage: Coverage, task: Task, tools: dict[str, str]) -> Coverage:
+def with_tool(coverage: Coverage, task: CoverageTask, tools: dict[str, str]) -> Coverage:
     """The coverage as the language's own tool has it, where it has it; `tools` says how it fared.
 
     Hits and times stay those of our tracer. Where the two disagree about a line, `tools` names it.

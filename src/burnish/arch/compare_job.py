@@ -74,10 +74,10 @@ class CompareStep(Step):
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
         """Train. Raises IncompleteError where no rate of a block gives a finite loss."""
-        from burnish.arch.training import Corpus
+        from burnish.arch.training import ShardedCorpus
 
         settings = self.settings
-        corpus = Corpus.open(Path(given["shards"]), Path(given["tokenizer"]), self.weights)
+        corpus = ShardedCorpus.open(Path(given["shards"]), Path(given["tokenizer"]), self.weights)
         plans = _plans(settings, corpus)
         train = functools.partial(_train_cell, settings=settings, corpus=corpus)
         kept = {"log": stage.path / CELLS, "failures": (IncompleteError,), "meter": meter}
@@ -164,7 +164,7 @@ def _train_cell(
     from burnish.arch.measure import measure_chunks
     from burnish.arch.plan import Shape
     from burnish.train.evaluation import Evaluation
-    from burnish.train.hooks import Count
+    from burnish.train.hooks import CountTokens
     from burnish.train.loop import run_training
 
     run = settings.run_settings(cell["block"], seed=cell["seed"])
@@ -187,7 +187,7 @@ def _train_cell(
         path=place.folder / training.EVALUATIONS,
         every_steps=max(1, -(-cell["steps"] // settings.num_points)),
     )
-    hooks = [Count(place.meter), speed, evaluation, *([] if routing is None else [routing])]
+    hooks = [CountTokens(place.meter), speed, evaluation, *([] if routing is None else [routing])]
     run_training(made, checkpoint=place.folder / training.CHECKPOINT, hooks=hooks)
     (place.folder / training.CHECKPOINT).unlink(missing_ok=True)
     points = [

@@ -117,9 +117,9 @@ class _OnShards(Step):
         return ("shards", "tokenizer", *base)
 
     def _corpus(self, given: Given) -> Any:
-        from burnish.arch.training import Corpus
+        from burnish.arch.training import ShardedCorpus
 
-        return Corpus.open(Path(given["shards"]), Path(given["tokenizer"]), self.weights)
+        return ShardedCorpus.open(Path(given["shards"]), Path(given["tokenizer"]), self.weights)
 
     def _base(self, given: Given) -> str | None:
         return given["base"] if self.settings.base is not None else None
@@ -256,12 +256,12 @@ class EvaluateStep(Step):
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
         """Measure all documents; interrupted, it resumes after the passes that it has."""
         from burnish.arch.measure import measure_documents, xz_bits
-        from burnish.arch.training import Corpus
+        from burnish.arch.training import ShardedCorpus
         from burnish.models.decoder import Decoder
         from burnish.models.load import load_model
 
         settings, folder = self.settings, Path(given["trained"])
-        corpus = Corpus.open(Path(given["shards"]), folder)
+        corpus = ShardedCorpus.open(Path(given["shards"]), folder)
         model = load_model(str(folder), precision=settings.precision, device=settings.device)
         documents = read_heldout(corpus.folder, corpus.manifest)
         context = given["plan"]["values"]["context"]

@@ -30,7 +30,7 @@ from burnish.models.load import choose_device, read_tokenizer
 from burnish.models.precision import choose_precision
 from burnish.train.checkpoint import seed_everything
 from burnish.train.evaluation import Evaluation
-from burnish.train.hooks import Count, GradientNorms, Hook, StepLog, last_of_each
+from burnish.train.hooks import CountTokens, GradientNorms, Hook, StepLog, last_of_each
 from burnish.train.loop import run_training
 from burnish.train.objective import Objective
 from burnish.train.optim import AdamW, Muon, Optimizer
@@ -47,7 +47,7 @@ MOST_POINTS, LAST_PARTS = 400, 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Corpus:
+class ShardedCorpus:
     """Shards on disk, with their manifest and tokenizer."""
 
     folder: Path
@@ -56,7 +56,9 @@ class Corpus:
     weights: Sequence[float] | None  # of the parts that have shards; None: by their lengths
 
     @classmethod
-    def open(cls, folder: Path, tokenizer: Path, weights: Sequence[float | None] = ()) -> "Corpus":
+    def open(
+        cls, folder: Path, tokenizer: Path, weights: Sequence[float | None] = ()
+    ) -> "ShardedCorpus":
         """Read the manifest. `weights` are those of all parts of the mixture, if it has any."""
         manifest = read_json(folder / "manifest.json")
         picked = [weights[number] for number in manifest["part_numbers"]] if weights else []
@@ -93,7 +95,7 @@ class Corpus:
 def make_network(
     settings: PretrainSettings,
     shape: Shape | None,
-    corpus: Corpus,
+    corpus: ShardedCorpus,
     *,
     context: int,
     base: str | None,
@@ -113,7 +115,7 @@ def make_network(
 def make_training(
     settings: PretrainSettings,
     network: Decoder,
-    corpus: Corpus,
+    corpus: ShardedCorpus,
     values: Mapping[str, Any],
     routing: Routing | None = None,
 ) -> Training:
@@ -212,7 +214,7 @@ def tokens_in(training: Training, minutes: float) -> tuple[float, float]:
 def train(
     stage: Stage,
     settings: PretrainSettings,
-    corpus: Corpus,
+    corpus: ShardedCorpus,
     chosen: Mapping[str, Any],
     *,
     base: str | None,
@@ -247,7 +249,7 @@ def run_measured(
 ) -> dict[str, Any]:
     """Train from the stage's checkpoint or from the beginning; what was done, losses, speed."""
     speed, log = Speed(), StepLog(RecordLog(stage.path / STEPS))
-    every: list[Hook] = [Count(meter), speed, log, evaluation, *hooks]
+    every: list[Hook] = [CountTokens(meter), speed, log, evaluation, *hooks]
     done = run_training(training, checkpoint=stage.path / CHECKPOINT, hooks=every)
     return {
         "num_steps": done.num_steps,
@@ -296,7 +298,11 @@ def thinned(values: Sequence[float]) -> list[list[float]]:
 
 
 def _measure(
-    settings: PretrainSettings, network: Decoder, corpus: Corpus, training: Training, context: int
+    settings: PretrainSettings,
+    network: Decoder,
+    corpus: ShardedCorpus,
+    training: Training,
+    context: int,
 ) -> Any:
     """What is measured between steps: the first held-out chunks, and a sample."""
     marks = corpus.marks
@@ -323,7 +329,9 @@ def _measure(
     return measure
 
 
-def heldout_passes(corpus: Corpus, *, context: int, num_tokens: int) -> list[Sequence[Chunk]]:
+def heldout_passes(
+    corpus: ShardedCorpus, *, context: int, num_tokens: int
+) -> list[Sequence[Chunk]]:
     """The first held-out chunks, at least so many tokens, in passes."""
     marks, documents = corpus.marks, read_heldout(corpus.folder, corpus.manifest)
     chunks, rows = [], 0

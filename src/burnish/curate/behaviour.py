@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from burnish.contracts.executor import Executor, RunState, Trial, TrialResult
-from burnish.curate.programs import Program, Target
+from burnish.curate.programs import Definitions, Target
 from burnish.data.benchmarks import BenchmarkItem
 
 MAX_FUNCTIONS = 2  # of one sample that are tried on one item
@@ -43,7 +43,7 @@ class Evidence:
     reason: str = ""
 
 
-def trials_of(program: Program, item: BenchmarkItem, target: Target) -> dict[str, Trial]:
+def trials_of(program: Definitions, item: BenchmarkItem, target: Target) -> dict[str, Trial]:
     """A trial for each function that could be meant: its number of arguments fits.
 
     The function gets the name that the tests call; nothing that the sample runs or prints counts.
@@ -63,7 +63,7 @@ def trials_of(program: Program, item: BenchmarkItem, target: Target) -> dict[str
 
 def run_asked(
     asked: Sequence[Asked],
-    programs: Mapping[int, Program],
+    programs: Mapping[int, Definitions],
     items: Sequence[BenchmarkItem],
     targets: Mapping[int, Target],
     executor: Executor,

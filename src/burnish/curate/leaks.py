@@ -15,12 +15,12 @@ from burnish.curate.behaviour import Asked, Evidence, run_asked
 from burnish.curate.evidence import spans_of
 from burnish.curate.passes import FirstPass, Scored, first_pass, score_rows, second_pass
 from burnish.curate.pool import PoolReport, read_pool
-from burnish.curate.programs import Program, Target, program_of, target_of
+from burnish.curate.programs import Definitions, Target, program_of, target_of
 from burnish.curate.samples import Sample
 from burnish.curate.scan import Shares
 from burnish.curate.settings import LeakageSettings
 from burnish.curate.tli import TestLeakage
-from burnish.curate.verdicts import Found, Verdict, as_row, copies, counts, decide
+from burnish.curate.verdicts import Found, LeakVerdict, as_row, copies, counts, decide
 from burnish.curate.views import View, static_views
 from burnish.data.benchmarks import BenchmarkItem
 
@@ -82,9 +82,9 @@ def find_leaks(scan: Scan, settings: LeakageSettings, executor: Executor | None)
     ]
     for row, found in zip(dicts, rows, strict=True):
         row["row"] = found.row
-    flagged = [row for row in dicts if row["verdict"] != Verdict.COMMON.value]
-    flagged.sort(key=lambda row: (row["verdict"] != Verdict.LEAK.value, -(row["score"] or 0)))
-    common = [row for row in dicts if row["verdict"] == Verdict.COMMON.value]
+    flagged = [row for row in dicts if row["verdict"] != LeakVerdict.COMMON.value]
+    flagged.sort(key=lambda row: (row["verdict"] != LeakVerdict.LEAK.value, -(row["score"] or 0)))
+    common = [row for row in dicts if row["verdict"] == LeakVerdict.COMMON.value]
     return summary(scan, settings, flagged, common, evidence)
 
 
@@ -129,7 +129,7 @@ def leak_check(
     Source: ours; a one-sided binomial test against twice the declared rate.
     Oracle: tests/curate/test_leaks.py::test_the_check_fails_on_planted_leaks_alone
     """
-    num_leaks = counts(flagged)[Verdict.LEAK.value]
+    num_leaks = counts(flagged)[LeakVerdict.LEAK.value]
     chance = (
         float(stats.binom.sf(num_above - 1, num_rows, min(MARGIN * fpr, 1))) if num_above else 1.0
     )
@@ -163,12 +163,12 @@ def _tli_filtered(first: FirstPass, least: float) -> int:
     return int((shares >= least).sum())
 
 
-def _programs(scan: Scan, settings: LeakageSettings) -> dict[int, Program]:
+def _programs(scan: Scan, settings: LeakageSettings) -> dict[int, Definitions]:
     """Programs of the rows that lie nearest to some item, at most `max_runs` of them."""
     if not scan.targets or not scan.scored.scores.size:
         return {}
     order = np.argsort(-scan.scored.scores[:, 0], kind="stable")[: settings.max_runs]
-    found: dict[int, Program] = {}
+    found: dict[int, Definitions] = {}
 
     def use(number: int, sample: Sample) -> None:
         if (program := program_of(sample)) is not None:
@@ -179,7 +179,7 @@ def _programs(scan: Scan, settings: LeakageSettings) -> dict[int, Program]:
 
 
 def _evidence(
-    scan: Scan, programs: Mapping[int, Program], settings: LeakageSettings, executor: Executor
+    scan: Scan, programs: Mapping[int, Definitions], settings: LeakageSettings, executor: Executor
 ) -> dict[Asked, Evidence]:
     """Rows from the nearest on, each on its nearest item; those that fail, on the next one.
 
@@ -201,7 +201,7 @@ def _evidence(
     return found
 
 
-def _fitting(scan: Scan, row: int, program: Program) -> list[int]:
+def _fitting(scan: Scan, row: int, program: Definitions) -> list[int]:
     """The row's nearest items whose tests call a function of as many arguments."""
     arities = program.functions.values()
     return [
@@ -263,7 +263,7 @@ def _decide_row(
 
 
 def _rank(found: Found) -> tuple[int, int]:
-    order = [Verdict.LEAK, Verdict.SUSPECT, Verdict.COMMON, None]
+    order = [LeakVerdict.LEAK, LeakVerdict.SUSPECT, LeakVerdict.COMMON, None]
     return order.index(found.verdict), -len(found.views)
 
 

@@ -18,7 +18,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
-class Program:
+class Definitions:
     """The definitions of a program, without what it does when it is run.
 
     `functions` maps each function at the top to its least and largest number of arguments.
@@ -28,7 +28,7 @@ class Program:
     functions: dict[str, tuple[int, int]]
 
 
-def program_of(sample: Sample) -> Program | None:
+def program_of(sample: Sample) -> Definitions | None:
     """The last Python program with a function in a sample; None where there is none.
 
     Source: ours. Oracle: tests/curate/test_programs.py::test_programs_in_answers
@@ -38,7 +38,7 @@ def program_of(sample: Sample) -> Program | None:
         for code in _pieces(text):
             tree = parse(code)
             if tree is not None and (functions := functions_of(tree)):
-                return Program(definitions(tree), functions)
+                return Definitions(definitions(tree), functions)
     return None
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy import special
 
 from burnish.contracts.executor import Executor, RunState, Trial
-from burnish.curate.programs import Program, program_of
+from burnish.curate.programs import Definitions, program_of
 from burnish.curate.samples import Sample
 
 PRIOR = 0.5  # of an answer to be right, before any test
@@ -164,13 +164,13 @@ def measure_quality(
     return [_quality(program, some) for program, some in zip(programs, states, strict=True)]
 
 
-def calls_own(test: str, program: Program) -> bool:
+def calls_own(test: str, program: Definitions) -> bool:
     """Whether a test calls a function of the program."""
     names = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
     return bool(names & set(program.functions))
 
 
-def _quality(program: Program | None, states: Sequence[RunState]) -> Quality:
+def _quality(program: Definitions | None, states: Sequence[RunState]) -> Quality:
     if program is None:
         return Quality("not_executable")
     known = [s for s in states if s in (RunState.PASSED, RunState.FAILED)]

@@ -21,7 +21,7 @@ LEAST_TRANSLATED = 40
 SURE_RATE = 0.01  # expected share of false discoveries among rows that count as leaks
 
 
-class Verdict(enum.StrEnum):
+class LeakVerdict(enum.StrEnum):
     """What a row is, as far as it matches an item.
 
     `leak`: copied, or its program passes the item's tests, or so like the item that among such
@@ -47,7 +47,7 @@ class Found:
     q: float | None = None
     behaviour: str = ""
     function: str = ""
-    verdict: Verdict | None = None
+    verdict: LeakVerdict | None = None
 
 
 def copies(
@@ -98,11 +98,11 @@ def decide(
         found.views.append("score")
     sure = above and found.q is not None and found.q <= SURE_RATE
     if (copied and not (common and found.views == ["code"])) or sure or (passed and not common):
-        found.verdict = Verdict.LEAK
+        found.verdict = LeakVerdict.LEAK
     elif above or copied:
-        found.verdict = Verdict.SUSPECT
+        found.verdict = LeakVerdict.SUSPECT
     elif passed:
-        found.verdict = Verdict.COMMON
+        found.verdict = LeakVerdict.COMMON
     return found
 
 
@@ -129,4 +129,4 @@ def as_row(
 
 def counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """How many rows have each verdict."""
-    return {v.value: sum(row["verdict"] == v.value for row in rows) for v in Verdict}
+    return {v.value: sum(row["verdict"] == v.value for row in rows) for v in LeakVerdict}

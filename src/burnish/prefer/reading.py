@@ -20,7 +20,7 @@ PAIRS_FILE = "pairs.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class UnusableRow:
     """Why a row is not trained on."""
 
     row: int
@@ -37,7 +37,7 @@ class PairSet:
     """The pairs of a file, and what was left out of them. Rows count from 1."""
 
     pairs: tuple[Pair, ...]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[UnusableRow, ...] = ()
     num_undecided: int = 0  # rows whose judges preferred neither answer
     end_ids: frozenset[int] = frozenset()
 
@@ -93,10 +93,10 @@ def make_pairs(rows: Sequence[dict[str, Any]], model: Model, settings: PairSetti
             num_undecided += 1
         except RefusedError as error:
             said = f"{error.rule} ({error.name}; {error.remedy})"
-            problems.append(Problem(row=number, problem=said, got=repr(error.value)[:80]))
+            problems.append(UnusableRow(row=number, problem=said, got=repr(error.value)[:80]))
         except RowError as error:
             got = repr(error.value)[:80]
-            problems.append(Problem(row=number, problem=error.rule, got=got))
+            problems.append(UnusableRow(row=number, problem=error.rule, got=got))
     end = model.tokenizer.eos_token_id
     ends = model.eos_ids | ({end} if isinstance(end, int) else set())
     if not ends:

@@ -11,7 +11,7 @@ from burnish.recall.readers import open_reader
 from burnish.recall.settings import RecallSettings
 from burnish.train.evaluation import undisturbed
 from burnish.train.fit import as_trained
-from burnish.train.hooks import Hook, Progress
+from burnish.train.hooks import Hook, TrainingProgress
 
 Event = Callable[..., None]
 KEPT = ("fine_tokens", "coarse_tokens", "state")
@@ -39,7 +39,7 @@ class MemoryWatch(Hook):
         self._event, self._every_steps = event, every_steps
         self.curves: list[tuple[int, dict[str, Any]]] = []
 
-    def evaluate(self, progress: Progress) -> None:
+    def evaluate(self, progress: TrainingProgress) -> None:
         """Measure, if it is time."""
         if progress.step and progress.step % self._every_steps == 0:
             step = progress.step - 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from burnish.sandbox.launcher import launcher_command
-from burnish.sandbox.waiting import WAITING, Launcher
+from burnish.sandbox.waiting import WAITING, WaitingLauncher
 
 HIGH = 32  # descriptors move up here, so that none of them is overwritten by another
 STREAMS = ("stdout", "stderr", "report")
@@ -57,7 +57,7 @@ def launch(
             os.close(fd)
 
 
-def _hand_over(fds: list[int], groups: tuple[str, ...] | None) -> Launcher | int:
+def _hand_over(fds: list[int], groups: tuple[str, ...] | None) -> WaitingLauncher | int:
     """The launcher that works on the job: one that waited, or the process of a new one."""
     if groups is not None:
         launcher = WAITING.take(groups)
@@ -75,7 +75,7 @@ def _hand_over(fds: list[int], groups: tuple[str, ...] | None) -> Launcher | int
 
 
 def _collect(
-    launcher: Launcher | int | None, reading: int, groups: tuple[str, ...] | None
+    launcher: WaitingLauncher | int | None, reading: int, groups: tuple[str, ...] | None
 ) -> Report:
     try:
         if groups is not None:

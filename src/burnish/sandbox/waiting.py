@@ -18,7 +18,7 @@ CONTROL_FD = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Launcher:
+class WaitingLauncher:
     """A process that waits for a job at the other end of `line`."""
 
     pid: int
@@ -41,11 +41,11 @@ class Waiting:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ready: dict[tuple[str, ...], list[Launcher]] = {}
-        self._leaving: list[Launcher] = []
+        self._ready: dict[tuple[str, ...], list[WaitingLauncher]] = {}
+        self._leaving: list[WaitingLauncher] = []
         self._owner = 0
 
-    def take(self, groups: tuple[str, ...]) -> Launcher:
+    def take(self, groups: tuple[str, ...]) -> WaitingLauncher:
         """The launcher that waited longest, or a new one."""
         with self._lock:
             if self._owner != os.getpid():  # after a fork they are our parent's
@@ -62,7 +62,7 @@ class Waiting:
         if not self._ready.get(groups):
             self.give_back(_start(groups), groups)
 
-    def give_back(self, launcher: Launcher, groups: tuple[str, ...]) -> None:
+    def give_back(self, launcher: WaitingLauncher, groups: tuple[str, ...]) -> None:
         """Let a launcher whose job is done prepare and wait for another."""
         with self._lock:
             ready = self._ready.setdefault(groups, [])
@@ -72,7 +72,7 @@ class Waiting:
         if enough:
             self.leave(launcher)
 
-    def leave(self, launcher: Launcher) -> None:
+    def leave(self, launcher: WaitingLauncher) -> None:
         """Close the line, which ends the job if it still runs; the process tidies up by itself."""
         launcher.line.close()
         with self._lock:
@@ -100,7 +100,7 @@ class Waiting:
 WAITING = Waiting()
 
 
-def _start(groups: tuple[str, ...]) -> Launcher:
+def _start(groups: tuple[str, ...]) -> WaitingLauncher:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = (*launcher_command(), "wait", *groups)
     with theirs:
@@ -109,4 +109,4 @@ def _start(groups: tuple[str, ...]) -> Launcher:
             *((os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in (0, 1, 2)),
         ]
         pid = os.posix_spawn(command[0], command, {}, file_actions=actions)
-    return Launcher(pid=pid, line=ours)
+    return WaitingLauncher(pid=pid, line=ours)

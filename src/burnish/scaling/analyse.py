@@ -28,7 +28,7 @@ TENSION = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Analysis:
+class LawReport:
     """A fit and what `result.json` says of it."""
 
     fit: Fit
@@ -37,7 +37,7 @@ class Analysis:
 
 def analyse(
     spec: str, runs: Runs, settings: FitSettings, base: Mapping[str, Any] | None = None
-) -> Analysis:
+) -> LawReport:
     """Fit the law of a spec, and report it; `base` is the baseline's held-out error, if known.
 
     Raises: InputError, where the runs cannot identify it; UnknownNameError.
@@ -78,10 +78,10 @@ def analyse(
         "rules": rules_of(runs),
         "notes": [*runs.notes, *_tension(spec)],
     }
-    return Analysis(fit=fit, told=told)
+    return LawReport(fit=fit, told=told)
 
 
-def analyse_all(runs: Runs, settings: FitSettings) -> Analysis:
+def analyse_all(runs: Runs, settings: FitSettings) -> LawReport:
     """Fit every law that the runs identify; the best on the held-out largest runs is told.
 
     Source: ours. Oracle: tests/scaling/test_analyse.py::test_the_planted_law_ranks_first

@@ -18,7 +18,7 @@ from burnish.contracts.step import Told
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, Verification
-from burnish.scaling.analyse import Analysis, analyse, analyse_all, check_sigma
+from burnish.scaling.analyse import LawReport, analyse, analyse_all, check_sigma
 from burnish.scaling.identify import check_identified
 from burnish.scaling.known import DRAWS, STAGE, WHAT
 from burnish.scaling.laws import laws
@@ -145,13 +145,13 @@ class FitStep(Step):
         return (Told.of_page(fit_page(told, done.output["points"]), told),)
 
 
-def finite_draws(found: Analysis) -> np.ndarray:
+def finite_draws(found: LawReport) -> np.ndarray:
     """Bootstrapped thetas that are numbers."""
     draws = found.fit.draws
     return draws[np.isfinite(draws).all(axis=1)]
 
 
-def points_of(found: Analysis, runs: Runs) -> list[dict[str, float]]:
+def points_of(found: LawReport, runs: Runs) -> list[dict[str, float]]:
     """Every run with the law's loss."""
     fitted = found.fit.predict(runs.columns)
     names = [name for name in POINT_COLUMNS if name in runs.columns]

@@ -20,7 +20,7 @@ from burnish.report.html import write_report
 from burnish.stream.folder import (
     AGAIN,
     Manifest,
-    Source,
+    TokenizedDocument,
     check_model,
     fingerprint,
     open_memory_of,
@@ -81,7 +81,7 @@ class Index:
         self.model: Model = handle.model
         check_decoder(self.model)
         check_model(self.manifest, fingerprint(self.model, handle.key))
-        self.source: Source = read_source(folder, self.manifest)
+        self.source: TokenizedDocument = read_source(folder, self.manifest)
         self._saved, self._last = open_memory_of(folder, self.manifest, shape_of(self.model))
 
     def ask(

@@ -54,7 +54,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class TokenizedDocument:
     """A document and its tokens: `offsets[t]` are the characters of token t in the document.
 
     `head` is what the template puts before the document; its tokens have offsets (0, 0).
@@ -77,7 +77,7 @@ def fingerprint(model: Any, key: str) -> dict[str, Any]:
     }
 
 
-def write_source(folder: Path, source: Source) -> dict[str, Any]:
+def write_source(folder: Path, source: TokenizedDocument) -> dict[str, Any]:
     """Write text and tokens under names of their own content; what the manifest says of them."""
     key = content_hash([source.document.text, source.head, source.ids.tolist()])[:16]
     text, tokens = f"text-{key}.txt", f"tokens-{key}.npz"
@@ -94,7 +94,7 @@ def write_source(folder: Path, source: Source) -> dict[str, Any]:
     }
 
 
-def read_source(folder: Path, manifest: Manifest) -> Source:
+def read_source(folder: Path, manifest: Manifest) -> TokenizedDocument:
     """The document and its tokens. Raises InputError for files that are damaged or gone."""
     try:
         text = read_text(folder / manifest.text)
@@ -106,7 +106,7 @@ def read_source(folder: Path, manifest: Manifest) -> Source:
     if f"tokens-{key}.npz" != manifest.tokens:
         raise _damaged(folder, manifest.tokens)
     document = Document.from_dict(text, manifest.parts)
-    return Source(document=document, head=manifest.head, ids=ids, offsets=offsets)
+    return TokenizedDocument(document=document, head=manifest.head, ids=ids, offsets=offsets)
 
 
 def save(folder: Path, manifest: Manifest, memory: RetrievingMemory, last: Tensor) -> Manifest:

@@ -8,7 +8,7 @@ import numpy as np
 from burnish.base.errors import ModelError
 from burnish.data.chat import chat_text
 from burnish.stream.document import BETWEEN, Document
-from burnish.stream.folder import Source
+from burnish.stream.folder import TokenizedDocument
 
 MARK = "\N{BLACK QUESTION MARK ORNAMENT}burnish\N{BLACK QUESTION MARK ORNAMENT}"
 SEAM_TOKENS = 64  # of the document that are tokenised again to see whether the seam is clean
@@ -16,7 +16,7 @@ SEAM_TOKENS = 64  # of the document that are tokenised again to see whether the 
 Turns = Sequence[Mapping[str, str]]  # question and answer of earlier turns
 
 
-def make_source(tokenizer: Any, document: Document, template: str) -> Source:
+def make_source(tokenizer: Any, document: Document, template: str) -> TokenizedDocument:
     """The document's tokens, behind what the template puts before it.
 
     Raises ModelError where a template changes the document.
@@ -33,16 +33,16 @@ def make_source(tokenizer: Any, document: Document, template: str) -> Source:
     made = tokenizer(head + document.text, add_special_tokens=special, return_offsets_mapping=True)
     offsets = np.array(made["offset_mapping"], dtype=np.int64).reshape(-1, 2) - len(head)
     ids = np.array(made["input_ids"], dtype=np.int64)
-    return Source(document=document, head=head, ids=ids, offsets=np.maximum(offsets, 0))
+    return TokenizedDocument(document=document, head=head, ids=ids, offsets=np.maximum(offsets, 0))
 
 
-def extended_source(tokenizer: Any, source: Source, more: Document) -> Source:
+def extended_source(tokenizer: Any, source: TokenizedDocument, more: Document) -> TokenizedDocument:
     """A source with another document behind it; the tokens before stay as they are."""
     whole = source.document.joined(more)
     begin = len(source.document.text)
     made = tokenizer(whole.text[begin:], add_special_tokens=False, return_offsets_mapping=True)
     offsets = np.array(made["offset_mapping"], dtype=np.int64).reshape(-1, 2) + begin
-    return Source(
+    return TokenizedDocument(
         document=whole,
         head=source.head,
         ids=np.concatenate((source.ids, np.array(made["input_ids"], dtype=np.int64))),
@@ -51,7 +51,7 @@ def extended_source(tokenizer: Any, source: Source, more: Document) -> Source:
 
 
 def question_tokens(
-    tokenizer: Any, source: Source, question: str, template: str, turns: Turns = ()
+    tokenizer: Any, source: TokenizedDocument, question: str, template: str, turns: Turns = ()
 ) -> tuple[list[int], str]:
     """Tokens behind the document's, and how clean the seam is.
 

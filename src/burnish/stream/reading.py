@@ -24,7 +24,7 @@ from burnish.stream.folder import (
     MANIFEST,
     OWN_FILES,
     Manifest,
-    Source,
+    TokenizedDocument,
     check_model,
     fingerprint,
     open_memory_of,
@@ -133,7 +133,9 @@ def index_size(memory: RetrievingMemory, shape: KVShape) -> dict[str, Any]:
     }
 
 
-def _begun(folder: Path, source: Source, found: dict[str, Any], how: tuple[str, str]) -> Manifest:
+def _begun(
+    folder: Path, source: TokenizedDocument, found: dict[str, Any], how: tuple[str, str]
+) -> Manifest:
     """A manifest with nothing read, or the one that is there if it is of the same text."""
     there = (folder / MANIFEST).is_file()
     with _cleared_if_nothing_is_saved(folder):

@@ -13,7 +13,7 @@ from torch import nn
 from burnish.base.items import ItemLog
 from burnish.base.log import RecordLog
 from burnish.distrib.rank import is_main
-from burnish.train.hooks import Hook, Progress, last_of_each
+from burnish.train.hooks import Hook, TrainingProgress, last_of_each
 
 Measure = Callable[[int], Mapping[str, Any]]
 
@@ -33,7 +33,7 @@ class Evaluation(Hook):
         self._network, self._measure, self._every = network, measure, every_steps
         self._path, self._log = path, ItemLog(path, fields=("step",))
 
-    def evaluate(self, progress: Progress) -> None:
+    def evaluate(self, progress: TrainingProgress) -> None:
         """Measure, if it is time."""
         between = self._every and progress.step % self._every == 0
         if between or progress.step in (0, progress.num_steps):

@@ -16,7 +16,7 @@ from burnish.models.load import Model
 from burnish.train import lora
 from burnish.train.checkpoint import seed_everything
 from burnish.train.examples import Item, plan_steps
-from burnish.train.hooks import Count, Hook
+from burnish.train.hooks import CountTokens, Hook
 from burnish.train.loop import run_training
 from burnish.train.objective import Objective, supervised
 from burnish.train.settings import TrainSettings
@@ -70,7 +70,9 @@ def fit(
         compile=settings.compile,
         sharding=settings.sharding,
     )
-    done = run_training(training, checkpoint=folder / CHECKPOINT, hooks=[Count(meter), *hooks])
+    done = run_training(
+        training, checkpoint=folder / CHECKPOINT, hooks=[CountTokens(meter), *hooks]
+    )
     learned = [examples[i].num_answer_tokens for step in steps for one in step for i in one]
     return Fitted(
         wrapped=wrapped, losses=[*done.losses], num_steps=done.num_steps, num_tokens=sum(learned)

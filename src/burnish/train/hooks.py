@@ -14,7 +14,7 @@ Event = Callable[..., None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """How far a run is: `step` steps are done, with these losses, over so many tokens."""
 
     step: int
@@ -53,10 +53,10 @@ class Hook:
     wants_gradients = False
     """Whether `gradients` is called; norms of single passes cost a second set of gradients."""
 
-    def begin(self, progress: Progress) -> None:
+    def begin(self, progress: TrainingProgress) -> None:
         """The run starts at `progress.step`, 0 or where a checkpoint was."""
 
-    def evaluate(self, progress: Progress) -> None:
+    def evaluate(self, progress: TrainingProgress) -> None:
         """Measure the network, if it is time: before the first, between and after the last step.
 
         A checkpoint that was due is written by then. A run that is interrupted here resumes here.
@@ -79,7 +79,7 @@ class Tell(Hook):
     def __init__(self, event: Event) -> None:
         self._event = event
 
-    def begin(self, progress: Progress) -> None:
+    def begin(self, progress: TrainingProgress) -> None:
         """Say where the run resumes."""
         if progress.step:
             self._event("training_resumed", step=progress.step, num_steps=progress.num_steps)
@@ -89,13 +89,13 @@ class Tell(Hook):
         self._event("train_step", **told)
 
 
-class Count(Hook):
+class CountTokens(Hook):
     """Counts the tokens that the network was trained on, those before a resumption included."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
 
-    def begin(self, progress: Progress) -> None:
+    def begin(self, progress: TrainingProgress) -> None:
         """Count what an earlier attempt has done."""
         if progress.step:
             self._meter.add("trained_on", progress.num_rows)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from burnish.base.errors import IncompleteError
 from burnish.base.progress import track
-from burnish.train.hooks import Hook, Progress
-from burnish.train.steps import Source
+from burnish.train.hooks import Hook, TrainingProgress
+from burnish.train.steps import BatchSource
 from burnish.train.trainer import Trainer, Training
 
 
-def run_training(training: Training, *, checkpoint: Path, hooks: Sequence[Hook] = ()) -> Progress:
+def run_training(
+    training: Training, *, checkpoint: Path, hooks: Sequence[Hook] = ()
+) -> TrainingProgress:
     """Train to the last step; repeated with the same file, it resumes exactly.
 
     The gradient of a step is the mean over all its terms, however many passes and processes it
@@ -26,9 +28,9 @@ def run_training(training: Training, *, checkpoint: Path, hooks: Sequence[Hook] 
     if checkpoint.exists():
         losses = _take_up(trainer, source, checkpoint)
 
-    def progress() -> Progress:
+    def progress() -> TrainingProgress:
         done = {"step": len(losses), "num_steps": num_steps}
-        return Progress(**done, num_rows=source.num_rows, losses=losses)
+        return TrainingProgress(**done, num_rows=source.num_rows, losses=losses)
 
     for hook in hooks:
         hook.begin(progress())
@@ -47,7 +49,7 @@ def run_training(training: Training, *, checkpoint: Path, hooks: Sequence[Hook] 
     return progress()
 
 
-def _take_up(trainer: Trainer, source: Source, checkpoint: Path) -> list[float]:
+def _take_up(trainer: Trainer, source: BatchSource, checkpoint: Path) -> list[float]:
     """Go on from a checkpoint; returns the losses before it."""
     state = trainer.load(checkpoint)
     losses = list(state["losses"])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from burnish.base.errors import SettingError
 from burnish.distrib.rank import world_size
 from burnish.models.moe import MoE, Routed
-from burnish.train.hooks import Hook, Progress
+from burnish.train.hooks import Hook, TrainingProgress
 from burnish.train.objective import Objective
 from burnish.train.routing_settings import RoutingSettings
 from burnish.train.steps import Batch
@@ -101,7 +101,7 @@ class Routing(Hook):
 
         return with_losses
 
-    def begin(self, progress: Progress) -> None:
+    def begin(self, progress: TrainingProgress) -> None:
         """Know how long the run is."""
         self._num_steps = progress.num_steps
 

@@ -34,7 +34,7 @@ class Batch:
 
 
 @runtime_checkable
-class Source(Protocol):
+class BatchSource(Protocol):
     """The steps of a run, one after another. Its state says which comes next.
 
     With several processes every one of them asks for every step, and computes its share.

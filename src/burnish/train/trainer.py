@@ -20,7 +20,7 @@ from burnish.train.optim import Optimizer
 from burnish.train.optimizers import build_optimizer
 from burnish.train.schedule import Schedule
 from burnish.train.sharding import ShardedLayers, clip_gradients, is_part
-from burnish.train.steps import Batch, Microbatch, Source
+from burnish.train.steps import Batch, BatchSource, Microbatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Training:
 
     network: nn.Module
     objective: Objective
-    source: Source
+    source: BatchSource
     optimizer: Optimizer
     schedule: Schedule
     max_grad_norm: float = 1.0

@@ -4,12 +4,14 @@ import numpy as np
 import torch
 
 from burnish.kv.retrieval.index import SpanIndex, boxes_of, quantised, vector_counts, vectors_of
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.segment import Pieces
 
 
-def plan_of(**given: object) -> Plan:
-    return Plan(far_tokens=4, local_tokens=4, num_sinks=0, segmenter=Pieces(size=4), **given)
+def plan_of(**given: object) -> RetrievalPlan:
+    return RetrievalPlan(
+        far_tokens=4, local_tokens=4, num_sinks=0, segmenter=Pieces(size=4), **given
+    )
 
 
 def test_confident_spans_have_fewer_vectors() -> None:

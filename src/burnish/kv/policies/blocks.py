@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from burnish.kv.policies import kv_policies
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.policy import Retrieving, check_least
 from burnish.kv.retrieval.segment import Pieces
 
@@ -31,10 +31,10 @@ class BlocksPolicy(Retrieving):
         check_least("most_vectors", self.most_vectors, 1)
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> RetrievalPlan:
         """Pieces of one length."""
         averaged = self.vectors == "averaged"
-        return Plan(
+        return RetrievalPlan(
             far_tokens=self.far_tokens,
             local_tokens=self.local_tokens,
             num_sinks=self.num_sinks,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from burnish.kv.policies import kv_policies
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.policy import Retrieving
 from burnish.kv.retrieval.segment import Pieces
 
@@ -20,9 +20,9 @@ class OraclePolicy(Retrieving):
     """
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> RetrievalPlan:
         """A choice by token."""
-        return Plan(
+        return RetrievalPlan(
             far_tokens=self.far_tokens,
             local_tokens=self.local_tokens,
             num_sinks=self.num_sinks,

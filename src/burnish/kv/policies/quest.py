@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from burnish.kv.policies import kv_policies
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.policy import Retrieving, check_least
 from burnish.kv.retrieval.segment import Pieces
 
@@ -26,9 +26,9 @@ class QuestPolicy(Retrieving):
         check_least("size", self.size, 1)
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> RetrievalPlan:
         """Pages with bounds."""
-        return Plan(
+        return RetrievalPlan(
             far_tokens=self.far_tokens,
             local_tokens=self.local_tokens,
             num_sinks=self.num_sinks,

@@ -5,7 +5,7 @@ from typing import Literal
 
 from burnish.kv.policies import kv_policies
 from burnish.kv.policies.triangle_dp import TriangleDpPolicy
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 
 
 @kv_policies.register("random")
@@ -22,7 +22,7 @@ class RandomPolicy(TriangleDpPolicy):
     seed: int = 0
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> RetrievalPlan:
         """The best spans, one part of them random."""
         plan = replace(self.planned("best", shuffled=self.what == "bounds"), seed=self.seed)
         return plan if self.what == "bounds" else replace(plan, choice="random", vote_frac=0.0)

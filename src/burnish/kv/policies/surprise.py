@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from burnish.kv.policies import kv_policies
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.policy import Retrieving, check_least
 from burnish.kv.retrieval.segment import Surprises
 
@@ -38,7 +38,7 @@ class SurprisePolicy(Retrieving):
         return True
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> RetrievalPlan:
         """Cuts by surprise."""
         cut = Surprises(
             gamma=self.gamma,
@@ -46,7 +46,7 @@ class SurprisePolicy(Retrieving):
             most_tokens=self.most_tokens,
             window_tokens=self.window_tokens,
         )
-        return Plan(
+        return RetrievalPlan(
             far_tokens=self.far_tokens,
             local_tokens=self.local_tokens,
             num_sinks=self.num_sinks,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from burnish.kv.policies import kv_policies
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.triangular import Triangular
 
 
@@ -18,6 +18,6 @@ class TrianglePolicy(Triangular):
     """
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> RetrievalPlan:
         """Greedy spans."""
         return self.planned("greedy")

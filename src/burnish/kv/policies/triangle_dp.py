@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from burnish.kv.policies import kv_policies
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.segment import Pieces
 from burnish.kv.retrieval.triangular import Triangular
 
@@ -32,7 +32,7 @@ class TriangleDpPolicy(Triangular):
     int8: bool = True
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> RetrievalPlan:
         """The best spans, or those of a control."""
         if self.cut == "blocks":
             return replace(self.planned("best"), segmenter=Pieces(size=round(self.mean_tokens)))

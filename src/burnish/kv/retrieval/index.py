@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Int8, Shaped
 from torch import Tensor
 
 from burnish.kv.retrieval.choose import best_products, bound_products, normalised, of_spans
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.spans import Bounds, in_triangle_mass
 
 
@@ -93,7 +93,9 @@ class SpanIndex:
             return self.vectors
         return self.vectors.to(dtype) * self.scales.to(dtype)[..., None]
 
-    def scores(self, plan: Plan, query: Float[Tensor, "N H D"]) -> Float[Tensor, "K spans"]:
+    def scores(
+        self, plan: RetrievalPlan, query: Float[Tensor, "N H D"]
+    ) -> Float[Tensor, "K spans"]:
         """How relevant each span is to each key head's queries; larger is better.
 
         Source: `bounds`: Quest; `joint`: InfLLM, arXiv 2402.04617 (mean query, one choice for all
@@ -150,7 +152,11 @@ def quantised(rows: Float[Tensor, "K V D"]) -> tuple[Int8[Tensor, "K V D"], Floa
 
 
 def vectors_of(
-    plan: Plan, keys: Float[Tensor, "K T D"], bounds: Bounds, band: np.ndarray, theta: float | None
+    plan: RetrievalPlan,
+    keys: Float[Tensor, "K T D"],
+    bounds: Bounds,
+    band: np.ndarray,
+    theta: float | None,
 ) -> tuple[list[Tensor], np.ndarray]:
     """Vectors of each span: its tokens of largest in-triangle mass; fewer where it stands out.
 

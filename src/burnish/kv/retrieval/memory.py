@@ -21,7 +21,7 @@ from burnish.kv.retrieval.cache import PageCache
 from burnish.kv.retrieval.choose import filled, ranked
 from burnish.kv.retrieval.index import SpanIndex, boxes_of, vectors_of
 from burnish.kv.retrieval.place import Places
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.segment import LEAST_ROWS, Pending
 from burnish.kv.retrieval.store import Store
 from burnish.kv.retrieval.tokens import (
@@ -63,7 +63,7 @@ class RetrievingMemory:
     Oracle: tests/kv/retrieval/test_memory.py::test_parts_hold_each_token_once
     """
 
-    def __init__(self, shape: KVShape, plan: Plan, *, folder: Path | None = None) -> None:
+    def __init__(self, shape: KVShape, plan: RetrievalPlan, *, folder: Path | None = None) -> None:
         self.shape, self.plan = shape, plan
         self.rope = Rope(shape.config)
         self.max_position = getattr(shape.config, "max_position_embeddings", None)

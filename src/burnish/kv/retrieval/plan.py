@@ -12,7 +12,7 @@ Tier = Literal["memory", "disk"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class RetrievalPlan:
     """All settings of a retrieving memory, made by a policy.
 
     `choice`: by scores of spans, by exact scores of tokens (the oracle), or at random. `vectors`:

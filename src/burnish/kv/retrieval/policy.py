@@ -7,7 +7,7 @@ from pathlib import Path
 from burnish.base.errors import SettingError
 from burnish.contracts.kv_policy import KVShape
 from burnish.kv.retrieval.memory import RetrievingMemory
-from burnish.kv.retrieval.plan import Placing, Plan, Tier
+from burnish.kv.retrieval.plan import Placing, RetrievalPlan, Tier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Retrieving(ABC):
 
     @property
     @abstractmethod
-    def plan(self) -> Plan:
+    def plan(self) -> RetrievalPlan:
         """All settings of the memory."""
 
     @property

@@ -8,7 +8,7 @@ from torch import Tensor
 from burnish.contracts.kv_policy import KVShape
 from burnish.kv.retrieval.index import SpanIndex
 from burnish.kv.retrieval.memory import LayerState, RetrievingMemory, layer_file
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.store import Store
 
 NO_THETA = -1.0
@@ -34,7 +34,7 @@ def to_tensors(memory: RetrievingMemory) -> dict[str, Tensor]:
 
 
 def from_tensors(
-    plan: Plan, shape: KVShape, tensors: dict[str, Tensor], folder: Path, *, writable: bool
+    plan: RetrievalPlan, shape: KVShape, tensors: dict[str, Tensor], folder: Path, *, writable: bool
 ) -> RetrievingMemory:
     """The memory again, over the files of `folder`; `writable` goes on writing there."""
     memory = RetrievingMemory(shape, plan, folder=folder)

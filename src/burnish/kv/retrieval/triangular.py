@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from burnish.base.errors import SettingError
-from burnish.kv.retrieval.plan import Plan
+from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.policy import Retrieving, check_least, check_share
 from burnish.kv.retrieval.segment import Triangles
 
@@ -54,7 +54,7 @@ class Triangular(Retrieving):
         if self.theta is not None:
             check_least("theta", self.theta, 0)
 
-    def planned(self, how: Literal["greedy", "best"], *, shuffled: bool = False) -> Plan:
+    def planned(self, how: Literal["greedy", "best"], *, shuffled: bool = False) -> RetrievalPlan:
         """The plan with a way to find spans."""
         triangles = Triangles(
             how=how,
@@ -64,7 +64,7 @@ class Triangular(Retrieving):
             mean_tokens=self.mean_tokens,
             shuffled=shuffled,
         )
-        return Plan(
+        return RetrievalPlan(
             far_tokens=self.far_tokens,
             local_tokens=self.local_tokens,
             num_sinks=self.num_sinks,
