@@ -1,4 +1,4 @@
-"""burnish: improve an open language model on checkable work, and prove that it got better.
+"""burnish: improve an open language model on tasks that a program can check, and test the gain.
 
 The commands of the shell are functions here, under the same names: `burnish.improve`,
 `burnish.recall.curve`. Options are keyword arguments, and the result is what `--json` prints.
