@@ -99,5 +99,5 @@ def test_a_wrong_export_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     for layer in network.model.layers:  # large enough to matter
         layer.self_attn.q_proj.weight.data.mul_(50)
         layer.self_attn.k_proj.weight.data.mul_(50)
-    with pytest.raises(ModelError, match="must give transformers the same logits"):
+    with pytest.raises(ModelError, match="must give the same logits in transformers"):
         save_network(network, Nothing(), tmp_path / "model")

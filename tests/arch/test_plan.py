@@ -131,7 +131,7 @@ def test_plan_files(tmp_path: Path) -> None:
     given = settings(planned=read_plan(path))
     assert choose_shape(given, choose_vocab(given)).num_params == pytest.approx(3e6, rel=0.02)
     for text, says in [
-        ('{"x": 1}', "must hold one of"),
+        ('{"x": 1}', "must contain one of"),
         ('{"lr": "high"}', "positive number as lr"),
     ]:
         path.write_text(text)
@@ -202,7 +202,7 @@ def test_files_of_scaling_plan(tmp_path: Path) -> None:
     assert shape.num_params == pytest.approx(5e5, rel=0.03)
     chosen = choose_run(given, shape, num_tokens=1e6, context=128)
     assert chosen.values["steps"] == 1e6 // 4096 and chosen.sources["steps"] != plans.FILE
-    with pytest.raises(SettingError, match="block must be the plan's"):
+    with pytest.raises(SettingError, match="block must equal the plan's"):
         planned_settings(settings(block="moe:experts=4,top_k=2"), tmp_path)
     (tmp_path / "plan.json").write_text('{"schema": "burnish.training-plan/9", "n": 5}')
     with pytest.raises((InputError, SettingError)):
@@ -221,11 +221,11 @@ def test_a_corpus_smaller_than_the_context() -> None:
     ("given", "says"),
     [
         ({"params": "3M", "depth": 4}, "one of --params, --depth and --from"),
-        ({"minutes": 3, "tokens": "1M"}, "must be one of both"),
+        ({"minutes": 3, "tokens": "1M"}, "must be only one of minutes and tokens"),
         ({"minutes": 0}, "minutes must be positive"),
         ({"depth": 0}, "depth must be positive"),
         ({"heldout_frac": 1.0}, r"must lie in \(0, 1\)"),
-        ({"base": "x", "vocab": 999}, "--from names"),
+        ({"base": "x", "vocab": 999}, "named by --from"),
     ],
 )
 def test_refused_settings(given: Any, says: str) -> None:

@@ -174,7 +174,7 @@ def test_what_a_run_tells(tmp_path: Path, burnish: Any, monkeypatch: Any) -> Non
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"vocab": 32000}, "more than the text supports"),
+        ({"vocab": 32000}, "too large for the text"),
         ({"context": 9999}, "must fill one window of 9999 tokens"),
         ({"minutes": 1e-9, "steps": None}, "must be enough for one step"),
         ({"tokens": "10", "steps": None}, "must be enough for one step"),

@@ -107,7 +107,7 @@ def test_the_saved_folder_is_transformers(family: str, dense: Any, tmp_path: Pat
     [
         ("llama-biased", MoEBlock(), "has biases, which Mixtral"),
         ("llama", MoEBlock(shared=8), "head width of .* must be width / heads"),
-        ("qwen3", MoEBlock(shared=8), "shared cannot be combined with the query norms"),
+        ("qwen3", MoEBlock(shared=8), "shared cannot be combined with this model's query norms"),
         ("moe-qwen3", MoEBlock(), "must be dense"),
         ("gpt2", MoEBlock(), "must be dense"),
     ],

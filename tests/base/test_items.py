@@ -210,7 +210,7 @@ def test_an_error_ends_the_work_and_what_runs_is_kept(num_workers):
         begun.append(item)
         if item == 3:
             failing.set()
-            raise ModelError("model", item, "is broken", remedy="Mend it")
+            raise ModelError("model", item, "is broken", remedy="Correct it")
         if num_workers > 1 and item < 3:
             failing.wait(10)
         time.sleep(0.002)
@@ -242,7 +242,7 @@ def measure(cell, place: Workplace):
     if cell.dies and not (Path(cell.folder) / "mended").exists():
         raise KeyboardInterrupt
     if cell.size == 13:
-        raise ModelError("model size", 13, "is unlucky", remedy="Take 14")
+        raise ModelError("model size", 13, "is unlucky", remedy="Use 14")
     place.meter.add("generated", cell.size)
     return {"double": 2 * int(half.read_text())}
 

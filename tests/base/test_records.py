@@ -205,7 +205,7 @@ def test_planted_columns_of_the_first_row(tmp_path):
 
 @pytest.mark.parametrize("rows", [[{"a": 1}, {"a": "x"}], [{"a": {}}], [{"a": [1, {"b": 2}]}]])
 def test_rows_that_parquet_cannot_hold(tmp_path, rows):
-    with pytest.raises(InputError, match=r"must have one type a column, got .*jsonl"):
+    with pytest.raises(InputError, match=r"must have one type per column, got .*jsonl"):
         write_records(tmp_path / "a.parquet", rows)
     assert list(tmp_path.iterdir()) == []
 

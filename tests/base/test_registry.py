@@ -125,7 +125,7 @@ def test_specs_are_canonical(drafters):
         ("full:mode=c", "full.mode must be one of 'a', 'b', got 'c'. It should be 'a' or 'b'"),
         ("full:count", "must be key=value, got 'count'"),
         ("full:count=1,count=2", "gives a field twice, got 'count=2'"),
-        ("full:sizes=[1,2", "must close its brackets and quotes"),
+        ("full:sizes=[1,2", "must have balanced brackets and quotes"),
         ("ngram", "drafter 'ngram' needs 'budget', got []. Write ngram:budget=VALUE."),
         ("ngram:budget=0", "budget must be positive, got 0. Give one."),
     ],

@@ -125,7 +125,7 @@ def test_a_file_is_checked_like_an_override(tmp_path):
     "name, text, said",
     [
         ("a.yaml", "model: m\n  fast: [", r"a\.yaml:2 must be YAML"),
-        ("a.yaml", "- model", "must hold key: value lines, got 'list'"),
+        ("a.yaml", "- model", "must contain key: value lines, got 'list'"),
         ("a.json", "{", "must be JSON"),
         ("a.toml", "model", "must be TOML"),
         ("a.ini", "", r"must end in \.yaml, \.yml, \.toml, \.json"),

@@ -88,7 +88,7 @@ def test_wilson_refuses_impossible_counts(successes, n):
 
 
 def check_bootstrap_coverage(fn):
-    """Five normal values with a planted mean: a 95% interval must hold it nearly as often."""
+    """Five normal values with a planted mean: a 95% interval must contain it nearly as often."""
     source, num_trials, hits = rng(3), 600, 0
     for _ in range(num_trials):
         estimate = fn(source.normal(2.0, 1.0, 5), rng=source, num_resamples=500)

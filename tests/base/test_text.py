@@ -77,7 +77,7 @@ def test_numbers_that_json_does_not_have_are_read_and_never_written(tmp_path):
     (row,) = read_records(file)
     assert math.isnan(row["a"]) and row["b"] == -math.inf
     for value in row.values():
-        with pytest.raises(InputError, match="must hold finite numbers"):
+        with pytest.raises(InputError, match="must contain finite numbers"):
             content_hash({"a": value})
 
 

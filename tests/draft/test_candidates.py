@@ -80,5 +80,5 @@ def test_planted_lookup_of_the_first_place() -> None:
 
 @pytest.mark.parametrize("parents", [(0,), (-1, 1), (-1, -1), (-1,), (-1, 0, 0)])
 def test_drafts_that_are_no_trees_are_refused(parents: tuple[int, ...]) -> None:
-    with pytest.raises(SettingError, match="draft parents must name one earlier node"):
+    with pytest.raises(SettingError, match="draft parents must name an earlier node"):
         Draft(tokens=(1, 2), parents=parents)

@@ -59,7 +59,7 @@ def test_prompts_of_several_formats(tmp_path: Path) -> None:
     write_records(path, [{"turns": ["a", "b"]}, {"question": "c"}, {"instruction": "d"}])
     assert read_prompts(path) == ["a", "c", "d"]
     write_records(path, [{"prompt": "a"}, {"other": "b"}])
-    with pytest.raises(InputError, match=r"p\.jsonl:2 must hold a prompt, got \['other'\]"):
+    with pytest.raises(InputError, match=r"p\.jsonl:2 must contain a prompt, got \['other'\]"):
         read_prompts(path)
     path.write_text("")
     with pytest.raises(InputError, match="prompts must not be empty"):

@@ -53,5 +53,5 @@ def test_files_that_hold_no_maps(tmp_path: Any) -> None:
     (tmp_path / "text.safetensors").write_text("hello, this is no safetensors file at all")
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     for name in ("text", "other"):
-        with pytest.raises(InputError, match="must hold trained maps"):
+        with pytest.raises(InputError, match="must contain trained maps"):
             load_maps(tmp_path / f"{name}.safetensors")

@@ -111,7 +111,7 @@ def test_interval_covers_replay() -> None:
 
 
 def test_maps_without_statistics_are_refused(planned: Any) -> None:
-    with pytest.raises(InputError, match="must hold acceptance statistics"):
+    with pytest.raises(InputError, match="must contain acceptance statistics"):
         planned(None, cost=1.0)
 
 

@@ -198,7 +198,7 @@ def test_what_is_refused(handle: ModelHandle) -> None:
         Answering(num_concurrent=0)
     with serve(echo) as (serving, spec):
         server = ModelHandle(spec)
-        with pytest.raises(ModelError, match="must be no token ids for a server"):
+        with pytest.raises(ModelError, match="must not be token ids for a server"):
             answer_all(server, [replace(prompts(1)[0], content=(1, 2))])
         serving.tells_usage = False
         with pytest.raises(RemoteError, match="must report how many tokens it wrote"):

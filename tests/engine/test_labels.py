@@ -142,9 +142,9 @@ def test_passes_hold_no_more_rows_than_asked(
 @pytest.mark.parametrize(
     ("prompts", "labels", "says"),
     [
-        (["a"], [], "labels must be texts that differ"),
-        (["a"], ["b", ""], "labels must be texts that differ"),
-        (["a"], ["b", "c", "b"], r"must be texts that differ, got \['b'\]"),
+        (["a"], [], "labels must be distinct texts"),
+        (["a"], ["b", ""], "labels must be distinct texts"),
+        (["a"], ["b", "c", "b"], r"must be distinct texts, got \['b'\]"),
         ([""], ["b"], "must have a token before the labels"),
         ([[]], ["b"], "must have a token before the labels"),
         (["a a a a a a"], ["b b b b"], "must fit the model's window of 10 tokens, got"),

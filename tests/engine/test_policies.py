@@ -175,7 +175,7 @@ def test_a_session_is_a_session(tiny_model: Any) -> None:
 
 def test_refusals(tiny_model: Any) -> None:
     requests = requests_of(texts([4]), Sampling(max_new_tokens=2))
-    with pytest.raises(ModelError, match="KV policy needs a model that our decoder runs") as error:
+    with pytest.raises(ModelError, match="needs a model that burnish's own decoder") as error:
         generate(tiny_model("gpt2"), requests, kv=SPEC)
     assert "got 'window'" in str(error.value)
     assert generate(tiny_model("gpt2"), requests, kv="full") == generate(

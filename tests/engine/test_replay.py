@@ -116,7 +116,7 @@ def test_what_cannot_be_recorded_is_run(capsys: pytest.CaptureFixture[str]) -> N
         assert found.item() == number + 1
     said = capsys.readouterr().err
     assert said == (
-        "passes are not recorded on this GPU: operation not permitted when stream is capturing\n"
+        "CUDA graphs are not used on this GPU: operation not permitted when stream is capturing\n"
     )
 
 

@@ -56,5 +56,5 @@ def test_a_list_that_is_not_there(tmp_path, monkeypatch):
     with pytest.raises(MissingFileError):
         load_source(f"debian:file={tmp_path / 'no'}")
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(MissingFileError, match="are not here"):
+    with pytest.raises(MissingFileError, match="were not found"):
         load_source("debian")

@@ -45,7 +45,7 @@ def test_saved_vectors_serve_new_texts(tmp_path):
     texts = ["c d", "unknown", ""]
     assert np.allclose(again(texts), vectors(texts), atol=1e-6)
     assert not again(texts)[1:].any()
-    with pytest.raises(InputError, match="must hold a word"):
+    with pytest.raises(InputError, match="must contain a word"):
         TextVectors.fit(["", " "])
 
 

@@ -75,7 +75,7 @@ def test_nothing_to_ask():
     graph = make_graph([{"id": "a", "text": "x", "label": "u"}], [])
     with pytest.raises(InputError, match="two examples and a query"):
         make_problem(graph, ProblemSettings(), 0)
-    with pytest.raises(InputError, match="must hold ': '"):
+    with pytest.raises(InputError, match="must contain ': '"):
         make_problem(graph, ProblemSettings(task="generate"), 0)
     pair = make_graph([{"id": n, "text": n} for n in "ab"], [("a", "b", "")])
     with pytest.raises(InputError):

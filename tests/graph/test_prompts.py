@@ -64,7 +64,7 @@ def test_templates_from_a_file(tmp_path):
     found = open_template(str(file), "classify")
     assert found.query == "Q {text} A" and found.example == CLASSIFY.example
     file.write_text('query: "nothing"\n')
-    with pytest.raises(InputError, match=r"must hold \{text\}"):
+    with pytest.raises(InputError, match=r"must contain \{text\}"):
         open_template(str(file), "classify")
     with pytest.raises(SettingError):
         open_template("", "links2")

@@ -64,11 +64,11 @@ def test_planted_vectors_fitted_anew(folder, tmp_path, monkeypatch):
 
 
 def test_wrong_input(folder, tmp_path):
-    with pytest.raises(MissingFileError, match="must hold a retriever"):
+    with pytest.raises(MissingFileError, match="must contain a retriever"):
         open_retriever(tmp_path)
     with pytest.raises(InputError, match="Did you mean 'n001'"):
         opened(folder).index_of("n0001")
-    with pytest.raises(InputError, match="must join nodes of either graph"):
+    with pytest.raises(InputError, match="must join nodes of the old or the new graph"):
         open_retriever(folder, new=new_nodes(tmp_path, "t", "x,stranger\n"))
     (tmp_path / "nodes.csv").write_text("id,text\nn000,t\n")
     (tmp_path / "edges.csv").write_text("source,target\n")

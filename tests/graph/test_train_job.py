@@ -60,7 +60,7 @@ def test_refusals(burnish, graph, tiny_folder, tmp_path):
     typo = burnish("graph", "train", graph, "--set", "retriever.structure=gat")
     assert typo.status == 2 and "structure" in typo.err
     node = burnish("graph", "ask", tmp_path, "--node", "a")
-    assert node.status == 2 and "must hold a retriever" in node.err
+    assert node.status == 2 and "must contain a retriever" in node.err
 
 
 def test_ingest(burnish, tmp_path):

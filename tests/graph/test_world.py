@@ -21,7 +21,7 @@ def test_kinds_of_features():
     world = planted_world(given)
     assert world.feature_kind == "given" and world.features is given.features
     missing = planted_world(GRAPH, retriever=replace(QUICK, features="given"))
-    with pytest.raises(InputError, match="must come with the graph"):
+    with pytest.raises(InputError, match="must be part of the graph"):
         _ = missing.features
 
 

@@ -90,7 +90,7 @@ def check_content(key_of: Callable[[Path], str], source: Path, copied: Path) -> 
 def test_key_is_that_of_the_content(tiny_folder: Any, tmp_path: Path) -> None:
     check_content(folder_key, tiny_folder("llama"), tmp_path / "copy")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match="must hold a model"):
+    with pytest.raises(ModelError, match="must contain a model"):
         folder_key(tmp_path / "empty")
 
 

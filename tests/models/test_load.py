@@ -65,7 +65,7 @@ def test_specs_that_name_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(MissingFileError, match="existing file"):
         load_model("absent.gguf")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match=r"must hold config.json"):
+    with pytest.raises(ModelError, match=r"must contain config.json"):
         load_model("empty")
 
 
@@ -93,7 +93,7 @@ def test_models_that_generate_no_text_are_refused(kind: str, tmp_path: Path) -> 
 
     AutoConfig.for_model(kind).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"x")
-    with pytest.raises(ModelError, match=f"is of type {kind}, which continues no text"):
+    with pytest.raises(ModelError, match=f"is of type {kind}, which does not generate text"):
         load_model(str(tmp_path))
 
 
@@ -133,5 +133,5 @@ def test_a_run_in_which_no_round_helped_is_its_base(
     for other in ({"what": "prefer", "base": base, "model": base},
                   {"what": "improve", "base": base, "model": str(tmp_path / "model")}):  # fmt: skip
         write_json(tmp_path / "result.json", other)
-        with pytest.raises(ModelError, match=r"must hold config\.json"):
+        with pytest.raises(ModelError, match=r"must contain config\.json"):
             resolve_folder(str(tmp_path))

@@ -87,7 +87,7 @@ def test_shards_without_an_index_must_be_complete(copied: Any, tiny_model: Any) 
     wanted = packed_logits(tiny_model("llama").network, texts())
     assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
     (folder / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"must hold all 2 shards \(1 found\)"):
+    with pytest.raises(ModelError, match=r"must contain all 2 shards \(1 found\)"):
         weight_files(folder)
 
 
@@ -174,7 +174,7 @@ def test_unknown_weights_and_folders_without_any(copied: Any) -> None:
     with pytest.raises(ModelError, match=r"weight model.extra is not in a model of its config"):
         load_model(str(folder))
     (folder / SINGLE).unlink()
-    with pytest.raises(ModelError, match=r"must hold model\.safetensors"):
+    with pytest.raises(ModelError, match=r"must contain model\.safetensors"):
         load_model(str(folder))
     (folder / f"{SINGLE}.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}')
     with pytest.raises(ModelError, match="does not exist in its folder"):

@@ -127,7 +127,7 @@ def test_the_input_of_an_instruction_follows_it() -> None:
 @pytest.mark.parametrize("votes", [(0, 0, 1), (0, 1, 2), (0, 0, 0)])
 def test_no_majority_is_no_fault(votes: tuple[int, ...]) -> None:
     row = SAME[-1] | {f"annotator{i}": vote for i, vote in enumerate(votes, start=1)}
-    with pytest.raises(UndecidedError, match="row 7 has no answer that was preferred"):
+    with pytest.raises(UndecidedError, match="row 7 has no preferred answer"):
         read_row(row, 7)
 
 

@@ -316,5 +316,5 @@ def test_settings_outside_their_range(name: str, settings: Any, says: str, batch
 
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - REFERENCE_FREE))
 def test_a_loss_without_its_reference(name: str, batch: Batch) -> None:
-    with pytest.raises(SettingError, match="reference is needed by this loss"):
+    with pytest.raises(SettingError, match="reference is required by this loss"):
         LOSSES[name](replace(batch, reference=None))

@@ -93,7 +93,7 @@ def test_answers_that_differ_only_past_the_limit(tiny_model: Any) -> None:
     short = PairSettings(max_length_tokens=len(prompt) + 5)
     found = make_pairs([row], tiny_model(), short)
     assert not found.pairs
-    assert "answers that differ within" in found.problems[0].problem
+    assert "answers that differ in the first" in found.problems[0].problem
 
 
 def test_a_tokenizer_without_an_end(tiny_folder: Any) -> None:
@@ -144,7 +144,7 @@ def test_planted_split_by_rows(pairs_of: Any) -> None:
 
 
 def test_too_few_pairs_to_split(pairs_of: Any) -> None:
-    with pytest.raises(InputError, match="must leave a pair to learn from"):
+    with pytest.raises(InputError, match="must leave one pair to train on"):
         split_pairs(pairs_of([(2, 3)] * 2), heldout_frac=0.1, seed=0)
 
 

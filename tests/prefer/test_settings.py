@@ -14,8 +14,8 @@ from burnish.train.settings import TrainSettings
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"name": "simpo", "alpha": 0.5}, "alpha is no setting of simpo, got 0.5. It takes beta"),
-        ({"name": "dpo", "ld_reference": "both"}, "ld_reference is no setting of dpo"),
+        ({"name": "simpo", "alpha": 0.5}, "alpha is not a setting of simpo, got 0.5. It takes"),
+        ({"name": "dpo", "ld_reference": "both"}, "ld_reference is not a setting of dpo"),
         ({"name": "r-dpo", "alpha": 0.5}, "It takes beta, length_penalty"),
         ({"name": "ipo", "beta": 0.1}, "It takes tau"),
         ({"name": "ld-dpo", "gamma": 0.1}, "It takes beta, alpha, ld_reference, ld_end"),
@@ -70,11 +70,11 @@ def test_an_unknown_loss_is_answered_with_the_nearest() -> None:
         (lambda: TrainSettings(num_steps=-1), "num_steps must not be negative"),
         (
             lambda: PreferSettings(loss=LossSettings(name="simpo"), reference="cache"),
-            "reference is of no use to simpo",
+            "reference cannot be set: the loss simpo has no reference",
         ),
         (
             lambda: PreferSettings(reference="adapter-off", train=TrainSettings(method="full")),
-            "reference needs adapters to turn off",
+            "reference needs adapters, which can be turned off",
         ),
     ],
 )

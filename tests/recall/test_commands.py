@@ -77,7 +77,7 @@ def test_a_failed_length_is_a_finding(burnish: Any, words: list[Any], monkeypatc
         (["--kv", "windw"], "Did you mean 'window'"),
         (["--set", "corpus=nothing/here.txt"], "does not exist"),
         (["--mode", "both"], "mode must be paper or probe"),
-        (["--lengths", "64"], "must hold"),
+        (["--lengths", "64"], "must contain"),
         (["--set", "margn=0.1"], "Did you mean 'margin'"),
         (["--set", "trials=1"], "must be at least 2"),
     ],

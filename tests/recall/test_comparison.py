@@ -85,7 +85,7 @@ def test_a_file_is_read_back(tmp_path: Path) -> None:
 
 
 def test_modes_are_not_mixed() -> None:
-    with pytest.raises(BurnishError, match="two estimators"):
+    with pytest.raises(BurnishError, match="different estimators"):
         compare_curves([("a", BEFORE), ("b", AFTER | {"mode": "paper"})])
     with pytest.raises(BurnishError, match="two or more"):
         compare_curves([("a", BEFORE)])

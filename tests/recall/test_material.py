@@ -83,7 +83,7 @@ def test_one_book_serves_both_sides(tiny_tokenizer: Any) -> None:
     check_apart(found)
     short = draw(tiny_tokenizer, Books(1, 100), trials=5)
     assert short.overlapping
-    with pytest.raises(InputError, match="must hold 200 tokens"):
+    with pytest.raises(InputError, match="must contain 200 tokens"):
         draw(tiny_tokenizer, Books(1, 20))
 
 

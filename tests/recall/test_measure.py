@@ -121,7 +121,7 @@ def test_a_failed_length_is_recorded_there(error: Exception) -> None:
 
 
 def test_what_the_user_can_mend_is_not_a_failed_length() -> None:
-    error = ModelError("server", "x", "returns nothing", remedy="Take another")
+    error = ModelError("server", "x", "returns nothing", remedy="Use another")
     with pytest.raises(ModelError):
         rows_of(Failing(16, error), random_material(30, 3), SETTINGS["probe"])
 

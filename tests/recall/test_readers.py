@@ -154,7 +154,7 @@ def test_near_ties_are_listed(tiny_model: Any, monkeypatch: Any) -> None:
 
 
 def test_policies_need_the_decoder(tiny_model: Any) -> None:
-    with pytest.raises(BurnishError, match="needs a model that our decoder runs"):
+    with pytest.raises(BurnishError, match="needs a model that burnish's own decoder runs"):
         open_reader(tiny_model("gpt2"), kv="window")
 
 

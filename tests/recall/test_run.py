@@ -150,7 +150,7 @@ def test_the_page_can_be_drawn(small: Small, tmp_path: Path) -> None:
     [
         ({"kv": "windw"}, "Did you mean 'window'"),
         ({"corpus": "stdlub"}, "Did you mean 'stdlib'"),
-        ({"lengths": "20,9000"}, "must hold 18000 tokens"),
+        ({"lengths": "20,9000"}, "must contain 18000 tokens"),
         ({"model": "no-such"}, "is neither an embedded model"),
         ({"launcher": "rey"}, "Did you mean 'ray'"),
     ],

@@ -151,7 +151,7 @@ def _broken(path, value):
         (["headline"], "abc", "page.headline must be a list"),
         (["gates", 1, "outcome"], "passed", "page.gates[1].outcome"),
         (["gates", 1, "low"], None, "page.gates[1].low must be a number"),
-        (["blocks", 0, "block"], "pie", "page.blocks[0] must have `block`"),
+        (["blocks", 0, "block"], "pie", "page.blocks[0] must have a `block`"),
         (["blocks", 0], 3, "page.blocks[0]"),
         (["blocks", 0, "kind"], "pie", "page.blocks[0].kind"),
         (["blocks", 0, "x_scale"], "cube", "page.blocks[0].x_scale"),

@@ -179,7 +179,7 @@ def test_packages_can_only_be_read_and_asserts_see_them(namespaces, tmp_path):
 @pytest.mark.parametrize(
     ("language", "packages", "words"),
     [("python", ["/no/such"], "must be a folder"), ("python", "x", "must be a list"),
-     ("lua", ["/usr"], "cannot be shown"), ("python", [3], "must be a list")],
+     ("lua", ["/usr"], "are not supported for"), ("python", [3], "must be a list")],
 )  # fmt: skip
 def test_packages_that_cannot_be_shown_are_named(namespaces, language, packages, words):
     if isinstance(chain := module.find_chain(find_language(language)), MissingToolChain):

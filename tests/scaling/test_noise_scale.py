@@ -155,5 +155,5 @@ def test_noise_of_a_real_run(burnish, tmp_path, monkeypatch):
         file.write('{"step": 31, "batch": 64, "sq_norm": 7.0, "loss": 1.0}\n')  # told again
     again = pairs_from_rows(read_norms(tmp_path / "run", ""))
     assert len(again) == 32 and again[-1].big_sq_norm == 7.0
-    with pytest.raises(InputError, match="holds no gradient norms"):
+    with pytest.raises(InputError, match="has no gradient norms"):
         read_norms(tmp_path, "")

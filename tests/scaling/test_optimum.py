@@ -85,5 +85,5 @@ def test_memory_bounds_what_is_stored():
 def test_a_law_of_compute_tells_no_size():
     law = laws.parse("compute")
     theta = law.theta({"A": 10.0, "alpha": 0.1, "sigma": 1.0})[None]
-    with pytest.raises(SettingError, match="must read n and d"):
+    with pytest.raises(SettingError, match="must depend on n and d"):
         optimum(law, theta, limits())

@@ -57,9 +57,9 @@ def test_columns_are_mapped(table_of):
         ("n,d,los", "", "loss=los"),
         ("parameters,d,loss", "", "n=parameters"),
         ("n,d,valloss", "", "loss=valloss"),
-        ("n,d,loss", "n=Parms", "is no column of runs.csv"),
+        ("n,d,loss", "n=Parms", "is not a column of runs.csv"),
         ("n,d,loss", "los=loss", "did you mean loss"),
-        ("n,d,loss", "nonsense", "must be ours=theirs"),
+        ("n,d,loss", "nonsense", "must be pairs ours=theirs"),
     ],
 )
 def test_nearly_right_names_are_suggested(header, columns, says, table_of):

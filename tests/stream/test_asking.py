@@ -151,7 +151,7 @@ def test_damaged_indexes(settings_of: Any, tmp_path: Path) -> None:
 
 
 def test_refusals(settings_of: Any, tmp_path: Path, tiny_folder: Any) -> None:
-    with pytest.raises(InputError, match="must hold an index"):
+    with pytest.raises(InputError, match="must contain an index"):
         Index(tmp_path)
     ingest(settings_of())
     with pytest.raises(ModelError, match="weights must be that of the index"):

@@ -58,7 +58,7 @@ def test_harder_needles_stand_where_they_say(kind: str, tiny_tokenizer: Any) -> 
 
 
 def test_refusals(tiny_tokenizer: Any) -> None:
-    with pytest.raises(SettingError, match="must hold 5 needles"):
+    with pytest.raises(SettingError, match="must contain 5 needles"):
         make(tiny_tokenizer, length=300)
     with pytest.raises(SettingError, match=r"must lie in \[1, 160\]"):
         make(tiny_tokenizer, num_needles=500)

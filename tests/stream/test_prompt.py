@@ -72,5 +72,5 @@ def test_a_template_that_changes_the_document(tiny_tokenizer: Any) -> None:
 
     tokenizer = copy.deepcopy(tiny_tokenizer)
     tokenizer.chat_template = "{{ messages[0]['content'] | upper }}"
-    with pytest.raises(ModelError, match="must hold a message as it is"):
+    with pytest.raises(ModelError, match="must contain a message as it is"):
         make_source(tokenizer, document("Sea level rose."), "chat")

@@ -111,7 +111,7 @@ def test_other_things_in_the_folder(settings_of: Any, tmp_path: Path, tiny_folde
 def test_refusals(settings_of: Any, tiny_folder: Any) -> None:
     with pytest.raises(SettingError, match="must be a policy that retrieves"):
         ingest(settings_of(policy="window"))
-    with pytest.raises(BurnishError, match="needs a model that our decoder runs"):
+    with pytest.raises(BurnishError, match="needs a model that burnish's own decoder runs"):
         ingest(settings_of(model=str(tiny_folder("gpt2"))))
     with pytest.raises(SettingError, match="must be auto, chat or plain"):
         IngestSettings(template="x")

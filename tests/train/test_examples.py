@@ -77,7 +77,7 @@ def test_size_of_passes_moves_no_example_to_another_step() -> None:
 
 
 def test_sets_and_examples_that_cannot_be_learned() -> None:
-    with pytest.raises(InputError, match="training set must hold an example, got 0"):
+    with pytest.raises(InputError, match="training set must contain an example, got 0"):
         plan_steps([], SETTINGS)
     long = [Example(id="a", prompt=(3,) * 20, answer=(4,) * 5)]
     with pytest.raises(InputError, match="between 1 and 24 tokens, got 25"):

@@ -578,7 +578,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
 
 
 def test_nothing_to_learn(tiny_folder: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="training set must hold an example"):
+    with pytest.raises(InputError, match="training set must contain an example"):
         train(fresh(tiny_folder()), tmp_path, examples=[])
 
 

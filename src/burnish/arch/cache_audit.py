@@ -48,7 +48,8 @@ def audit(model: Model, prompt: Sequence[int], *, num_tokens: int) -> Audited:
     """
     network = model.network
     if not isinstance(network, Decoder):
-        rule, remedy = "must be one that our decoder runs", "Name a Llama, Mistral or Qwen"
+        rule = "must be a model that burnish's own decoder runs"
+        remedy = "Name a Llama, Mistral or Qwen model"
         raise ModelError("model", model.spec, rule, remedy=remedy)
     total = len(prompt) + num_tokens
     if total > model.max_position:

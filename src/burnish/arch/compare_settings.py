@@ -51,7 +51,8 @@ class CompareSettings:
                 raise SettingError(name, getattr(self, name), rule, remedy="Raise it")
         if (self.minutes is None) == (self.tokens is None):
             got = f"{self.minutes} minutes, {self.tokens} tokens"
-            raise SettingError("budget", got, "must be one of both", remedy="Write --minutes 2")
+            rule = "must be only one of minutes and tokens"
+            raise SettingError("budget", got, rule, remedy="Write --minutes 2")
         parse_count("params", self.params)
         for spec in self.specs:
             self.run_settings(spec)

@@ -99,8 +99,8 @@ def save_network(network: Decoder, tokenizer: Any, folder: Path) -> float:
     difference = export_difference(network, folder)
     network.to(place)
     if not difference <= EXPORT_TOLERANCE:
-        rule = "must give transformers the same logits"
-        remedy = "Report this: the folder was not written as the model is"
+        rule = "must give the same logits in transformers"
+        remedy = "Please report this bug: the written folder differs from the model"
         raise ModelError("saved model", f"a difference of {difference:.2g}", rule, remedy=remedy)
     return difference
 

@@ -126,7 +126,7 @@ def planned_settings(settings: PretrainSettings, path: Path) -> PretrainSettings
     planned |= {name: float(value) for name, value in known.items() if value is not None}
     block = f"moe:experts={plan.experts},top_k={plan.top_k}" if plan.experts > 1 else DENSE
     if settings.block not in (DENSE, block):
-        rule = f"must be the plan's, {block!r}"
+        rule = f"must equal the plan's, {block!r}"
         raise SettingError("block", settings.block, rule, remedy="Leave it out")
     return replace(settings, planned=planned, planned_counts=plan.counts, block=block)
 
@@ -140,11 +140,11 @@ def read_plan(path: Path) -> dict[str, float]:
     told = read_json(path)
     known = {k: told[k] for k in PLAN_KEYS if k in told} if isinstance(told, dict) else {}
     if not known:
-        rule, remedy = f"must hold one of {', '.join(PLAN_KEYS)}", "Write it with scaling plan"
+        rule, remedy = f"must contain one of {', '.join(PLAN_KEYS)}", "Write it with scaling plan"
         raise InputError("plan file", str(path), rule, remedy=remedy)
     for name, value in known.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            rule, remedy = f"must hold a positive number as {name}", "Correct the file"
+            rule, remedy = f"must contain a positive number as {name}", "Correct the file"
             raise InputError(f"plan file {path}", value, rule, remedy=remedy)
     return {name: float(value) for name, value in known.items()}
 
@@ -192,7 +192,7 @@ def _choose_dense(settings: PretrainSettings, vocab: int) -> Shape:
         if badness < least:
             best, least = shape, badness
     if best is None:
-        rule = f"must leave parameters for layers besides {vocab} embeddings of {STEP_WIDTH}"
+        rule = f"must leave parameters for layers in addition to {vocab} embeddings of {STEP_WIDTH}"
         raise SettingError("params", settings.params, rule, remedy="Raise it, or lower vocab")
     return best
 

@@ -88,7 +88,8 @@ class PretrainSettings:
                 raise SettingError(name, value, "must be positive", remedy="Raise it")
         if self.minutes is not None and self.tokens is not None:
             got = f"{self.minutes} minutes, {self.tokens} tokens"
-            raise SettingError("budget", got, "must be one of both", remedy="Leave one out")
+            rule = "must be only one of minutes and tokens"
+            raise SettingError("budget", got, rule, remedy="Leave one out")
         positive = ("depth", "vocab", "context", "width", "ffn_width", "num_heads", "num_kv_heads")
         positive += ("batch_tokens", "learning_rate", "pass_tokens", "save_every_steps")
         for name in (*positive, "shard_tokens"):
@@ -107,13 +108,14 @@ class PretrainSettings:
             parse_count("params", self.params)
         given = [name for name in ("params", "depth", "base") if getattr(self, name) is not None]
         if len(given) > 1:
-            rule = "must be one of --params, --depth and --from"
+            rule = "must be only one of --params, --depth and --from"
             raise SettingError("size", given, rule, remedy="Leave the others out")
         if self.base is not None and self.block != "dense":
-            rule, remedy = "is that of the model which --from names", "Write it with arch upcycle"
+            rule = "is already that of the model named by --from"
+            remedy = "Write it with arch upcycle"
             raise SettingError("block", self.block, rule, remedy=remedy)
         if self.base is not None and (self.tokenizer != OWN or self.vocab is not None):
-            rule = "is that of the model which --from names"
+            rule = "is already that of the model named by --from"
             got = self.vocab if self.tokenizer == OWN else self.tokenizer
             raise SettingError("tokenizer", got, rule, remedy="Leave it out")
 

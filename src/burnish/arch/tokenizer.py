@@ -26,7 +26,7 @@ def learn_tokenizer(
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     if vocab <= BYTES:
-        rule = f"must be more than {BYTES}: each byte has a token, and the end of a text"
+        rule = f"must be more than {BYTES}: every byte and the end of a text need a token"
         raise SettingError("vocab", vocab, rule, remedy="512 is a small one")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -42,7 +42,7 @@ def learn_tokenizer(
     tokenizer.train_from_iterator(seen, trainer)
     found = tokenizer.get_vocab_size()
     if found < vocab and exact:
-        rule = f"is more than the text supports: {seen.num_characters} characters give {found}"
+        rule = f"is too large for the text: {seen.num_characters} characters support {found}"
         raise SettingError(
             "vocab", vocab, rule, remedy=f"Take --set vocab={found}, or leave it out"
         )
@@ -76,7 +76,7 @@ def marks_of(tokenizer: Any) -> Marks:
     """
     end, begin = tokenizer.eos_token_id, tokenizer.bos_token_id
     if end is None:
-        rule, remedy = "has no token that ends a text", "Take another, or an own one"
+        rule, remedy = "has no end token", "Name another tokenizer, or leave it out to train one"
         raise ModelError("tokenizer", type(tokenizer).__name__, rule, remedy=remedy)
     added = tokenizer("x")["input_ids"][:1] == [begin]
     return Marks(end=end, begin=begin if added and begin != end else None)

@@ -90,7 +90,7 @@ def _make_config(dense: Decoder, block: MoEBlock, spec: str) -> Any:
     settings |= {"tie_word_embeddings": shape.tied}
     if shape.qkv_bias or block.shared:
         if shape.qk_norm:
-            rule = "cannot be combined with the query norms of this model in any known format"
+            rule = "cannot be combined with this model's query norms in any known format"
             raise SettingError("shared", block.shared, rule, remedy="Set shared to 0")
         return AutoConfig.for_model("qwen2_moe", **settings, **_qwen2(shape, block, spec))
     window = _one_window(shape, spec)

@@ -50,7 +50,7 @@ def dump_json(value: Any, *, name: str = "value", **options: Any) -> str:
         rule, remedy = "must not be nested so deeply", "Write fewer levels"
         raise InputError(name, type(value).__name__, rule, remedy=remedy) from None
     except ValueError:  # the one thing that JSON cannot say of what is left
-        rule, remedy = "must hold finite numbers", "Record a failure as a value of its own"
+        rule, remedy = "must contain finite numbers", "Record a failure as a value of its own"
         raise InputError(name, repr(value)[:200], rule, remedy=remedy) from None
     return well_formed(text)
 

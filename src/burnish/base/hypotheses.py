@@ -18,7 +18,7 @@ def sign_test(differences: Sequence[float] | np.ndarray) -> float:
     values = np.asarray(differences, dtype=float)
     if values.size == 0:
         remedy = "Measure something first"
-        raise SettingError("differences", [], "must hold at least one number", remedy=remedy)
+        raise SettingError("differences", [], "must contain at least one number", remedy=remedy)
     if np.isnan(values).any():
         remedy = "Leave out what could not be scored, and report how many"
         raise SettingError("differences", math.nan, "must be numbers", remedy=remedy)

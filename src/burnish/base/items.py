@@ -100,7 +100,7 @@ def finish_items(
 
             work(missing, keep)
         if unmade and not partial:
-            rule = f"must all have a row; {len(unmade)} of {len(wanted)} have none"
+            rule = f"must all be finished; {len(unmade)} of {len(wanted)} are not"
             remedy = "Repeat the command: finished items are kept"
             raise IncompleteError(label or "items", min(map(str, unmade)), rule, remedy=remedy)
     return [rows[key] for key in wanted if key in rows]

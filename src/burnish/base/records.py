@@ -38,7 +38,7 @@ def read_records(path: Path | str) -> list[dict[str, Any]]:
         case "json":
             rows = read_json(path)
             if not isinstance(rows, list):
-                rule, remedy = "must hold an array of objects", "Write [ ... ] around the rows"
+                rule, remedy = "must contain an array of objects", "Write [ ... ] around the rows"
                 raise InputError(str(path), type(rows).__name__, rule, remedy=remedy)
             return [checked_row(row, f"{path}:row {i}") for i, row in enumerate(rows, start=1)]
         case _:
@@ -98,7 +98,7 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
             pq.write_table(table, file)
     except pa.ArrowException as error:
         got, remedy = str(error).splitlines()[0], "Write .jsonl, which stores any rows"
-        raise InputError(str(path), got, "must have one type a column", remedy=remedy) from error
+        raise InputError(str(path), got, "must have one type per column", remedy=remedy) from error
 
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ class Registry(Generic[Method]):
                 rule = "must be key=value" if not equals else "gives a field twice"
                 raise SettingError(
                     f"{self.kind} spec {spec!r}", part.strip(), rule,
-                    remedy="Write name:key=value,key=value; quote a value that holds a comma",
+                    remedy="Write name:key=value,key=value; quote a value that contains a comma",
                 )  # fmt: skip
             texts[key.strip()] = text.strip()
         types = self._checked_types(name.strip(), cls, texts)
@@ -209,6 +209,6 @@ def _split_fields(text: str) -> list[str]:
             parts.append(text[start:i])
             start = i + 1
     if quoted or depth != 0:
-        rule = "must close its brackets and quotes"
-        raise SettingError("spec", text, rule, remedy='Quote text that holds them: key="a[b"')
+        rule = "must have balanced brackets and quotes"
+        raise SettingError("spec", text, rule, remedy='Quote text that contains them: key="a[b"')
     return [*parts, text[start:]]

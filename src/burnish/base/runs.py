@@ -149,7 +149,7 @@ def open_run(
     fresh: bool = False,
     command: Sequence[str] = (),
 ) -> Run:
-    """Take up the newest run with the same `what`, settings, seed and version, or begin one.
+    """Resume the newest run with the same `what`, settings, seed and version, or start one.
 
     A new run lies in `root/<date>-<what>-<key>`, or in `folder`; `fresh` always begins one.
     Raises: SettingError, if `folder` holds another run; StorageError, if a process writes it.
@@ -191,7 +191,7 @@ def load_run(path: Path | str) -> RunRecord:
     if path.is_dir():
         inside = [run.path.name for run in find_runs(path)]
         remedy = suggest("", inside) if inside else "It holds no run.json"
-        raise MissingFileError("run", str(path), "is a folder without a run", remedy=remedy)
+        raise MissingFileError("run", str(path), "is a folder that is not a run", remedy=remedy)
     raise MissingFileError("run", str(path), "does not exist", remedy=nearest_paths(path))
 
 
@@ -224,7 +224,7 @@ def _claimed(folder: Path, key: str, *, fresh: bool) -> Path | None:
         rule = "already holds a run" if fresh else "holds a run with other settings"
         raise SettingError("run folder", str(folder), rule, remedy="Name another folder")
     if folder.is_dir() and any(path.name != LOCK_FILE for path in folder.iterdir()):
-        rule = "must be empty, or hold this run"
+        rule = "must be empty, or contain this run"
         raise SettingError("run folder", str(folder), rule, remedy="Name another folder")
     return None
 
@@ -252,7 +252,7 @@ def _lock(folder: Path) -> IO[str]:
     if lock is None:
         owner = (folder / LOCK_FILE).read_text(encoding="utf-8").strip() or "unknown"
         rule = f"is being written by process {owner}"
-        remedy = "Wait for it or stop it, or begin a fresh run"
+        remedy = "Wait for it, stop it, or start another run"
         raise StorageError("run folder", str(folder), rule, remedy=remedy)
     return lock
 

@@ -108,7 +108,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     if tree is None:  # an empty file
         return {}
     if not isinstance(tree, dict):
-        rule, remedy = "must hold key: value lines", "See `--help` for the settings"
+        rule, remedy = "must contain key: value lines", "See `--help` for the settings"
         raise InputError(str(path), type(tree).__name__, rule, remedy=remedy)
     return tree
 

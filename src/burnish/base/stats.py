@@ -44,7 +44,8 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Estimate:
     if n < 1:
         raise SettingError("n", n, "must be at least 1", remedy="Measure something first")
     if not 0 <= successes <= n:
-        raise SettingError("successes", successes, f"must lie in [0, {n}]", remedy="Count again")
+        rule = f"must lie in [0, {n}]"
+        raise SettingError("successes", successes, rule, remedy="Check the counts")
     z, p = _z(confidence), successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
@@ -96,7 +97,7 @@ def bootstrap(
     data = _finite("values", values)
     units = _units(len(data), groups)
     if len(units) < 2:
-        rule = "must hold at least two independent units to draw from"
+        rule = "must have at least two independent units"
         raise SettingError("values", len(units), rule, remedy="Measure more, or more groups")
     if statistic is None:
         sums = np.array([data[unit].sum() for unit in units])
@@ -173,7 +174,7 @@ def percentile_interval(
     finite = draws[np.isfinite(draws)]
     freedom = num_units - num_fitted
     if len(finite) < 2 or freedom < 1:
-        rule = "must be at least two, from more units than parameters"
+        rule = "must be at least two, and have more units than parameters"
         raise SettingError("draws", len(finite), rule, remedy="Resample more, or measure more")
     z = _z(confidence)
     if num_fitted:
@@ -222,7 +223,7 @@ def pass_at_k(num_samples: int, num_right: int, k: int) -> float:
         raise SettingError("k", k, f"must lie in [1, {num_samples}]", remedy="Sample more answers")
     if not 0 <= num_right <= num_samples:
         rule = f"must lie in [0, {num_samples}]"
-        raise SettingError("num_right", num_right, rule, remedy="Count again")
+        raise SettingError("num_right", num_right, rule, remedy="Check the counts")
     return 1 - math.comb(num_samples - num_right, k) / math.comb(num_samples, k)
 
 
@@ -283,7 +284,7 @@ def _finite(name: str, values: Any) -> np.ndarray:
 def _pairs(before: Any, after: Any) -> tuple[np.ndarray, np.ndarray]:
     old, new = _finite("before", before), _finite("after", after)
     if len(old) != len(new):
-        rule = f"must hold as many values as before ({len(old)})"
+        rule = f"must have as many values as before ({len(old)})"
         raise SettingError("after", len(new), rule, remedy="Pair by task first")
     return old, new
 
@@ -294,7 +295,7 @@ def _units(n: int, groups: Sequence[Hashable] | None) -> list[np.ndarray]:
         return list(np.arange(n)[:, None])
     if len(groups) != n:
         rule = f"must name one group for each of the {n} values"
-        raise SettingError("groups", len(groups), rule, remedy="Give one label a value")
+        raise SettingError("groups", len(groups), rule, remedy="Give one label for each value")
     members: dict[Hashable, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)

@@ -192,7 +192,7 @@ def audit(
     loaded = load_model(model, **place_options(precision, "cpu"))
     ids = loaded.tokenizer(prompt)["input_ids"]
     if not ids:
-        raise SettingError("--prompt", prompt, "must hold a token", remedy="Write a word")
+        raise SettingError("--prompt", prompt, "must contain a token", remedy="Write a word")
     found = check(loaded, ids, num_tokens=tokens)
     return Outcome(
         result={"model": model, **found.numbers},

@@ -215,4 +215,5 @@ def _written(value: Any) -> str:
         return json.dumps(value)
     except TypeError:
         remedy = "Give JSON values: numbers, strings, true, null, lists, maps"
-        raise SettingError("argument set", value, "must hold JSON values", remedy=remedy) from None
+        rule = "must contain JSON values"
+        raise SettingError("argument set", value, rule, remedy=remedy) from None

@@ -23,7 +23,7 @@ class Draft:
     def __post_init__(self) -> None:
         good = len(self.tokens) == len(self.parents) and self.parents[:1] == (-1,)
         if not good or any(not 0 <= p < v for v, p in enumerate(self.parents) if v):
-            rule = "must name one earlier node for each token, and -1 for the root"
+            rule = "must name an earlier node for each token, or -1 for the root"
             raise SettingError("draft parents", self.parents, rule, remedy="Order it by depth")
 
     @cached_property

@@ -32,7 +32,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         checks = [
-            ("max_new_tokens", self.max_new_tokens >= 1, "must be at least 1", "Ask for a token"),
+            ("max_new_tokens", self.max_new_tokens >= 1, "must be at least 1", "Raise it"),
             ("temperature", self.temperature >= 0, "must not be negative", "0 is greedy"),
             ("top_k", self.top_k >= 0, "must not be negative", "0 turns it off"),
             ("top_p", 0 < self.top_p <= 1, "must lie in (0, 1]", "1 turns it off"),

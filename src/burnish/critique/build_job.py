@@ -128,7 +128,7 @@ class BuildStep(Step):
         settings = self.build
         solutions = self._solutions(stage.path, given, meter)
         if not solutions:
-            remedy = "Take more tasks, a weaker model, or tasks of the source chain"
+            remedy = "Use more tasks, a weaker model, or tasks of the source chain"
             raise IncompleteError("flawed solutions", 0, "must be at least one", remedy=remedy)
         handle: ModelHandle | None = given["annotator"]
         if handle is None:

@@ -95,11 +95,11 @@ def read_triples(path: Path) -> list[Triple]:
         try:
             found.append(Triple.from_row(row))
         except (KeyError, TypeError) as error:
-            rule, remedy = "is no triple", "Make the file with burnish critique build"
+            rule, remedy = "is not a triple", "Make the file with burnish critique build"
             raise InputError(
                 f"row {number} of {path.name}", sorted(row), rule, remedy=remedy
             ) from error
     if not found:
         remedy = "Build more: burnish critique build"
-        raise InputError("triples", str(path), "must hold at least one", remedy=remedy)
+        raise InputError("triples", str(path), "must contain at least one", remedy=remedy)
     return found

@@ -54,7 +54,7 @@ def _solution(number: int, row: Mapping[str, Any]) -> Solution:
     is_list = isinstance(steps, Sequence) and not isinstance(steps, str)
     if not is_list or not all(isinstance(step, str) for step in steps):
         raise InputError(
-            f"steps of row {number}", steps, "must be a list of texts", remedy="Mend it"
+            f"steps of row {number}", steps, "must be a list of texts", remedy="Correct it"
         )
     if not isinstance(label, int) or not -1 <= label < max(1, len(steps)):
         rule = f"must lie in [-1, {len(steps)})"

@@ -120,7 +120,7 @@ def score_texts(
     """
     if scorer.backbone and scorer.backbone != handle.key:
         rule, remedy = (
-            "is not the model that the scorer was trained on",
+            "is not the model for which the scorer was trained",
             "Run `burnish curate train`",
         )
         raise ModelError("model", handle.spec, rule, remedy=remedy)

@@ -130,7 +130,7 @@ def candidates_of(
     missing = [s for s, k, e in zip(samples, known, found.empty, strict=True) if not (k or e)]
     num_usable = found.empty.count(False)
     if missing and len(missing) == num_usable and settings.rule != "random":
-        rule, remedy = "must bring scores", "Run `burnish curate score POOL --out FILE` first"
+        rule, remedy = "must have scores", "Run `burnish curate score POOL --out FILE` first"
         raise InputError(f"row {missing[0].id!r}", sorted(missing[0].row), rule, remedy=remedy)
     if settings.rule != "random" and settings.threshold < 1:
         found.vectors = _vectors(samples, handle, meter)

@@ -98,7 +98,7 @@ def pool_files(path: Path | str) -> list[Path]:
     else:
         raise MissingFileError("pool", str(path), "does not exist", remedy=nearest_paths(path))
     if not found:
-        rule, remedy = "must hold rows", f"Known endings: {', '.join(KINDS)}"
+        rule, remedy = "must contain rows", f"Known endings: {', '.join(KINDS)}"
         raise InputError("pool", str(path), rule, remedy=remedy)
     return found
 
@@ -197,7 +197,7 @@ def _array(file: Path) -> Iterator[tuple[str, Mapping[str, Any] | _Unread]]:
     if isinstance(value, dict):  # {"data": [...]}, or columns
         value = next((v for v in value.values() if isinstance(v, list)), value)
     if not isinstance(value, list):
-        rule, remedy = "must hold an array of objects", "Write [ ... ] around the rows"
+        rule, remedy = "must contain an array of objects", "Write [ ... ] around the rows"
         raise InputError(str(file), type(value).__name__, rule, remedy=remedy)
     for number, row in enumerate(value, start=1):
         good = isinstance(row, dict)

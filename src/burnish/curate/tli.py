@@ -26,7 +26,7 @@ class TestLeakage:
 
     def __init__(self, tests: Sequence[str], lengths: Sequence[int] = (4, 5)) -> None:
         if not lengths or min(lengths) < 1:
-            remedy = "The paper pools 4 and 5"
+            remedy = "The paper uses 4 and 5"
             raise SettingError("lengths", list(lengths), "must be at least 1", remedy=remedy)
         self.kept = [i for i, text in enumerate(tests) if text.split()]
         words = [tests[i].split() for i in self.kept]

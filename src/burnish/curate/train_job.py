@@ -169,7 +169,7 @@ def seed_instructions(settings: TrainScorerSettings) -> list[str]:
             if text.strip():
                 found.setdefault(text.strip())
     if len(found) < LEAST_SEEDS:
-        rule = f"must hold at least {LEAST_SEEDS} distinct instructions"
+        rule = f"must contain at least {LEAST_SEEDS} distinct instructions"
         raise InputError("seeds", len(found), rule, remedy="Add rows")
     texts = list(found)
     order = stream(settings.seed, "seeds").permutation(len(texts))

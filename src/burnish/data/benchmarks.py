@@ -56,7 +56,7 @@ def load_benchmark(spec: str) -> list[BenchmarkItem]:
         return list(_file_items(path / HELDOUT, path.name))
     files = [p for p in sorted(path.rglob("*")) if p.name.endswith(ROWS)]
     if not files:
-        rule, remedy = "must hold files of rows", f"Known endings: {', '.join(ROWS)}"
+        rule, remedy = "must contain files of rows", f"Known endings: {', '.join(ROWS)}"
         raise InputError("benchmark", spec, rule, remedy=remedy)
     return [item for one in files for item in _file_items(one, one.name.partition(".")[0])]
 

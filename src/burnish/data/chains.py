@@ -113,7 +113,7 @@ def chain_of(task: Task) -> Chain | None:
         moves = tuple((str(op), int(number)) for op, number in found["moves"])
         return Chain(start=int(found["start"]), moves=moves)
     except (KeyError, TypeError, ValueError):
-        rule, remedy = "must hold start and moves", "Make the task with the source chain"
+        rule, remedy = "must contain start and moves", "Make the task with the source chain"
         raise InputError(f"metadata of {task.id}", found, rule, remedy=remedy) from None
 
 

@@ -24,7 +24,7 @@ def build_dataset(name: str, options: Mapping[str, str], *, size: int, seed: int
     values = {}
     for key, text in options.items():
         if key not in known:
-            rule = "is no option of reasoning-gym's data set"
+            rule = "is not an option of reasoning-gym's data set"
             raise SettingError(f"option of {name!r}", key, rule, remedy=suggest(key, known))
         values[key] = _coerce(f"{name}?{key}", text, types[key])
     from reasoning_gym import create_dataset

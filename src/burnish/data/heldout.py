@@ -85,7 +85,7 @@ def _check(num_documents: int, num_distinct: int, skipped: Skipped) -> None:
     got = f"{num_documents} documents, {num_distinct} distinct"
     if skipped.files:
         got += f", {len(skipped.files)} files skipped"
-    rule = "must hold three distinct documents: one to learn from, two to measure on"
+    rule = "must contain three distinct documents: one to train on, two to measure on"
     remedy = "Add texts; --set units=lines or units=paragraphs splits long ones"
     raise InputError("corpus", got, rule, remedy=remedy)
 

@@ -162,7 +162,7 @@ def _below(path: Path, spec: str) -> list[Path]:
         raise MissingFileError("corpus", spec, "does not exist", remedy=nearest_paths(path))
     found = [p for p in sorted(path.rglob("*")) if p.is_file() and _is_text(p)]
     if not found:
-        rule, remedy = "must hold text files", f"Known endings: {', '.join(sorted(TEXTS))}"
+        rule, remedy = "must contain text files", f"Known endings: {', '.join(sorted(TEXTS))}"
         raise InputError("corpus", spec, rule, remedy=remedy)
     return found
 
@@ -186,7 +186,7 @@ def _rows(path: Path, column: str) -> Iterator[str]:
     for number, row in enumerate(_each_row(path, column), start=1):
         text = row.get(column)
         if not isinstance(text, str):
-            rule, remedy = f"must hold text in {column!r}", f"Columns: {', '.join(row)}"
+            rule, remedy = f"must contain text in {column!r}", f"Columns: {', '.join(row)}"
             raise InputError(f"{path}:row {number}", type(text).__name__, rule, remedy=remedy)
         yield text
 

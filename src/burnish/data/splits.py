@@ -92,7 +92,7 @@ def _check_sizes(sizes: Mapping[str, int], num_distinct: int) -> None:
             raise SettingError(name, size, "must not be negative", remedy="0 leaves it empty")
     if num_distinct < sum(sizes.values()):
         needed = " + ".join(f"{size} {name}" for name, size in sizes.items())
-        rule = f"must hold {sum(sizes.values())} tasks of distinct content ({needed})"
+        rule = f"must contain {sum(sizes.values())} tasks of distinct content ({needed})"
         remedy = "Add tasks, or ask for smaller splits"
         if fitting := fitting_sizes(sizes, num_distinct):
             words = " ".join(f"--set split.{name}={size}" for name, size in fitting.items())

@@ -58,7 +58,7 @@ class WindowCursor:
         self._seed = seed
         self.num_windows = [-(-(len(one) - 1) // context) for one in streams]
         if not streams or min(self.num_windows) < 1:
-            rule = "must give every part two tokens to learn from"
+            rule = "must give every part at least two tokens"
             raise InputError("corpus", self.num_windows, rule, remedy="Leave out empty parts")
         shares = self.num_windows if weights is None else weights
         self._shares = np.asarray(shares, float) / sum(shares)

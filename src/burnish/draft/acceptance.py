@@ -40,7 +40,7 @@ def measure_acceptance(model: Model, maps: Maps | None, use: Use) -> Ranks:
         )
     texts = [text for text in texts if len(text.answer) > 2]
     if not texts:
-        rule, remedy = "must lead to answers of three tokens", "Give other prompts"
+        rule, remedy = "must give answers of at least three tokens", "Give other prompts"
         raise InputError("prompts", len(use.prompts), rule, remedy=remedy)
     streams = collect_streams(model, texts, maps.entries if maps else ())
     everything = range(len(texts))

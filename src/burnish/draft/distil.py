@@ -39,7 +39,7 @@ def read_prompts(path: Path | str) -> list[str]:
         turns = row.get("turns")
         found = turns[0] if isinstance(turns, list) and turns else _text_field(row)
         if not isinstance(found, str) or not found.strip():
-            rule = "must hold a prompt"
+            rule = "must contain a prompt"
             remedy = f"Name it turns (a list) or {', '.join(PROMPT_FIELDS)}"
             raise InputError(f"{path}:{number}", sorted(row), rule, remedy=remedy)
         prompts.append(found)

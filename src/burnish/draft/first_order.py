@@ -28,14 +28,14 @@ class FirstOrder:
 
     def __post_init__(self) -> None:
         if self.tokens < 1:
-            raise SettingError("tokens", self.tokens, "must be positive", remedy="Take 4")
+            raise SettingError("tokens", self.tokens, "must be positive", remedy="Use 4")
 
     def begin(self, model: Model) -> Proposer:
         """Raises ModelError for a model whose layers are evaluated once."""
         network = model.network
         if not isinstance(network, Decoder) or network.shape.solver is None:
-            rule = "has no cheaper pass of its own to draft with"
-            remedy = "Draft with ngram, or make it one with arch upcycle --block pcformer:order=2"
+            rule = "has no cheaper pass for drafting"
+            remedy = "Draft with ngram, or convert it with arch upcycle --block pcformer:order=2"
             raise ModelError("model", model.spec, rule, remedy=remedy)
         return FirstOrderProposer(model, self.tokens)
 

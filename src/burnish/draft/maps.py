@@ -112,7 +112,7 @@ def load_maps(path: Path | str) -> Maps:
             settings = json.loads((file.metadata() or {})["burnish.draft"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError) as error:
-        rule, remedy = "must hold trained maps", "Make it with `burnish draft train`"
+        rule, remedy = "must contain trained maps", "Make it with `burnish draft train`"
         raise InputError("draft weights", str(path), rule, remedy=remedy) from error
     ranks = None
     if "ranks" in tensors:
@@ -148,7 +148,7 @@ def maps_for(model: Model, kind: Kind, path: str = "") -> Maps:
         remedy = f"Train some: burnish draft train {model.spec} --drafter {kind}"
         raise ModelError("draft weights", path, rule, remedy=remedy)
     if maps.backbone != backbone_key(model):
-        say(f"{path}: trained for another model; texts stay right, drafts may be poor")
+        say(f"{path}: trained for another model: the text is still right, but drafts may be poor")
     return maps
 
 

@@ -148,7 +148,7 @@ def statistics_for(model: Model, weights: str, use: Use | None) -> tuple[Maps | 
         return maps, measure_acceptance(model, maps, use)
     assert maps is not None
     if maps.ranks is None:
-        rule, remedy = "must hold acceptance statistics", "Train again: burnish draft train"
+        rule, remedy = "must contain acceptance statistics", "Train again: burnish draft train"
         raise InputError("draft weights", weights, rule, remedy=remedy)
     return maps, maps.ranks
 

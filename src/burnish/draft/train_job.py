@@ -48,7 +48,7 @@ class TrainDraftSettings:
     def __post_init__(self) -> None:
         distil = self.distil
         if bool(distil.prompts) == bool(distil.answers):
-            rule, remedy = "must be given, or answers, not both", "Name one file: --prompts FILE"
+            rule, remedy = "must be given, or answers instead", "Name one file: --prompts FILE"
             raise SettingError("prompts", distil.prompts, rule, remedy=remedy)
 
 
@@ -77,15 +77,16 @@ def check_model(settings: TrainDraftSettings) -> None:
     """Raise ModelError or SettingError where maps cannot be trained for the model."""
     shape = decoder_config(read_config(resolve_folder(settings.model)))
     if shape is None:
-        rule, remedy = "cannot be drafted for", "Use a model of the Llama family"
+        rule, remedy = "is not supported by drafters", "Use a model of the Llama family"
         raise ModelError("model", settings.model, rule, remedy=remedy)
     entries = settings.fit.entries if settings.fit.kind == "firp" else ()
     if any(entry >= shape.num_layers for entry in entries):
         rule = f"must lie below the model's {shape.num_layers} layers"
-        remedy = "Two thirds of the depth suit, for example --set fit.entries=[20,20,20] of 30"
+        remedy = "Use two thirds of the depth: --set fit.entries=[20,20,20] for 30 layers"
         raise SettingError("fit.entries", entries, rule, remedy=remedy)
     if settings.precision not in WHOLE:
-        rule, remedy = "must not quantise weights for training", "Train in bf16; use it in any"
+        rule = "must not be quantised for training"
+        remedy = "Train in bf16; the result works in any precision"
         raise SettingError("precision", settings.precision, rule, remedy=remedy)
 
 

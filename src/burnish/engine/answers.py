@@ -149,7 +149,7 @@ def _ask_server(
         if content and isinstance(content[0], Mapping):
             return remote.chat(content, prompt.sampling)
         remedy = "Give the server text or messages: it has a tokenizer of its own"
-        raise ModelError("prompt", prompt.id, "must be no token ids for a server", remedy=remedy)
+        raise ModelError("prompt", prompt.id, "must not be token ids for a server", remedy=remedy)
 
     def keep(prompt: Prompt, found: Completion) -> None:
         if meter is not None and found.text and not found.tokens:

@@ -59,7 +59,7 @@ def _check_settings(model: Model, pooling: str, layer: int | None, batch_rows: i
     most = model.config.num_hidden_layers
     checks = [
         ("batch_rows", batch_rows, batch_rows >= 1, "must be at least 1", "2048 is usual"),
-        ("pooling", pooling, pooling in ("mean", "last"), "must be mean or last", "Take mean"),
+        ("pooling", pooling, pooling in ("mean", "last"), "must be mean or last", "Use mean"),
         (
             "layer",
             layer,

@@ -97,7 +97,7 @@ def _check_labels(labels: Sequence[str], batch_rows: int) -> None:
         raise SettingError("batch_rows", batch_rows, "must be at least 1", remedy="2048 is usual")
     twice = [label for index, label in enumerate(labels) if label in labels[:index]]
     if not labels or not all(labels) or twice:
-        rule, remedy = "must be texts that differ", "Give each label once"
+        rule, remedy = "must be distinct texts", "Give each label once"
         raise SettingError("labels", twice or list(labels), rule, remedy=remedy)
 
 

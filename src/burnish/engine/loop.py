@@ -74,7 +74,7 @@ class Loop:
         return not (self.rows or self._queue or self._reading)
 
     def add(self, request: Request) -> Row:
-        """Take in a checked request; it begins as soon as a slot is free, in turn."""
+        """Queue a checked request; it starts in order, as soon as a slot is free."""
         row = Row(next(self._indices), request, self._text)
         self._queue.append(row)
         self._waiting[request.prompt] += 1

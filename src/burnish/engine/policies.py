@@ -31,8 +31,8 @@ def bounded_policy(model: Model, kv: KVPolicy | str | None) -> KVPolicy | None:
     if policy is None or keeps_all(policy):
         return None
     if not isinstance(model.network, Decoder):
-        remedy = "Take a model of the Llama, Mistral or Qwen family, or leave --kv out"
-        rule = "needs a model that our decoder runs"
+        remedy = "Use a model of the Llama, Mistral or Qwen family, or leave --kv out"
+        rule = "needs a model that burnish's own decoder runs"
         raise ModelError("KV policy", kv_policies.name_of(policy), rule, remedy=remedy)
     return policy
 

@@ -52,7 +52,7 @@ class Replays:
             try:
                 self._made[key] = held, self._record(run, held)
             except RuntimeError as error:
-                say(f"passes are not recorded on this GPU: {str(error).splitlines()[0]}")
+                say(f"CUDA graphs are not used on this GPU: {str(error).splitlines()[0]}")
                 self._record = None
                 return run(*inputs)
         held, replay = self._made[key]

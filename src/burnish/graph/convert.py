@@ -57,7 +57,7 @@ def from_pyg(
     for name, given in (("texts", texts), ("ids", ids or texts)):
         if len(given) != num:
             rule = f"must be one for each of the {num} nodes"
-            raise InputError(name, len(given), rule, remedy="Give one a node")
+            raise InputError(name, len(given), rule, remedy="Give one for each node")
     names = list(ids) or [f"{i:0{len(str(num))}d}" for i in range(num)]
     y = getattr(data, "y", None)
     numbers = [-1] * num if y is None else [int(value) for value in y.reshape(-1).tolist()]

@@ -37,7 +37,7 @@ class TextVectors:
         words = sorted(word for word, count in counts.items() if count >= least_texts)
         words = words or sorted(counts)
         if not words:
-            raise InputError("texts", len(texts), "must hold a word", remedy="Check the column")
+            raise InputError("texts", len(texts), "must contain a word", remedy="Check the column")
         weights = np.array([np.log((1 + len(texts)) / (1 + counts[w])) + 1 for w in words])
         matrix = _weighted(texts, {word: i for i, word in enumerate(words)}, weights)
         return cls(words=tuple(words), weights=weights, directions=_directions(matrix, width))

@@ -97,7 +97,7 @@ def make_problem(
     problem = make(graph, settings, seed)
     if len(problem.pool) < 2 or (asks and not len(problem.queries)):
         got = f"{len(problem.pool)} examples, {len(problem.queries)} queries"
-        rule = "must hold at least two examples and a query"
+        rule = "must contain at least two examples and a query"
         remedy = "Label more nodes, or raise problem.labelled_frac"
         raise InputError("graph", got, rule, remedy=remedy)
     return problem
@@ -155,7 +155,7 @@ def _generate(graph: TextGraph, settings: ProblemSettings, seed: int) -> Problem
     usable = np.array([bool(name.strip() and rest.strip()) for name, _, rest in parts])
     if not usable.any():
         remedy = "Set problem.separator to the separator of name and text"
-        rule = f"must hold {settings.separator!r}"
+        rule = f"must contain {settings.separator!r}"
         raise InputError("texts of the nodes", graph.texts[0][:60], rule, remedy=remedy)
     splits = np.array(graph.splits)
     if (splits == "train").any():
@@ -184,7 +184,7 @@ def _drawn(items: np.ndarray, num: int, seed: int) -> np.ndarray:
 def _not_edges(graph: TextGraph, num: int, rng: np.random.Generator) -> np.ndarray:
     size = len(graph)
     if size * (size - 1) // 2 - len(graph.edges) < num:
-        rule, remedy = "must leave as many pairs without an edge", "Ask for fewer links"
+        rule, remedy = "must have as many pairs without an edge", "Ask for fewer links"
         raise InputError("graph", f"{len(graph.edges)} edges", rule, remedy=remedy)
     taken = {tuple(edge) for edge in graph.edges.tolist()}
     found: list[tuple[int, int]] = []

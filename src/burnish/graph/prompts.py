@@ -87,8 +87,8 @@ def open_template(name: str, task: str) -> Template:
     for part, (text, fields) in parts.items():
         for field in fields:
             if field not in text:
-                rule = f"must hold {field}"
-                raise InputError(f"template {name}: {part}", text, rule, remedy="Write it in")
+                rule = f"must contain {field}"
+                raise InputError(f"template {name}: {part}", text, rule, remedy="Add it")
     return found
 
 

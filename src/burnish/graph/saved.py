@@ -170,7 +170,7 @@ def open_retriever(folder: Path | str, *, new: Path | None = None) -> SavedRetri
     place = stages if stages.is_dir() else place
     if not (place / ABOUT).is_file():
         remedy = "Name a folder that graph train made"
-        raise MissingFileError("retriever", str(folder), "must hold a retriever", remedy=remedy)
+        raise MissingFileError("retriever", str(folder), "must contain a retriever", remedy=remedy)
     about = read_json(place / ABOUT)
     settings = coerce_value("settings", about["settings"], GraphSettings)
     graph = open_graph(place / "graph")
@@ -199,10 +199,11 @@ def extended(graph: TextGraph, folder: Path) -> TextGraph:
     strangers = sorted(set(more.ids) - given - known)
     if strangers:
         remedy = "Add it to nodes.csv"
-        raise InputError("edge", strangers[0], "must join nodes of either graph", remedy=remedy)
+        rule = "must join nodes of the old or the new graph"
+        raise InputError("edge", strangers[0], rule, remedy=remedy)
     if graph.features is not None:
         remedy = "Train with --set retriever.features=tfidf"
-        rule = "cannot be made for new nodes"
+        rule = "cannot be computed for new nodes"
         raise InputError("features", "a given matrix", rule, remedy=remedy)
     rows = [
         {"id": i, "text": t, "label": y, "split": s}

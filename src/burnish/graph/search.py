@@ -43,7 +43,7 @@ def top_k(
     if k < 1:
         raise SettingError("k", k, "must be at least 1", remedy="4 is usual")
     if engine not in ("exact", "faiss"):
-        raise SettingError("engine", engine, "must be exact or faiss", remedy="Take exact")
+        raise SettingError("engine", engine, "must be exact or faiss", remedy="Use exact")
     groups = None
     if query_groups is not None and key_groups is not None:
         groups = (query_groups, key_groups)

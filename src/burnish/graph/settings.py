@@ -71,7 +71,7 @@ class RetrieverSettings:
         check_least(1, **{name: getattr(self, name) for name in names})
         check_least(0, epochs=self.epochs, batch_items=self.batch_items)
         if not 0 <= self.dropout < 1:
-            raise SettingError("dropout", self.dropout, "must lie in [0, 1)", remedy="Take 0.5")
+            raise SettingError("dropout", self.dropout, "must lie in [0, 1)", remedy="Use 0.5")
         if not self.temperature > 0:
             rule = "must be positive"
             raise SettingError("temperature", self.temperature, rule, remedy="0.05 is usual")

@@ -145,7 +145,7 @@ def _rows(
     for line, cells in rows:
         if len(cells) < width:
             rule = f"must have at least {width} cells"
-            raise InputError(f"{path.name}:{line}", cells, rule, remedy="Mend the line")
+            raise InputError(f"{path.name}:{line}", cells, rule, remedy="Correct the line")
         values = {n: cells[at] for n, at in columns.items() if at < len(cells)}
         yield {**values, "where": f"line {line}"}
 

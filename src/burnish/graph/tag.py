@@ -159,7 +159,7 @@ def _checked_nodes(
         split = SPELLINGS.get(split, split)
         if split not in SPLITS:
             rule = "must be train, valid, test or empty"
-            raise InputError(f"{where}: split", split, rule, remedy="Mend the column split")
+            raise InputError(f"{where}: split", split, rule, remedy="Correct the column split")
         rows.append(
             {"id": name, "text": _text(node.get("text")), "label": label.strip(), "split": split}
         )

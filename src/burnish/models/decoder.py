@@ -239,7 +239,7 @@ class Stack(nn.Module):
         if self.config is None or self.first_order:
             return None, ()
         if first and needs_history(self.config):
-            rule = "reads the output of all earlier layers, so no pass can start after them"
+            rule = "reads the output of all earlier layers, so a pass cannot start at a later layer"
             remedy = "Draft with ngram or first_order"
             raise ModelError("corrector", self.config.corrector, rule, remedy=remedy)
         return self.solver, first_history(self.config, rows)

@@ -102,5 +102,6 @@ def folder_key(folder: Path) -> str:
     """
     files = sorted(path for path in folder.iterdir() if path.suffix in KEPT)
     if not files:
-        raise ModelError("model folder", str(folder), "must hold a model", remedy="Check the path")
+        rule = "must contain a model"
+        raise ModelError("model folder", str(folder), rule, remedy="Check the path")
     return content_hash({path.name: remembered_hash(path) for path in files})

@@ -120,7 +120,7 @@ def resolve_folder(spec: str) -> Path:
         return resolve_folder(base)
     if path.exists():
         raise ModelError(
-            "model folder", spec, "must hold config.json", remedy="Name the folder that contains it"
+            "model folder", spec, "must contain config.json", remedy="Name the folder that has it"
         )
     if spec.count("/") == 1 and not spec.startswith((".", "/", "~")):
         return _hub_folder(spec)
@@ -140,7 +140,7 @@ def _base_of_run(path: Path) -> str | None:
     base = result.get("base")
     if result.get("what") != "improve" or result.get("model") != base:
         return None
-    say(f"{path}: no round helped, so its model is the base model, {base}")
+    say(f"{path}: no round improved the model, so it is the base model, {base}")
     return base
 
 
@@ -234,7 +234,7 @@ def _load_transformers(folder: Path, config: Any, dtype: torch.dtype) -> Any:
 
 
 def _not_causal(folder: Path, kind: str) -> ModelError:
-    rule = f"is of type {kind}, which continues no text"
+    rule = f"is of type {kind}, which does not generate text"
     return ModelError("model", str(folder), rule, remedy="Name a causal language model")
 
 

@@ -55,7 +55,7 @@ def keep_prepared(decoder: Decoder, place: Path) -> bool:
         place.parent.mkdir(parents=True, exist_ok=True)
         if not decoder.may_pack() or shutil.disk_usage(place.parent).free < 2 * num_bytes:
             return False
-        say(f"keeping prepared weights for the next start ({num_bytes / 1e6:.0f} MB)")
+        say(f"saving prepared weights for the next start ({num_bytes / 1e6:.0f} MB)")
         laid = {f"tiles/{name}": _laid(*linears) for name, linears in _groups(decoder).items()}
         build_once(place, lambda target: write_mapped(target, whole | laid))
         _drop_unused(place.parent)

@@ -34,7 +34,7 @@ class Remote:
             raise SettingError(
                 "model",
                 spec,
-                "must read openai:URL#name",
+                "must have the form openai:URL#name",
                 remedy="For example openai:http://127.0.0.1:8000/v1#my-model",
             )
         return cls(url=url.rstrip("/"), name=name)

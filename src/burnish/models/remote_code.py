@@ -63,7 +63,7 @@ def solver_config(folder: Path) -> Any:
     given = read_json(folder / "config.json")
     family = str(given["model_type"]).removeprefix(PREFIX)
     if not isinstance(given.get(SOLVER), dict):
-        rule, remedy = "must hold the solver's settings", "Write the folder again"
+        rule, remedy = "must contain the solver's settings", "Write the folder again"
         raise ModelError("config.json", str(folder), rule, remedy=remedy)
     from transformers import AutoConfig
 

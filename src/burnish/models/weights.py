@@ -37,7 +37,7 @@ def weight_files(folder: Path) -> list[Path]:
         raise ModelError(
             "model folder",
             str(folder),
-            "must hold model.safetensors, pytorch_model.bin or the index of several",
+            "must contain model.safetensors, pytorch_model.bin or the index of several",
             remedy="Fetch the model again, with its weights",
         )
     _check_shards(found)
@@ -135,4 +135,4 @@ def _check_shards(files: list[Path]) -> None:
     for file in files:
         _, _, total = file.stem.rpartition("-of-")
         if total.isdigit() and len(files) < int(total):
-            raise _broken(file.parent, f"must hold all {int(total)} shards ({len(files)} found)")
+            raise _broken(file.parent, f"must contain all {int(total)} shards ({len(files)} found)")

@@ -115,10 +115,8 @@ def _pandalm(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     winner, count = votes.most_common(1)[0]
     if winner not in (1, 2) or count < 2:
         said = [row[f"annotator{judge}"] for judge in (1, 2, 3)]
-        remedy = "No action is needed: the row is left out"
-        raise UndecidedError(
-            f"row {number}", said, "has no answer that was preferred", remedy=remedy
-        )
+        remedy = "Nothing to do: the row is skipped"
+        raise UndecidedError(f"row {number}", said, "has no preferred answer", remedy=remedy)
     parts = [row["instruction"], row.get("input")]
     prompt = "\n\n".join(part for part in parts if isinstance(part, str) and part.strip())
     return {
@@ -210,4 +208,4 @@ def _refuse_columns(row: Mapping[str, Any], number: int) -> None:
 
 
 def _refuse(number: int, got: Any, rule: str) -> None:
-    raise RowError(f"row {number}", got, rule, remedy="Mend the row, or leave it out")
+    raise RowError(f"row {number}", got, rule, remedy="Correct the row, or leave it out")

@@ -166,7 +166,7 @@ def _log_ratios(batch: Batch, weights: Tensor | None = None) -> Float[Tensor, "B
 def _reference_sums(batch: Batch, weights: Tensor | None = None) -> Float[Tensor, "B 2"]:
     if batch.reference is None:
         remedy = "Give the reference's log-probabilities, or use simpo"
-        raise SettingError("reference", None, "is needed by this loss", remedy=remedy)
+        raise SettingError("reference", None, "is required by this loss", remedy=remedy)
     reference = batch.reference if weights is None else batch.reference * weights
     return answer_sums(reference, batch.lengths)
 

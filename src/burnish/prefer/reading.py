@@ -127,7 +127,7 @@ def split_pairs(
     heldout = tuple(p for p, key in zip(pairs, keys, strict=True) if key in held)
     train = tuple(p for p, key in zip(pairs, keys, strict=True) if key not in held)
     if len(heldout) < 2 or not train:
-        rule = "must leave a pair to learn from, and two of other prompts to measure on"
+        rule = "must leave one pair to train on, and two pairs with other prompts to measure on"
         raise InputError("pairs", len(pairs), rule, remedy="Give more pairs")
     return train, heldout
 
@@ -140,12 +140,12 @@ def _pair(
     room = limit - len(prompt)
     if room < 1:
         rule = f"must have a prompt shorter than {limit} tokens"
-        raise RowError(f"row {number}", len(prompt), rule, remedy="Shorten or leave it out")
+        raise RowError(f"row {number}", len(prompt), rule, remedy="Shorten it, or leave it out")
     whole = Pair(row=number, prompt=prompt, chosen=chosen, rejected=rejected)
     cut = (len(chosen) > room, len(rejected) > room)
     pair = replace(whole, chosen=chosen[:room], rejected=rejected[:room], cut=cut)
     if pair.chosen == pair.rejected:
-        rule = f"must have answers that differ within {limit} tokens"
+        rule = f"must have answers that differ in the first {limit} tokens"
         raise RowError(f"row {number}", whole.lengths, rule, remedy="Raise max_length_tokens")
     return pair
 

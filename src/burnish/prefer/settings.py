@@ -44,7 +44,7 @@ class LossSettings:
         for name, value in self._given().items():
             if name not in defaults:
                 remedy = f"It takes {', '.join(defaults)}"
-                raise SettingError(name, value, f"is no setting of {self.name}", remedy=remedy)
+                raise SettingError(name, value, f"is not a setting of {self.name}", remedy=remedy)
         nothing = torch.zeros(2)  # the loss itself knows which values it takes
         self.build()(Batch(policy=nothing, reference=nothing, lengths=((1, 1),), keys=("",)))
 
@@ -135,10 +135,11 @@ class PreferSettings:
 
     def __post_init__(self) -> None:
         if self.reference != "auto" and not self.loss.needs_reference:
-            rule = f"is of no use to {self.loss.name}, which has none"
+            rule = f"cannot be set: the loss {self.loss.name} has no reference"
             raise SettingError("reference", self.reference, rule, remedy="Leave it out")
         if self.reference == "adapter-off" and self.train.method != "lora":
-            rule, remedy = "needs adapters to turn off", "Take cache or copy, or train.method=lora"
+            rule = "needs adapters, which can be turned off"
+            remedy = "Use cache or copy, or train.method=lora"
             raise SettingError("reference", self.reference, rule, remedy=remedy)
 
 

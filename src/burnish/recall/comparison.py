@@ -80,7 +80,8 @@ def compare_curves(curves: Sequence[tuple[str, Curve]], *, seed: int = 0) -> dic
         raise InputError("curves", len(curves), "must be two or more", remedy=remedy)
     modes = sorted({curve["mode"] for _, curve in curves})
     if len(modes) > 1:
-        rule, remedy = "must share one mode: they are two estimators", "Measure again"
+        rule = "must all have the same mode: paper and probe are different estimators"
+        remedy = "Measure again"
         raise InputError("curves", modes, rule, remedy=remedy)
     first = curves[0][1]
     rows = []

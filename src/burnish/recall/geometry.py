@@ -67,7 +67,7 @@ def parse_lengths(text: str) -> list[int]:
         else:
             raise ValueError
     except (ValueError, OverflowError):
-        rule = "must read FIRST:LAST:STEP or a list"
+        rule = "must be FIRST:LAST:STEP or a list"
         remedy = "For example 64:1024:x2, 64:1024:+96, 8:1024:32 (points) or 64,256,512"
         raise SettingError("lengths", text, rule, remedy=remedy) from None
     if not found or min(found) < 2 or sorted(set(found)) != found:

@@ -99,8 +99,8 @@ def _streams(
         tokens = [*irrelevant[length:], *tokens]
     if len(irrelevant) < length or len(tokens) < length:
         found = min(len(irrelevant), length) + len(tokens)
-        rule = f"must hold {2 * length} tokens for length {length}"
-        raise InputError("corpus", found, rule, remedy="Take a longer text, or shorter lengths")
+        rule = f"must contain {2 * length} tokens for length {length}"
+        raise InputError("corpus", found, rule, remedy="Use a longer text, or shorter lengths")
     return irrelevant[:length], tokens
 
 
@@ -129,8 +129,8 @@ def _draw(
         target = tokens[begin : begin + length]
         if not avoided & _runs(target):
             return target
-    rule = f"shares runs of {SHARED_TOKENS} tokens with the irrelevant prefix wherever it is cut"
-    raise InputError("corpus", DRAWS, rule, remedy="Take another seed, or a less repetitive text")
+    rule = f"shares runs of {SHARED_TOKENS} tokens with every possible unrelated prefix"
+    raise InputError("corpus", DRAWS, rule, remedy="Use another seed, or a less repetitive text")
 
 
 def _random(

@@ -37,7 +37,7 @@ class Accuracies:
         if (self.whole.sum(axis=0) >= 2).any():
             return
         why = next(iter(self.errors.values()), "no rows")
-        remedy = "Take shorter lengths, or a smaller chunk_rows"
+        remedy = "Use shorter lengths, or a smaller chunk_rows"
         rule = f"must leave two trials at some length; the first failure was {why}"
         raise IncompleteError("curve", len(self.errors), rule, remedy=remedy)
 

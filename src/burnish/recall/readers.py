@@ -27,8 +27,8 @@ def open_reader(
         return DecoderReader(model, policy, chunk_rows=chunk_rows)
     if kv_policies.name_of(policy) != "full":
         raise ModelError(
-            "KV policy", kv, "needs a model that our decoder runs",
-            remedy="Take a model of the Llama, Mistral or Qwen family, or leave --kv out",
+            "KV policy", kv, "needs a model that burnish's own decoder runs",
+            remedy="Use a model of the Llama, Mistral or Qwen family, or leave --kv out",
         )  # fmt: skip
     if isinstance(model, Remote):
         return RemoteReader(model)

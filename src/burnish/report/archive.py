@@ -27,7 +27,7 @@ def bundle_run(run_folder: Path, target: Path) -> Path:
     report = run_folder / "report"
     for path in [report / "index.html", *(run_folder / name for name in _REQUIRED)]:
         if not path.is_file():
-            remedy = "Let the run finish first: the same command continues it"
+            remedy = "Let the run finish first: repeat the command to resume it"
             raise MissingFileError("the bundle's file", str(path), "must exist", remedy=remedy)
     if target.resolve().is_relative_to(report.resolve()):
         remedy = "Name a path outside the run folder"

@@ -117,7 +117,7 @@ def _block(mapping: Any, where: str) -> Block:
     kinds = {"chart": Chart, "table": Table, "samples": Samples, "slider": Slider, "text": Text}
     tag = mapping.get("block") if isinstance(mapping, Mapping) else None
     if tag not in kinds:
-        rule = f"must have `block` of {', '.join(kinds)}"
+        rule = f"must have a `block` of {', '.join(kinds)}"
         raise InputError(where, tag, rule, remedy=_RERUN)
     fields = _fields(kinds[tag], mapping, where)
     for name, kind in (("series", Series), ("samples", Sample)):
@@ -158,7 +158,7 @@ def _check_block(block: Block, where: str) -> None:
         case Text():
             _text(block.text, f"{where}.text")
         case _:
-            raise InputError(where, block, "is no kind of block", remedy=_RERUN)
+            raise InputError(where, block, "is not a known kind of block", remedy=_RERUN)
 
 
 def _one_of(value: Any, choices: Any, where: str) -> None:

@@ -4,6 +4,6 @@ from burnish.base.errors import BurnishError
 
 
 class IsolationError(BurnishError, RuntimeError):
-    """The isolation that was asked for is not to be had on this machine; nothing was run."""
+    """The isolation that was asked for is not available on this machine; nothing was run."""
 
     exit_code = 3

@@ -21,7 +21,7 @@ def pass_at_k(num_samples: int, num_right: int, *, k: int) -> float:
         raise SettingError("k", k, f"must lie in [1, {num_samples}]", remedy=remedy)
     if not 0 <= num_right <= num_samples:
         rule = f"must lie in [0, {num_samples}]"
-        raise SettingError("num_right", num_right, rule, remedy="Count again")
+        raise SettingError("num_right", num_right, rule, remedy="Check the counts")
     return 1.0 - math.comb(num_samples - num_right, k) / math.comb(num_samples, k)
 
 

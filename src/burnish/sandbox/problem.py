@@ -72,13 +72,14 @@ def read_problem(given: Any, *, name: str = "problem") -> Problem:
     code, language = given.get("code"), given.get("language", "")
     if not isinstance(code, str) or not isinstance(language, str):
         remedy = 'Write {"code": "print(1)", "language": "python", "tests": [...]}'
-        raise InputError(f"{name}.code", code, "must be text, like its language", remedy=remedy)
+        rule = "must be text, and so must its language"
+        raise InputError(f"{name}.code", code, rule, remedy=remedy)
     tests = [_read_test(t, f"{name}.tests[{i}]") for i, t in enumerate(_rows(given, name))]
     if "asserts" in given:
         tests.append(_read_test({"asserts": given["asserts"]}, name))
     if not tests:
         remedy = 'Give "tests": [{"stdin": ..., "stdout": ...}] or "asserts": "assert ..."'
-        raise InputError(f"{name}.tests", [], "must hold at least one test", remedy=remedy)
+        raise InputError(f"{name}.tests", [], "must contain at least one test", remedy=remedy)
     limits = read_limits(given.get("limits", {}), f"{name}.limits")
     comparator = _read_comparator(given, name)
     check_asserts(tests, language, name)
@@ -126,7 +127,7 @@ def _read_comparator(given: Mapping[str, Any], name: str) -> str:
         return spec
     if not isinstance(checker, Mapping) or not isinstance(checker.get("code"), str):
         remedy = 'Write "checker": {"code": ..., "language": "python"}'
-        raise InputError(f"{name}.checker", checker, "must hold code", remedy=remedy)
+        raise InputError(f"{name}.checker", checker, "must contain code", remedy=remedy)
     return comparators.spec(comparators.build("checker", **checker))
 
 

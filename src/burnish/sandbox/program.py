@@ -153,7 +153,7 @@ def shown_packages(language: Language, chain: ToolChain, folders: tuple[Path, ..
             raise InputError("packages", str(folder), rule, remedy=remedy)
     found = language.packages(chain, tuple(folder.resolve() for folder in folders))
     if found is None:
-        rule, remedy = f"cannot be shown to {language.title}", "Leave them out"
+        rule, remedy = f"are not supported for {language.title}", "Leave them out"
         raise InputError("packages", [str(f) for f in folders], rule, remedy=remedy)
     return found
 

@@ -85,7 +85,7 @@ def _check_strict(working: list[Backend], machine: Machine) -> None:
 
 
 def _unavailable(isolation: str, trouble: str) -> IsolationError:
-    rule = f"is not to be had on this machine ({trouble})"
+    rule = f"is not available on this machine ({trouble})"
     remedy = "See `burnish sandbox doctor`; --isolation none runs unprotected"
     return IsolationError("isolation", isolation, rule, remedy=remedy)
 

@@ -65,7 +65,7 @@ def run_test(
         outcome = run_fairly(job, isolation=isolation)
         return _finish(outcome, _compare(outcome, test, problem, program, isolation))
     if languages.name_of(language) != "python":
-        reason = "calls are judged for Python alone; use stdin and stdout, or asserts"
+        reason = "calls are judged only in Python; use stdin and stdout, or asserts"
         return TestResult(status=Status.INFRASTRUCTURE_ERROR, reason=reason)
     job = dataclasses.replace(job_of(program, limits=problem.limits), report=True)
     if isinstance(test, AssertTest):

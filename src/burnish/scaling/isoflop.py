@@ -30,7 +30,7 @@ def vertex(log_n: Column, loss: Column) -> tuple[float, float]:
     place = float(centre - b / (2 * a))
     if not log_n.min() <= place <= log_n.max():
         way = "larger" if place > log_n.max() else "smaller"
-        rule = f"must have its vertex inside the grid [{log_n.min():.3g}, {log_n.max():.3g}]"
+        rule = f"must have its minimum inside the grid [{log_n.min():.3g}, {log_n.max():.3g}]"
         raise InputError("IsoFLOP profile", place, rule, remedy=f"Add {way} models")
     return place, float(2 * a)
 

@@ -63,7 +63,7 @@ class LadderSettings:
             rule, remedy = "must be above 1", "4 is usual"
             raise SettingError("factor", self.factor, rule, remedy=remedy)
         if self.corpus and self.data.path:
-            rule = "must be one of both: results are there, or the cells are trained"
+            rule = "must be only one of the two: results are given, or the cells are trained"
             got = f"{self.data.path}, {self.corpus}"
             raise SettingError("results and corpus", got, rule, remedy="Leave one out")
         if self.seeds < 1:

@@ -92,7 +92,7 @@ def read_norms(path: Path, columns: str) -> list[dict[str, float]]:
     if path.is_dir():
         if not (path / IN_RUN).is_file():
             remedy = "Train with `arch pretrain --set gradient_norms=true`"
-            raise InputError("run", str(path), "holds no gradient norms", remedy=remedy)
+            raise InputError("run", str(path), "has no gradient norms", remedy=remedy)
         return _last_of_each(read_norms(path / IN_RUN, columns))
     table = read_table(path)
     names = match_columns(table, columns, NORM_COLUMNS, ("batch", "sq_norm"))

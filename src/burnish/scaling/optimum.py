@@ -72,7 +72,7 @@ def optimum(law: Law, theta: Thetas, limits: Limits) -> Optimum:
     Oracle: tests/scaling/test_optimum.py::test_equals_the_closed_form, ::test_equals_slsqp
     """
     if not {"n", "d"} <= set(law.columns) <= READ:
-        rule = "must read n and d, and at most e, k and c besides"
+        rule = "must depend on n and d, and on no other variables than e, k and c"
         raise SettingError("law", type(law).__name__, rule, remedy="Fit chinchilla or experts")
     low, high = limits.range()
     coarse = np.linspace(low, high, COARSE)

@@ -69,7 +69,7 @@ def check_plan(settings: PlanSettings, known: KnownFit) -> None:
         remedy = "Convert n first; `burnish scaling count` shows each convention"
         raise SettingError("counts", settings.counts, rule, remedy=remedy)
     if settings.experts > 1 and "e" not in known.fit.law.columns:
-        rule = f"need a law of experts, and {known.told['law']} has none"
+        rule = f"need a law with an expert term, and {known.told['law']} has none"
         remedy = "Fit --law experts on runs with several e, or --fit step-law-experts"
         raise SettingError("experts", settings.experts, rule, remedy=remedy)
     if settings.experts > 4 * known.most_experts:
@@ -85,7 +85,7 @@ def _beyond(settings: PlanSettings, known: KnownFit, factor: float) -> tuple[str
     """Rule and remedy for a budget too far above the data, with what the law would say."""
     rule = (
         f"is {factor:.3g} times the largest run ({known.largest_flops:.3g}), "
-        f"and {settings.extrapolate:g} is the most"
+        f"and the limit is {settings.extrapolate:g}"
     )
     theta = np.concatenate([known.fit.theta[None], known.fit.draws])
     best = optimum(known.fit.law, theta, _limits(settings))

@@ -73,7 +73,7 @@ def read_runs(settings: DataSettings) -> Runs:
     rows = _numbers(table, names, settings.decimal, left_out)
     rows, notes = _merged(_finished(rows, left_out))
     if not rows:
-        rule = "must hold finished runs with positive n, d and loss"
+        rule = "must contain finished runs with positive n, d and loss"
         why = "; ".join(f"line {x['line']}: {x['why']}" for x in left_out[:3]) or "it has no rows"
         raise InputError(table.name, 0, rule, remedy=f"Left out: {why}")
     columns = {name: np.array([row[name] for row in rows]) for name in names if name not in TEXTS}

@@ -41,7 +41,7 @@ def read_table(path: Path) -> Table:
     text = read_text(path).removeprefix("\ufeff")
     first = next((line for line in text.splitlines() if line.strip()), "")
     if not first:
-        raise InputError(str(path), "", "must hold a header and rows", remedy="Export it again")
+        raise InputError(str(path), "", "must contain a header and rows", remedy="Export it again")
     separator = max(SEPARATORS, key=first.count)
     reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
     header: list[str] = []
@@ -55,7 +55,7 @@ def read_table(path: Path) -> Table:
         where = f"{path.name}:{reader.line_num}"
         if len(cells) != len(header):
             rule = f"must have {len(header)} cells, as the header has"
-            remedy = f"Cells are separated by {separator!r}; quote those that hold one"
+            remedy = f"Cells are separated by {separator!r}; quote cells that contain one"
             raise InputError(where, separator.join(cells)[:80], rule, remedy=remedy)
         rows.append(dict(zip(header, (cell.strip() for cell in cells), strict=True)))
         lines.append(reader.line_num)
@@ -75,7 +75,8 @@ def parse_columns(text: str) -> dict[str, str]:
     for ours, theirs in joined:
         found[ours.lower()] = theirs.strip().strip("\"'")
     if not found:
-        rule, remedy = "must be ours=theirs, parted by commas", "Write n=Params,d=Tokens,loss=Loss"
+        rule = "must be pairs ours=theirs, separated by commas"
+        remedy = "Write n=Params,d=Tokens,loss=Loss"
         raise InputError("--columns", text, rule, remedy=remedy)
     return found
 
@@ -93,10 +94,11 @@ def match_columns(
     for ours, theirs in given.items():
         if ours not in known:
             near = difflib.get_close_matches(ours, known, n=1)
-            remedy = f"Ours are {', '.join(known)}" + (f"; did you mean {near[0]}" if near else "")
-            raise InputError("--columns", ours, "is no column of ours", remedy=remedy)
+            remedy = f"Known columns: {', '.join(known)}"
+            remedy += f"; did you mean {near[0]}" if near else ""
+            raise InputError("--columns", ours, "is not a column of burnish", remedy=remedy)
         if theirs not in table.header:
-            rule = f"is no column of {table.name}"
+            rule = f"is not a column of {table.name}"
             remedy = f"It has {', '.join(map(repr, table.header[:MOST_SHOWN]))}"
             raise InputError("--columns", theirs, rule, remedy=remedy)
     lower = {name.lower(): name for name in reversed(table.header)}

@@ -146,7 +146,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     if not (folder / MANIFEST).is_file():
         if folder.is_dir():
-            rule, remedy = "must hold an index", "Make one with stream ingest"
+            rule, remedy = "must contain an index", "Make one with stream ingest"
             raise InputError("index", str(folder), rule, remedy=remedy)
         raise MissingFileError("index", str(folder), "does not exist", remedy=nearest_paths(folder))
     told = read_json(folder / MANIFEST)

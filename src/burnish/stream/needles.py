@@ -120,7 +120,7 @@ def make_haystack(
     planted = [_encode(tokenizer, queues[owner].pop(0)) for owner in owners]
     room = length - tail - sum(map(len, planted))
     if room < len(planted):
-        rule = f"must hold {num_needles} needles and {tail} tokens behind them"
+        rule = f"must contain {num_needles} needles and {tail} tokens behind them"
         raise SettingError("length", length, rule, remedy="Lengthen it, or plant fewer needles")
     filler = _filler(tokenizer, corpus, room + tail, int(source.integers(1 << 30)))
     ids: list[int] = []
@@ -255,4 +255,4 @@ def _filler(tokenizer: Any, corpus: str, num: int, seed: int) -> Sequence[int]:
         ids += _encode(tokenizer, documents[(seed + i) % len(documents)].read())
         if len(ids) >= num:
             return ids[:num]
-    raise SettingError("corpus", corpus, f"must hold {num} tokens", remedy="Take a longer one")
+    raise SettingError("corpus", corpus, f"must contain {num} tokens", remedy="Use a longer one")

@@ -27,7 +27,7 @@ def make_source(tokenizer: Any, document: Document, template: str) -> TokenizedD
         whole = _rendered(tokenizer, document.text + BETWEEN + MARK, ())
         head, middle, _ = whole.partition(document.text + BETWEEN)
         if not middle:
-            rule, remedy = "must hold a message as it is", "Use --template plain"
+            rule, remedy = "must contain a message as it is", "Use --template plain"
             raise ModelError("chat template", whole[:60], rule, remedy=remedy)
     special = template != "chat"
     made = tokenizer(head + document.text, add_special_tokens=special, return_offsets_mapping=True)
@@ -64,7 +64,7 @@ def question_tokens(
         first = turns[0]["question"] if turns else question
         whole = _rendered(tokenizer, source.document.text + BETWEEN + first, turns, question)
         if not whole.startswith(begin):
-            rule, remedy = "must hold a message as it is", "Use --template plain"
+            rule, remedy = "must contain a message as it is", "Use --template plain"
             raise ModelError("chat template", whole[:60], rule, remedy=remedy)
         tail = whole[len(begin) :]
     else:

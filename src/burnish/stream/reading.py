@@ -75,8 +75,9 @@ def retrieving_policy(spec: str, far_tokens: int | None) -> Retrieving:
 def check_decoder(model: Model) -> None:
     """Raise ModelError for a model that our decoder does not run."""
     if not isinstance(model.network, Decoder):
-        remedy = "Take a model of the Llama, Mistral or Qwen family"
-        raise ModelError("stream", model.spec, "needs a model that our decoder runs", remedy=remedy)
+        remedy = "Use a model of the Llama, Mistral or Qwen family"
+        rule = "needs a model that burnish's own decoder runs"
+        raise ModelError("stream", model.spec, rule, remedy=remedy)
 
 
 def ingest(settings: IngestSettings) -> dict[str, Any]:

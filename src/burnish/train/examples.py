@@ -72,7 +72,7 @@ def plan_steps(examples: Sequence[Item], settings: TrainSettings) -> list[Step]:
     Source: ours. Oracle: tests/train/test_examples.py::test_every_example_once_an_epoch
     """
     if not examples:
-        raise InputError("training set", 0, "must hold an example", remedy="Sample more answers")
+        raise InputError("training set", 0, "must contain an example", remedy="Sample more answers")
     steps: list[Step] = []
     for epoch in itertools.count() if settings.num_steps else range(settings.epochs):
         rng = stream(settings.seed, "epoch", epoch)

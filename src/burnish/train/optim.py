@@ -57,7 +57,7 @@ class Muon:
         _check_positive(learning_rate=self.learning_rate, num_iterations=self.num_iterations)
         _check_decay(self.weight_decay)
         if not 0 <= self.momentum < 1:
-            raise SettingError("momentum", self.momentum, "must lie in [0, 1)", remedy="Take 0.95")
+            raise SettingError("momentum", self.momentum, "must lie in [0, 1)", remedy="Use 0.95")
 
 
 Optimizer = AdamW | Muon

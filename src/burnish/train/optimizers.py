@@ -27,7 +27,7 @@ def build_optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Opti
 def _muon(settings: Muon, network: nn.Module) -> torch.optim.Optimizer:
     hidden = [p for p in _inside_blocks(network) if p.requires_grad and _is_matrix(p)]
     if not hidden:
-        rule, remedy = "finds no matrix to train in repeated blocks", "Take adamw"
+        rule, remedy = "finds no matrix to train in repeated blocks", "Use adamw"
         raise SettingError("optimizer", "muon", rule, remedy=remedy)
     taken = {id(p) for p in hidden}
     rest = [p for p in network.parameters() if p.requires_grad and id(p) not in taken]

@@ -104,7 +104,7 @@ def test_refused_before_anything_runs(tmp_path: Path, monkeypatch: Any) -> None:
     assert not (tmp_path / "run").exists()
     bad = tmp_path / "bad.tsv"
     bad.write_text("a\tb\nc\n")
-    with pytest.raises(InputError, match=r"bad\.tsv:2 must hold two texts"):
+    with pytest.raises(InputError, match=r"bad\.tsv:2 must have two texts"):
         run(bad, tmp_path / "bad")
     monkeypatch.setattr("burnish.arch.seq2seq.bleu.find_spec", lambda name: None)
     for call in (plan_seq2seq, train_seq2seq):

@@ -26,12 +26,12 @@ def test_both_formats_read_the_same(tmp_path: Path) -> None:
 
 
 WRONG = [
-    ("a\tb\nno tab\n", "pairs.tsv:2 must hold two texts and one tab between them, got 'no tab'"),
-    ("a\tb\tc\n", "pairs.tsv:1 must hold two texts and one tab"),
-    ("a\t \n", "pairs.tsv:1: target must hold text, got ''"),
-    ("\tb\n", "pairs.tsv:1: source must hold text"),
-    ("\n", "pairs.tsv:1 must hold two texts"),
-    ("", "pairs.tsv must hold a pair, got 0"),
+    ("a\tb\nno tab\n", "pairs.tsv:2 must have two texts separated by a tab, got 'no tab'"),
+    ("a\tb\tc\n", "pairs.tsv:1 must have two texts separated by a tab"),
+    ("a\t \n", "pairs.tsv:1: target must contain text, got ''"),
+    ("\tb\n", "pairs.tsv:1: source must contain text"),
+    ("\n", "pairs.tsv:1 must have two texts"),
+    ("", "pairs.tsv must contain a pair, got 0"),
     (b"a\xff\tb\n", "got 'byte 1'. Write UTF-8 text."),
     (b"a\0\tb\n", "NUL"),
 ]
@@ -53,7 +53,7 @@ def test_wrong_rows(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="row 2 must have the column 'target', got 'source, zeil'"):
         read_pairs(path)
     path.write_text('{"source": 3, "target": "b"}\n')
-    with pytest.raises(InputError, match=re.escape("row 1: source must hold text, got 3")):
+    with pytest.raises(InputError, match=re.escape("row 1: source must contain text, got 3")):
         read_pairs(path)
     with pytest.raises(MissingFileError):
         read_pairs(tmp_path / "none.tsv")
@@ -101,5 +101,5 @@ def test_too_few() -> None:
     pairs = [TextPair(source=f"s{i}", target="t") for i in range(9)]
     with pytest.raises(InputError, match="three pairs with distinct sources"):
         part_pairs(pairs[:2], heldout_frac=0.2, seed=0)
-    with pytest.raises(InputError, match="must leave a pair to learn from"):
+    with pytest.raises(InputError, match="must leave a training pair"):
         part_pairs(pairs, heldout_frac=0.2, seed=0)

@@ -57,19 +57,19 @@ def test_planted_weights_that_are_not_read(folder: Path, monkeypatch: Any) -> No
 def test_wrong_folders(folder: Path) -> None:
     with pytest.raises(MissingFileError):
         open_translator(folder / "none")
-    with pytest.raises(ModelError, match=r"must hold seq2seq\.json"):
+    with pytest.raises(ModelError, match=r"must contain seq2seq\.json"):
         open_translator(folder / "tokenizer")
     path = folder / "model" / module.SHAPES
     told = read_json(path)
     wrong = ({"form": 2}, {"encoder": {}}, {"decoder": {**told["decoder"], "ffn_width": 41}})
     for change in (*wrong, {"encoder": {**told["encoder"], "num_layers": 1}}):
         write_json(path, told | change)
-        with pytest.raises(ModelError, match="must be one that this version wrote"):
+        with pytest.raises(ModelError, match="must be complete, and written by this version"):
             open_translator(folder)
     write_json(path, told)
     weights = folder / "model" / module.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:200])
-    with pytest.raises(ModelError, match="must be one that this version wrote"):
+    with pytest.raises(ModelError, match="must be complete, and written by this version"):
         open_translator(folder)
 
 

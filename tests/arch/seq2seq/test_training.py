@@ -45,7 +45,7 @@ def test_lengths() -> None:
     by_length = [one for some in in_passes(PAIRS, 30) for one in some]
     assert [len(p.target) for p in by_length] == sorted(len(p.target) for p in PAIRS)
     assert all(max(len(p.source), len(p.target)) <= 4 for p in fitting(PAIRS, 4, "training"))
-    with pytest.raises(InputError, match="held-out pairs must hold one of at most 0 tokens"):
+    with pytest.raises(InputError, match="held-out pairs must contain one of at most 0 tokens"):
         fitting(PAIRS[1:], 0, "held-out")
     network = tiny_network()
     nats = measure_pairs(network, PAIRS, end=END)

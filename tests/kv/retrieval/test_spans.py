@@ -157,7 +157,7 @@ def test_theta_gives_the_wanted_length() -> None:
         theta = calibrate_theta(band, best_spans, least=1, most=32, mean_tokens=wanted)
         found = best_spans(triangle_scores(band, theta), 1, 32, 1)
         assert 200 / len(found) == pytest.approx(wanted, rel=0.25)
-    with pytest.raises(SettingError, match="must hold rows"):
+    with pytest.raises(SettingError, match="must contain rows"):
         calibrate_theta(band[:0], best_spans, least=1, most=8, mean_tokens=4.0)
 
 

@@ -19,4 +19,4 @@ class DenseBlock:
 
     def __post_init__(self) -> None:
         if self.times < 1:
-            raise SettingError("times", self.times, "must be at least 1", remedy="Take 1")
+            raise SettingError("times", self.times, "must be at least 1", remedy="Use 1")

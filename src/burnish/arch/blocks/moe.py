@@ -24,10 +24,10 @@ class MoEBlock:
 
     def __post_init__(self) -> None:
         if self.experts < 2:
-            raise SettingError("experts", self.experts, "must be at least 2", remedy="Take 8")
+            raise SettingError("experts", self.experts, "must be at least 2", remedy="Use 8")
         if not 1 <= self.top_k <= self.experts:
             rule = f"must lie between 1 and experts ({self.experts})"
-            raise SettingError("top_k", self.top_k, rule, remedy="Take 2")
+            raise SettingError("top_k", self.top_k, rule, remedy="Use 2")
         if self.shared < 0:
             remedy = "0 is no shared expert"
             raise SettingError("shared", self.shared, "must not be negative", remedy=remedy)

@@ -39,9 +39,9 @@ class PCformerBlock:
     def __post_init__(self) -> None:
         if not 1 <= self.order <= MOST_ORDER:
             rule = f"must lie between 1 and {MOST_ORDER}"
-            raise SettingError("order", self.order, rule, remedy="Take 2")
+            raise SettingError("order", self.order, rule, remedy="Use 2")
         if not 0 < self.gamma < 1:
-            raise SettingError("gamma", self.gamma, "must lie in (0, 1)", remedy="Take 0.5")
+            raise SettingError("gamma", self.gamma, "must lie in (0, 1)", remedy="Use 0.5")
         if not 2 <= self.history <= MOST_ORDER:
             rule, remedy = "must lie between 2 and 4", "2 uses this layer alone"
             raise SettingError("history", self.history, rule, remedy=remedy)

@@ -71,7 +71,7 @@ class _Search:
         return self.scores.isfinite()
 
     def extend(self, logprobs: Float[Tensor, "B W V"]) -> None:
-        """Take the best continuations; put aside those that end."""
+        """Keep the best continuations; set aside those that end."""
         found = (self.scores[..., None] + logprobs).flatten(1)
         self.scores, places = found.topk(self._settings.beam, dim=1)
         parents, self.tokens = places // logprobs.shape[2], places % logprobs.shape[2]

@@ -61,7 +61,8 @@ def read_pairs(path: Path | str, *, source: str = "source", target: str = "targe
     rows = _lines(path) if path.suffix == ".tsv" else _rows(path, source, target)
     pairs = [_checked(place, both) for place, both in rows]
     if not pairs:
-        raise InputError(f"pairs {path}", 0, "must hold a pair", remedy="Write source, tab, target")
+        rule = "must contain a pair"
+        raise InputError(f"pairs {path}", 0, rule, remedy="Write source, tab, target")
     return pairs
 
 
@@ -74,7 +75,7 @@ def part_pairs(pairs: Sequence[TextPair], *, heldout_frac: float, seed: int) -> 
     """
     distinct = list({pair.source: pair for pair in reversed(pairs)}.values())[::-1]
     if len(distinct) <= LEAST_HELDOUT:
-        rule = "must hold three pairs with distinct sources: one to learn from, two to measure on"
+        rule = "must contain three pairs with distinct sources: one to train on, two to measure on"
         raise InputError("pairs", len(distinct), rule, remedy="Add pairs")
     order = sorted(distinct, key=lambda pair: document_key(pair.source, seed))
     num = min(max(LEAST_HELDOUT, round(heldout_frac * len(order))), len(order) - 1)
@@ -82,7 +83,7 @@ def part_pairs(pairs: Sequence[TextPair], *, heldout_frac: float, seed: int) -> 
     told = {text for pair in heldout for text in (pair.source, pair.target)}
     train = [pair for pair in order[num:] if not {pair.source, pair.target} & told]
     if not train:
-        rule = "must leave a pair to learn from that shares no text with the held-out pairs"
+        rule = "must leave a training pair that shares no text with the held-out pairs"
         raise InputError("pairs", len(distinct), rule, remedy="Lower heldout_frac, or add pairs")
     return Parted(
         train=train,
@@ -96,8 +97,8 @@ def part_pairs(pairs: Sequence[TextPair], *, heldout_frac: float, seed: int) -> 
 def _checked(place: str, both: tuple[Any, Any]) -> TextPair:
     for side, text in zip(("source", "target"), both, strict=True):
         if not isinstance(text, str) or not text.strip():
-            remedy = "Mend or remove the line"
-            raise InputError(f"{place}: {side}", text, "must hold text", remedy=remedy)
+            remedy = "Correct or remove the line"
+            raise InputError(f"{place}: {side}", text, "must contain text", remedy=remedy)
     return TextPair(source=both[0].strip(), target=both[1].strip())
 
 
@@ -109,7 +110,7 @@ def _lines(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
     for number, line in enumerate(lines, start=1):
         parts = line.split("\t")
         if len(parts) != 2:
-            got, rule = line[:60], "must hold two texts and one tab between them"
+            got, rule = line[:60], "must have two texts separated by a tab"
             remedy = "Write source, tab, target; or rows of JSON with columns"
             raise InputError(f"{path}:{number}", got, rule, remedy=remedy)
         yield f"{path}:{number}", (parts[0], parts[1])

@@ -68,7 +68,7 @@ def resolve_translator(spec: Path | str) -> Path:
     for folder in (path, path / "model"):
         if (folder / SHAPES).is_file():
             return folder
-    rule, remedy = f"must hold {SHAPES}", "Train one with burnish arch train"
+    rule, remedy = f"must contain {SHAPES}", "Train one with burnish arch train"
     raise ModelError("model folder", str(spec), rule, remedy=remedy)
 
 
@@ -91,7 +91,8 @@ def open_translator(spec: Path | str, *, device: str = "auto") -> Translator:
         for name, parameter in named.items():
             parameter.data.copy_(weights[name])
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-        got, rule = str(error).splitlines()[0][:120], "must be one that this version wrote, whole"
+        got = str(error).splitlines()[0][:120]
+        rule = "must be complete, and written by this version"
         remedy = "Train it again"
         raise ModelError(f"model folder {folder}", got, rule, remedy=remedy) from error
     network = network.to(choose_device(device)).eval().requires_grad_(False)

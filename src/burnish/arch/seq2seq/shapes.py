@@ -78,7 +78,7 @@ def choose_shapes(settings: Seq2SeqSettings, vocab: int) -> Shapes:
     beside = layers * (4 * width * width + 2 * width) + crossing + vocab * width + 2 * width
     ffn = round((wanted - beside) / (3 * width * layers * FFN_STEP)) * FFN_STEP
     if ffn < FFN_STEP:
-        rule = f"must leave room for feed-forwards: all else takes {beside:,}"
+        rule = f"must leave room for feed-forwards: everything else has {beside:,}"
         remedy = "Raise params, or lower width, vocab or the layers"
         raise SettingError("params", settings.params, rule, remedy=remedy)
     return made(ffn)

@@ -32,7 +32,7 @@ def fitting(pairs: Sequence[TokenPair], most_tokens: int, name: str) -> list[Tok
     """Pairs of at most so many tokens on each side. Raises InputError where none is left."""
     kept = [one for one in pairs if max(len(one.source), len(one.target)) <= most_tokens]
     if not kept:
-        rule, remedy = f"must hold one of at most {most_tokens} tokens", "Raise most_tokens"
+        rule, remedy = f"must contain one of at most {most_tokens} tokens", "Raise most_tokens"
         raise InputError(f"{name} pairs", 0, rule, remedy=remedy)
     return kept
 

@@ -32,7 +32,7 @@ class ReasoningGymChecker:
         if answer is None:
             return Judgement(verdict=Verdict.UNPARSABLE, reason="the text states no answer")
         if not is_harmless(str(task.metadata.get("dataset")), answer):
-            reason = "the stated answer is not of the form that this scorer evaluates"
+            reason = "the answer does not have the form that this scorer evaluates"
             return Judgement(verdict=Verdict.UNPARSABLE, extracted=answer, reason=reason)
         try:
             score = float(_score(answer, task))

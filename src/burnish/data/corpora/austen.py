@@ -36,14 +36,14 @@ class Austen:
         path = Path(self.path)
         found = sorted(path.rglob(FILE)) if path.is_dir() else [path] if path.is_file() else []
         if not found:
-            rule = f"must hold {FILE} of r-cran-janeaustenr"
+            rule = f"must contain {FILE} of r-cran-janeaustenr"
             remedy = "Run `apt-get install r-cran-janeaustenr`, or write austen:path=FOLDER"
             raise MissingFileError("corpus", self.path, rule, remedy=remedy)
         novels = ["\n".join(lines) for lines in character_vectors(found[0])]
         novels = [novel for novel in novels if len(novel) >= LEAST_CHARACTERS]
         if not novels:
             remedy = "Unpack the package again"
-            raise InputError("corpus", str(found[0]), "must hold novels", remedy=remedy)
+            raise InputError("corpus", str(found[0]), "must contain novels", remedy=remedy)
         return [Document(name=f"austen-{i}", read=lambda t=t: t) for i, t in enumerate(novels)]
 
 

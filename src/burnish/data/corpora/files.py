@@ -34,7 +34,7 @@ class Files:
             raise MissingFileError("corpus", self.path, "does not exist", remedy=remedy)
         inside = [p for p in sorted(path.rglob("*")) if p.is_file() and _is_text(p)]
         if not inside:
-            rule, remedy = "must hold text files", f"Known endings: {', '.join(sorted(TEXTS))}"
+            rule, remedy = "must contain text files", f"Known endings: {', '.join(sorted(TEXTS))}"
             raise InputError("corpus", self.path, rule, remedy=remedy)
         return [document for one in inside for document in self._file(one)]
 
@@ -46,7 +46,7 @@ class Files:
             text = row.get(self.column)
             if not isinstance(text, str):
                 where, remedy = f"{path}:row {number}", f"Columns: {', '.join(row)}"
-                rule = f"must hold text in {self.column!r}"
+                rule = f"must contain text in {self.column!r}"
                 raise InputError(where, type(text).__name__, rule, remedy=remedy)
             found.append(Document(name=f"{path.name}:{number}", read=lambda text=text: text))
         return found

@@ -30,7 +30,7 @@ class HubDataset:
         paths = [p for pattern in PATTERNS for p in sorted(folder.rglob(pattern))]
         paths = [p for p in paths if self.split in p.relative_to(folder).as_posix()]
         if not paths:
-            rule = f"must hold {', '.join(PATTERNS)} with {self.split!r} in the path"
+            rule = f"must contain {', '.join(PATTERNS)} with {self.split!r} in the path"
             raise InputError("data set", self.name, rule, remedy="Name another split")
         files = [Files(path=str(path), column=self.column) for path in paths]
         return [document for one in files for document in one.documents()]

@@ -31,7 +31,7 @@ class KingJames:
         paths = [Path(self.path)] if self.path else _modules()
         found = max((text for path in paths for text in _strings(path)), key=len, default="")
         if len(found) < LEAST_CHARACTERS:
-            rule = "must hold the text as one string"
+            rule = "must contain the text as one string"
             remedy = f"Name {MODULE} with kjv:path=FILE"
             raise InputError(PACKAGE, [str(path) for path in paths], rule, remedy=remedy)
         pieces, begin = [], 0

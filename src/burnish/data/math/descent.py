@@ -59,7 +59,7 @@ class Parser:
         return self.tokens[self.at - 1]
 
     def expect(self, text: str) -> None:
-        """Take this token. Raises: Unreadable, for any other."""
+        """Consume this token. Raises: Unreadable, for any other."""
         if self.peek() != text:
             raise Unreadable(f"{text!r} is missing")
         self.at += 1
@@ -152,7 +152,7 @@ class Parser:
                 return base
 
     def _circle(self) -> bool:
-        """Take the sign of degrees, where it stands here."""
+        """Consume a degree sign, if it comes next."""
         if self.peek() == r"\circ":
             self.at += 1
             return True

@@ -63,7 +63,7 @@ def grade(gold: str, answer: str, *, tolerance: float | None = None) -> Grade:
         same, reason = True, f"within the tolerance {tolerance:g}"
     verdict = RIGHT if same else WRONG
     if not same and "raw" in (found.key[0], reference.key[0]) and found.kind == reference.kind:
-        verdict, reason = UNSCORED, "both hold commands that are not known, and differ in text"
+        verdict, reason = UNSCORED, "both contain unknown commands, and differ as text"
     return Grade(
         verdict=verdict,
         gold_type=reference.kind,

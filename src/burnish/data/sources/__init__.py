@@ -61,5 +61,6 @@ def load_tasks(spec: str, *, seed: int, limit: int | None = None) -> list[Task]:
         raise SettingError("limit", limit, "must be at least 1", remedy="Leave it out for all")
     tasks = parse_source(spec).load(seed)
     if not tasks:
-        raise InputError("tasks", spec, "must hold at least one task", remedy="Name another source")
+        rule = "must contain at least one task"
+        raise InputError("tasks", spec, rule, remedy="Name another source")
     return tasks[:limit]

@@ -35,7 +35,8 @@ class ReasoningGymSource:
 
     def __post_init__(self) -> None:
         if self.size < 1:
-            raise SettingError("size", self.size, "must be at least 1", remedy="Ask for a task")
+            rule = "must be at least 1"
+            raise SettingError("size", self.size, rule, remedy="Ask for at least one task")
 
     @classmethod
     def from_text(cls, text: str) -> "ReasoningGymSource":

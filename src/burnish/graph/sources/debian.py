@@ -103,5 +103,5 @@ def _lists(file: str) -> str:
         text, why = "", f"apt-cache: {error.strerror}"
     if not text.strip():
         remedy = "Run apt-get update on a Debian machine, or write debian:file=Packages"
-        raise MissingFileError("Debian packages", why[:80], "are not here", remedy=remedy)
+        raise MissingFileError("Debian packages", why[:80], "were not found", remedy=remedy)
     return text

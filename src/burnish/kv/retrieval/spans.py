@@ -129,7 +129,7 @@ def calibrate_theta(
     Oracle: tests/kv/retrieval/test_spans.py::test_theta_gives_the_wanted_length
     """
     if len(band) == 0:
-        raise SettingError("band", 0, "must hold rows", remedy="Read some tokens first")
+        raise SettingError("band", 0, "must contain rows", remedy="Read some tokens first")
     wanted = len(band) / mean_tokens
     low, high = 0.0, float(band.max()) + 1e-9
     best, best_gap = 0.0, np.inf
