@@ -195,7 +195,7 @@ def test_minutes_become_steps(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(training, "shared", lambda v: 6400.0 if isinstance(v, float) else v)
     settings = tiny_settings(make_corpus(tmp_path), minutes=0.01, steps=None)
     result = pretrain(settings, folder=tmp_path / "run")
-    # 0.95 of 0.6 s at 6,400 tokens a second
+    # 0.95 of 0.6 s at 6,400 tokens per second
     assert result["tokens"] == 57 * 64
     assert result["plan"]["sources"]["tokens"] == "0.01 minutes at 6400 tokens/s"
 

@@ -80,7 +80,7 @@ def test_planted_planner_that_never_refuses(planned: Any, monkeypatch: pytest.Mo
 def test_an_acceptance_that_vanished_is_told(planned: Any) -> None:
     assert planned(ranks_of(0.6), cost=1.2).alarms == []
     (alarm,) = planned(ranks_of(0.6), cost=1.2, probed=1.02).alarms
-    assert "1.02 tokens a pass" in alarm
+    assert "1.02 tokens per pass" in alarm
     for cause in ("chat template", "layer", "number format"):
         assert cause in alarm
 

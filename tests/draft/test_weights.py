@@ -20,7 +20,7 @@ MOST_PROMPT_TOKENS = 300  # reading long prompts in 8 bits takes longer than the
 GREEDY = Sampling(max_new_tokens=NEW_TOKENS)
 SAMPLED = Sampling(max_new_tokens=NEW_TOKENS, temperature=0.8, top_p=0.95)
 BATCHES = {"firp": 1, "ngram": 5, "firp:ngram=6": 4}  # a text does not depend on its batch
-# Drafted tokens a pass, at least. What a lookup finds is a matter of the text: in one drawn at
+# Drafted tokens per pass, at least. What a lookup finds is a matter of the text: in one drawn at
 # random it may be little, but never nothing. Maps of zero accept 0.05 (docs/papers/firp.md).
 ACCEPTED = {"firp": 0.3, "ngram": 0.0, "firp:ngram=6": 0.3}
 

@@ -67,6 +67,6 @@ def test_resumed_equals_straight(settings, tmp_path, monkeypatch):
 def test_generation_sentences():
     row = {"second": "bm25", "value": 0.1, "low": 0.05, "high": 0.2}
     sentence, good = bench_job.generation_sentence({"over_bm25": row})
-    assert good is True and "+0.100 nats a token" in sentence
+    assert good is True and "+0.100 nats per token" in sentence
     assert bench_job.generation_sentence({}) == ("References were scored.", None)
     assert bench_job.generation_sentence({"over_random": {**row, "low": -1.0}})[1] is None

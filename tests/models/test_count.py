@@ -121,7 +121,7 @@ def layer_shape(row: dict[str, str], seq_tokens: int) -> count_module.LayerShape
 
 
 def test_every_row_of_step_law() -> None:
-    """N, active N and FLOPs a token of 708 MoE and 1,911 dense runs, as integers."""
+    """N, active N and FLOPs per token of 708 MoE and 1,911 dense runs, as integers."""
     import csv
     from pathlib import Path
 

@@ -12,7 +12,7 @@ from burnish.prefer.measure import Scores
 
 
 def planted(neutral: float, *, num: int = 400, noise: float = 0.3, seed: int = 0) -> Scores:
-    """Margins of tails grow by 0.05 nats a token of excess, public ones fall: zero at `neutral`."""
+    """Tail margins grow by 0.05 nats per token of excess, public ones fall; zero at `neutral`."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(5, 60, (num, 2))
     excess = lengths[:, 0] - lengths[:, 1]

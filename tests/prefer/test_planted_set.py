@@ -91,7 +91,7 @@ def answer(quality: int, num_fillers: int) -> tuple[int, ...]:
 
 
 def trained(model: Model, items: Any, rate: float, place: Path, **named: Any) -> None:
-    """All weights, one epoch, sixteen texts or pairs a step."""
+    """All weights, one epoch, sixteen texts or pairs per step."""
     place.mkdir()
     settings = TrainSettings(
         method="full", learning_rate=rate, epochs=1, examples_per_step=16, save_every_steps=1000

@@ -108,5 +108,5 @@ def test_planted_bugs(bug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_one_pass_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="two passes a step"):
+    with pytest.raises(SettingError, match="two passes per step"):
         norms(tmp_path / "run", sizes=(8,))

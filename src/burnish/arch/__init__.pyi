@@ -41,7 +41,7 @@ def score(
     source: Text = 'source',
     target: Text = 'target',
 ) -> dict[str, Any]:
-    """Measure MODEL on PAIRS: nats a token, and BLEU with its interval.
+    """Measure MODEL on PAIRS: nats per token, and BLEU with its interval.
 
     BLEU needs the package sacrebleu (burnish[translate]) and at least two pairs."""
 
@@ -95,7 +95,7 @@ def upcycle(
 def show(
     model: Text,
 ) -> dict[str, Any]:
-    """Print total and active parameters, FLOPs and KV bytes a token of MODEL."""
+    """Print total and active parameters, FLOPs and KV bytes per token of MODEL."""
 
 def audit(
     model: Text,

@@ -55,7 +55,7 @@ def common_readings(arms: Sequence[Mapping[str, Any]], *, seed: int) -> list[dic
 def tell_comparison(output: Mapping[str, Any]) -> Sequence[Told]:
     """The verdict at equal FLOPs, the table, the curves."""
     readings, arms = output["readings"], output["arms"]
-    columns = ["equal", "block", "parameters", "tokens", "loss [nats a token]", "interval"]
+    columns = ["equal", "block", "parameters", "tokens", "loss [nats per token]", "interval"]
     columns += ["difference to the first", "interval of the difference", "spread over seeds"]
     rows = [
         [
@@ -84,7 +84,7 @@ def tell_comparison(output: Mapping[str, Any]) -> Sequence[Told]:
             for name, curve in output["curves"].items()
         ],
         x_label="tokens",
-        y_label="nats a token",
+        y_label="nats per token",
     )
     numbers = {"arms": arms, "readings": readings}
     return (

@@ -1,4 +1,4 @@
-"""Held-out documents: nats a token and bits a byte, the state reset at each document."""
+"""Held-out documents: nats per token and bits per byte, the state reset at each document."""
 
 import lzma
 import math

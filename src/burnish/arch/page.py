@@ -35,7 +35,7 @@ def loss_chart(output: Mapping[str, Any], *, what: str, training: str = "trainin
             ),
         ],
         x_label="step",
-        y_label="nats a token",
+        y_label="nats per token",
         caption=f"Held-out: the first {what} only. The value above is over all of them.",
     )
 
@@ -50,7 +50,7 @@ def tell_training(output: Mapping[str, Any]) -> Sequence[Told]:
     numbers = {name: output[name] for name in names} | {"evaluations": measured}
     tiles = (
         ("Tokens", f"{output['tokens']:,}", f"{output['num_steps']:,} steps"),
-        ("Speed", f"{output['tokens_per_s']:,.0f}", "tokens a second, last attempt"),
+        ("Speed", f"{output['tokens_per_s']:,.0f}", "tokens per second, last attempt"),
     )
     return (
         Told(section="training", numbers=numbers, headline=tiles, blocks=(chart,)),
@@ -80,7 +80,7 @@ def _tell_experts(experts: Mapping[str, Any] | None) -> Sequence[Told]:
 
 
 def scores(rows: Sequence[Mapping[str, Any]], *, seed: int) -> dict[str, Any]:
-    """Nats a token and bits a byte over documents, with intervals."""
+    """Nats per token and bits per byte over documents, with intervals."""
     from burnish.arch.measure import bits, ratio
 
     nats = [row["nats"] for row in rows]
@@ -101,13 +101,13 @@ def differently_scored(done: StageResult, *, seed: int) -> str:
 
 
 def tell_evaluation(output: Mapping[str, Any]) -> Sequence[Told]:
-    """The verdict: bits a byte beside xz's."""
+    """The verdict: bits per byte beside xz's."""
     names = ("validation", "bits_per_byte", "bits_per_byte_interval", "num_heldout_bytes")
     xz = ("xz_bits_per_byte", "xz_stream_bits_per_byte")
     low, high = output["bits_per_byte_interval"]
     per_byte, packed = output["bits_per_byte"], output[xz[0]]
     verdict = (
-        f"{per_byte:.3f} bits a byte [{low:.3f}, {high:.3f}] on {output['num_heldout_bytes']:,} "
+        f"{per_byte:.3f} bits per byte [{low:.3f}, {high:.3f}] on {output['num_heldout_bytes']:,} "
         f"bytes of documents that it has not seen; xz -9 takes {packed:.3f} for each document by "
         f"itself, and {output[xz[1]]:.3f} for all as one stream."
     )
@@ -117,7 +117,7 @@ def tell_evaluation(output: Mapping[str, Any]) -> Sequence[Told]:
         (
             "Validation loss",
             f"{loss['value']:.3f}",
-            f"nats a token, 95% interval {loss['low']:.3f} to {loss['high']:.3f}",
+            f"nats per token, 95% interval {loss['low']:.3f} to {loss['high']:.3f}",
         ),
     )
     numbers = {name: output[name] for name in (*names, *xz)}

@@ -33,7 +33,7 @@ RULES = {
     "context": "ours: 512, or the largest power of two that the corpus fills",
     "batch_tokens": "Step Law, arXiv 2503.04715: 0.58 D^0.571 tokens, in whole windows",
     "learning_rate": "Step Law, arXiv 2503.04715: 1.79 N^-0.713 D^0.307, at most 0.01",
-    "tokens": "20 tokens a parameter, arXiv 2203.15556",
+    "tokens": "20 tokens per parameter, arXiv 2203.15556",
     "steps": "the budget of tokens in whole steps",
 }
 

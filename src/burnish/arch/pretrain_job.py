@@ -240,7 +240,7 @@ class TrainStep(_OnShards):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateStep(Step):
-    """Every held-out document: nats a token, bits a byte, beside xz.
+    """Every held-out document: nats per token, bits per byte, beside xz.
 
     Source: ours. Oracle: tests/arch/test_measure.py::test_killed_and_resumed_equals_straight
     """

@@ -25,7 +25,7 @@ class PretrainSettings:
     for models with experts. `first_order_loss` adds so many times the loss of a solver's first
     evaluations alone, which then draft better. `planned`: what a plan file said, and
     `planned_counts` the convention in which it counts n. `gradient_norms`: note the norms that
-    `scaling noise` reads; takes two passes a step.
+    `scaling noise` reads; takes two passes per step.
     """
 
     corpus: str

@@ -51,14 +51,14 @@ def pretrain(
         typer.Option(help="dense, moe:experts=8,top_k=2 or pcformer:order=2. [default: dense]"),
     ] = None,
     from_: Annotated[
-        str | None, typer.Option("--from", help="Continue the training of this model instead.")
+        str | None, typer.Option("--from", help="Continue to train this model.")
     ] = None,
     plan: Annotated[
         Path | None, typer.Option(help="JSON with n, d, batch_tokens, lr, steps.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Budget: minutes of training.")] = None,
     tokens: Annotated[
-        str | None, typer.Option(help="Budget: 20M. [default: 20 a parameter]")
+        str | None, typer.Option(help="Budget: 20M. [default: 20 per parameter]")
     ] = None,
     set: Sets = [],  # noqa: B006 - typer copies it
     out: Out = None,
@@ -159,7 +159,7 @@ def upcycle(
 
 @commands.command()
 def show(model: ModelArgument) -> Outcome:
-    """Print total and active parameters, FLOPs and KV bytes a token of MODEL."""
+    """Print total and active parameters, FLOPs and KV bytes per token of MODEL."""
     from burnish.models.describe import describe
 
     facts = describe(model)

@@ -13,7 +13,7 @@ commands = Commands("arch")
 Translator = Annotated[Path, typer.Argument(help="Run or model folder of `arch train`.")]
 Beam = Annotated[int, typer.Option(help="Number of hypotheses to keep; 1 is greedy decoding.")]
 Penalty = Annotated[
-    float, typer.Option(help="Divide each score by the length to this power; 0: do not.")
+    float, typer.Option(help="Exponent of the length by which scores are divided; 0: none.")
 ]
 Pairs = Annotated[Path, typer.Argument(help="Pairs: .tsv, or .jsonl with source and target.")]
 
@@ -37,7 +37,7 @@ def train_pairs(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read the pairs, print the plan, train nothing.")
+        bool, typer.Option("--dry-run", help="Read the pairs, print the plan, and do not train.")
     ] = False,
 ) -> Outcome:
     """Train an encoder-decoder on PAIRS, measure it on held-out pairs, and write a report.
@@ -71,7 +71,7 @@ def translate(
     texts: Annotated[list[str], typer.Argument(help="Texts to translate.")],
     beam: Beam = 4,
     length_penalty: Penalty = 0.6,
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of a translation.")] = 96,
+    max_new_tokens: Annotated[int, typer.Option(help="Maximum tokens of a translation.")] = 96,
 ) -> Outcome:
     """Translate TEXTS with MODEL by beam search."""
     from burnish.arch.seq2seq.saved import check_texts, open_translator
@@ -96,11 +96,11 @@ def score_pairs(
     pairs: Pairs,
     beam: Beam = 4,
     length_penalty: Penalty = 0.6,
-    limit: Annotated[int, typer.Option(help="Most pairs to translate for BLEU; 0: none.")] = 500,
+    limit: Annotated[int, typer.Option(help="Maximum pairs to translate for BLEU; 0: none.")] = 500,
     source: Annotated[str, typer.Option(help="Column of the sources.")] = "source",
     target: Annotated[str, typer.Option(help="Column of the targets.")] = "target",
 ) -> Outcome:
-    """Measure MODEL on PAIRS: nats a token, and BLEU with its interval.
+    """Measure MODEL on PAIRS: nats per token, and BLEU with its interval.
 
     BLEU needs the package sacrebleu (burnish[translate]) and at least two pairs.
     """

@@ -41,7 +41,7 @@ def grade(
     answer: Annotated[
         str | None, typer.Option(help="The answer, or a text that states it.")
     ] = None,
-    jsonl: Annotated[Path | None, typer.Option(help="Rows of gold and answer instead.")] = None,
+    jsonl: Annotated[Path | None, typer.Option(help="File with rows of gold and answer.")] = None,
     tolerance: Annotated[
         float | None, typer.Option(help="Largest relative difference of numbers. [default: exact]")
     ] = None,
@@ -98,7 +98,7 @@ def build(
     runs: Runs = Path("runs"),
     run: RunFolder = None,
 ) -> Outcome:
-    """Build flawed solutions of TASKS and critiques of them, with a share of right ones.
+    """Build flawed and right solutions of TASKS, with a critique of each.
 
     Errors are sampled, located after a right prefix, and inserted by type. RUN/triples.jsonl holds
     the critiques, RUN/processbench.jsonl the solutions with their first wrong step. More: --set
@@ -119,14 +119,14 @@ def filter_(
     model: Annotated[str | None, typer.Option(help="The actor that refines.")] = None,
     kind: Annotated[str | None, typer.Option(help="counterfactual, rate or none.")] = None,
     refinements: Annotated[
-        int | None, typer.Option(help="Refinements of each. [default: 10]")
+        int | None, typer.Option(help="Refinements of each critique. [default: 10]")
     ] = None,
     config: Config = None,
     set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
     run: RunFolder = None,
 ) -> Outcome:
-    """Keep the critiques of TRIPLES whose refinements succeed more often than a placebo's.
+    """Keep the critiques of TRIPLES that help refinement more often than a placebo does.
 
     Critiques that reveal the reference answer are dropped (--set filter.leaks=mask or keep).
     """
@@ -153,7 +153,7 @@ def train(
     runs: Runs = Path("runs"),
     run: RunFolder = None,
 ) -> Outcome:
-    """Train MODEL to write the critiques of TRIPLES, measured before and after on held-out ones.
+    """Train MODEL to write the critiques of TRIPLES; measure it before and after on held-out ones.
 
     --role actor trains on worked answers and on revisions after a critique, with equal weight.
     """
@@ -180,7 +180,7 @@ def refine(
     runs: Runs = Path("runs"),
     run: RunFolder = None,
 ) -> Outcome:
-    """Answer TASKS, criticise and revise, and compare with plain votes at equal tokens.
+    """Answer TASKS, criticise and revise; compare with majority votes at equal tokens.
 
     Paths and rounds: --set refine.num_paths=16 --set refine.num_rounds=2. The oracle gate revises
     exactly the wrong answers, which is an upper bound.
@@ -207,7 +207,7 @@ def loop(
     runs: Runs = Path("runs"),
     run: RunFolder = None,
 ) -> Outcome:
-    """Train MODEL on its right answers to TASKS, and on revisions of wrong ones after a critique.
+    """Train MODEL on its right answers to TASKS, and on wrong answers revised after a critique.
 
     Every round starts from MODEL. --critic none is rejection sampling (STaR, RFT) exactly.
     """

@@ -32,11 +32,13 @@ Benchmarks = Annotated[
 def leakage(
     pool: PoolArgument,
     benchmark: Benchmarks = [],  # noqa: B006 - typer copies it
-    out: Annotated[Path | None, typer.Option(help="Write the rows that leak nothing here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the rows without leaks here.")] = None,
     fpr: Annotated[
         float | None, typer.Option(help="Share of clean rows that may be flagged. [default: 0.01]")
     ] = None,
-    no_run: Annotated[bool, typer.Option("--no-run", help="Run no program of the pool.")] = False,
+    no_run: Annotated[
+        bool, typer.Option("--no-run", help="Do not run the programs of the pool.")
+    ] = False,
     config: Config = None,
     set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
@@ -68,7 +70,7 @@ def dedup(
     pool: PoolArgument,
     out: Annotated[Path | None, typer.Option(help="Write the kept rows here.")] = None,
     jaccard: Annotated[
-        float | None, typer.Option(help="Overlap from which rows are duplicates. [default: 0.8]")
+        float | None, typer.Option(help="Minimum overlap of duplicates. [default: 0.8]")
     ] = None,
     config: Config = None,
     set: Sets = [],  # noqa: B006
@@ -130,15 +132,16 @@ def score(
         typer.Option(help="bundled, a file of `curate train`, length, perplexity or ifd."),
     ] = None,
     turns: Annotated[
-        str | None, typer.Option(help="Join scores of turns by sum, mean or max. [default: sum]")
+        str | None,
+        typer.Option(help="Combine the scores of turns by sum, mean or max. [default: sum]"),
     ] = None,
-    no_run: Annotated[bool, typer.Option("--no-run", help="Measure no quality.")] = False,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Do not measure quality.")] = False,
     config: Config = None,
     set: Sets = [],  # noqa: B006
     runs: Runs = Path("runs"),
     run: RunFolder = None,
 ) -> Outcome:
-    """Score the complexity of every row of POOL, and the quality of answers that can be run.
+    """Score the complexity of every row of POOL, and the quality of answers that are programs.
 
     Quality comes from tests in the row's own text: doctests, asserts and written examples.
     A row without tests has no quality, which is not the same as zero.
@@ -171,7 +174,7 @@ def pick(
     runs: Runs = Path("runs"),
     run: RunFolder = None,
 ) -> Outcome:
-    """Choose rows of a scored POOL: complex, good, and unlike those chosen before.
+    """Choose rows of a scored POOL that are complex, good, and unlike the rows already chosen.
 
     RUN/stages/pick/decisions.jsonl gives the reason for every row. More: --set alpha=0.7
     --set threshold=0.9 (cosine; 1 turns diversity off) --set turns=mean.

@@ -24,7 +24,7 @@ from burnish.cli.verbs import Commands, Outcome
 
 commands = Commands(
     "draft",
-    help="Speculative decoding: several tokens a pass, the same text (FIRP, arXiv 2410.20488).",
+    help="Speculative decoding: several tokens per pass, the same text (FIRP, arXiv 2410.20488).",
 )
 
 Weights = Annotated[str, typer.Option(help="File of `draft train`. [default: bundled weights]")]
@@ -37,7 +37,7 @@ def train(
         str | None, typer.Option(help="Prompts (.jsonl) for the model to answer.")
     ] = None,
     answers: Annotated[
-        str | None, typer.Option(help="answers.jsonl of an earlier run instead.")
+        str | None, typer.Option(help="answers.jsonl of an earlier run, instead of prompts.")
     ] = None,
     drafter: Annotated[str | None, typer.Option(help="firp (default) or medusa.")] = None,
     config: Config = None,
@@ -117,11 +117,11 @@ def plan(
 def bench(
     model: OptionalModelArgument = None,
     prompts: Annotated[
-        str | None, typer.Option(help="Prompts (.jsonl), with categories or not.")
+        str | None, typer.Option(help="Prompts (.jsonl), optionally with categories.")
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(help="Prompts, an equal share of each category; 0: all. [default: 60]"),
+        typer.Option(help="Number of prompts, equal for each category; 0: all. [default: 60]"),
     ] = None,
     drafter: Annotated[
         list[str],
@@ -168,7 +168,7 @@ def _plan_text(found: Any) -> str:
         if not option.rough
     ]  # fmt: skip
     rows.append(["plain", f"{found.plain_step_s * 1e3:.1f}", "1.00", "1.00x"])
-    parts = [table(["method", "ms a step", "tokens a step", "predicted"], rows)]
+    parts = [table(["method", "ms a step", "tokens per step", "predicted"], rows)]
     if found.probe_tokens_per_pass is not None:
-        parts.append(f"probe: {found.probe_tokens_per_pass:.2f} tokens a step, decoded here now")
+        parts.append(f"probe: {found.probe_tokens_per_pass:.2f} tokens per step, decoded here now")
     return "\n".join([*parts, found.sentence()])

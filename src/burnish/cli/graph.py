@@ -18,7 +18,8 @@ from burnish.cli.options import (
 from burnish.cli.verbs import Commands, Outcome
 
 commands = Commands(
-    "graph", help="Ask about a graph of texts: a graph network selects the examples of a prompt."
+    "graph",
+    help="Answer questions about a graph of texts, with examples that a graph network selects.",
 )
 
 GraphArgument = Annotated[Path, typer.Argument(help="Folder of `graph ingest`, or with tables.")]
@@ -40,7 +41,7 @@ OutFolder = Annotated[
 ]
 FeedbackTokens = Annotated[
     int | None,
-    typer.Option(help="Most tokens that feedback may compute. [default: 250000]"),
+    typer.Option(help="Maximum tokens computed for feedback. [default: 250000]"),
 ]
 
 
@@ -58,7 +59,7 @@ def ingest(
         bool, typer.Option("--no-header", help="The tables have no header line.")
     ] = False,
 ) -> Outcome:
-    """Read a graph, check it, and write it into a folder for the other commands."""
+    """Read and check a graph, and write it into a folder for the other commands."""
     from burnish.graph.checks import summarise
     from burnish.graph.sources import load_source
     from burnish.graph.tables import write_graph

@@ -39,7 +39,7 @@ def make_app() -> typer.Typer:
     """The command line with all its commands."""
     app = typer.Typer(
         name="burnish",
-        help="Improve an open language model on work that can be checked, and prove it got better.",
+        help="Improve an open language model on tasks that a program can check, and test the gain.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -66,7 +66,7 @@ def make_app() -> typer.Typer:
             False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
         ),
     ) -> None:
-        """Improve an open language model on work that can be checked, and prove it got better."""
+        """Improve an open language model on tasks that a program can check, and test the gain."""
 
     return app
 

@@ -62,7 +62,7 @@ def judge(
 
 @commands.command()
 def doctor() -> Outcome:
-    """Print what this machine enforces, by which mechanism, and which languages it runs."""
+    """Print which limits this machine enforces, how, and which languages it runs."""
     from burnish.sandbox.commands import examine
 
     found: dict[str, Any] = examine()

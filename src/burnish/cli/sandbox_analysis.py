@@ -20,7 +20,7 @@ def detect(
         bool, typer.Option("--content-only", help="Ignore file extensions.")
     ] = False,
 ) -> Outcome:
-    """Name the programming language of each of FILES. Exit status 1: one is uncertain."""
+    """Detect the programming language of FILES. Exit status 1: one is uncertain."""
     from burnish.sandbox.files import detect_files
 
     rows = detect_files(files, content_only=content_only)
@@ -72,13 +72,11 @@ def serve(
         int, typer.Option(min=0, help="Jobs that may wait; others get status 429.")
     ] = 64,
     deadline_s: Annotated[
-        float, typer.Option(help="Longest wait and run of a request [s].")
+        float, typer.Option(help="Maximum time that a request may wait and run [s].")
     ] = 120.0,
     token_file: Annotated[
         Path | None,
-        typer.Option(
-            help="File with the bearer token; required for other addresses than loopback."
-        ),
+        typer.Option(help="File with the bearer token; required for any address but loopback."),
     ] = None,
     isolation: Isolation = "auto",
 ) -> None:

@@ -108,7 +108,7 @@ def count(
     ] = None,
     counts: Annotated[str, typer.Option(help="Convention of that exponent.")] = "non-embedding",
 ) -> Outcome:
-    """Count parameters and training FLOPs a token under every named convention.
+    """Count parameters and training FLOPs per token under every named convention.
 
     With several MODELS of one family and --allocation the exponent is shown in each convention.
     """
@@ -164,7 +164,7 @@ def ladder(
         str | None, typer.Option(help="Texts: train the cells on them, as `arch pretrain` does.")
     ] = None,
     sizes: Annotated[str | None, typer.Option(help="Active parameters: 5e4,1e5,2e5.")] = None,
-    ratios: Annotated[str | None, typer.Option(help="Tokens a parameter: 10,20,40.")] = None,
+    ratios: Annotated[str | None, typer.Option(help="Tokens per parameter: 10,20,40.")] = None,
     experts: Annotated[str | None, typer.Option(help="Experts: 1,8.")] = None,
     law: Law = None,
     config: Config = None,

@@ -21,9 +21,7 @@ def serve(
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(
-            help="File with the bearer token; required for other addresses than loopback."
-        ),
+        typer.Option(help="File with the bearer token; required for any address but loopback."),
     ] = None,
     parallel: Annotated[
         int | None, typer.Option(help="Texts that are decoded together. [default: 8]")
@@ -31,7 +29,7 @@ def serve(
     context: Annotated[
         int | None,
         typer.Option(
-            help="Most tokens of a prompt and its answer. [default: the window, at most 8192]"
+            help="Maximum tokens of a prompt with its answer. [default: the window, at most 8192]"
         ),
     ] = None,
     draft: Annotated[

@@ -20,16 +20,16 @@ from burnish.cli.options import (
 from burnish.cli.verbs import Commands, Outcome
 
 commands = Commands(
-    "stream", help="Read texts of any length in bounded memory, and ask them later."
+    "stream", help="Read texts of any length in bounded memory, and answer questions about them."
 )
 
 FilesArgument = Annotated[
     list[str], typer.Argument(help="Text, Markdown, source or PDF files, or folders of them.")
 ]
 IndexArgument = Annotated[str, typer.Argument(help="Index folder that stream ingest made.")]
-QuestionArgument = Annotated[str, typer.Argument(help="What to ask; empty: continue the text.")]
+QuestionArgument = Annotated[str, typer.Argument(help="Question; empty: continue the text.")]
 IndexOption = Annotated[str, typer.Option("--index", help="Folder of the index.")]
-Policy = Annotated[str | None, typer.Option(help="A policy that retrieves. [default: triangle-dp]")]
+Policy = Annotated[str | None, typer.Option(help="Retrieving KV policy. [default: triangle-dp]")]
 Budget = Annotated[
     int | None, typer.Option("--budget", help="Far tokens read at a time. [default: 1024]")
 ]
@@ -44,10 +44,10 @@ Lengths = Annotated[str | None, typer.Option(help="Tokens. [default: 2048,4096,8
 Out = Annotated[Path | None, typer.Option(help="Also write a page to this folder.")]
 Append = Annotated[bool, typer.Option("--append", help="Add the files to a complete index.")]
 Conversation = Annotated[
-    Path | None, typer.Option(help="File that keeps the turns, for follow-up questions.")
+    Path | None, typer.Option(help="File that stores the turns, for follow-up questions.")
 ]
 MaxNew = Annotated[
-    int | None, typer.Option("--max-new-tokens", help="Most tokens to write. [default: 128]")
+    int | None, typer.Option("--max-new-tokens", help="Maximum tokens to generate. [default: 128]")
 ]
 
 
@@ -88,7 +88,8 @@ def ask(
     out: Out = None,
     max_new_tokens: MaxNew = None,
     drafts: Annotated[
-        int | None, typer.Option(help="Most tokens guessed from the text a pass. [default: 0]")
+        int | None,
+        typer.Option(help="Maximum tokens drafted from the text in each pass. [default: 0]"),
     ] = None,
     model: Annotated[
         str | None,
@@ -130,7 +131,7 @@ def audit(
     device: Device = None,
     precision: Precision = None,
 ) -> Outcome:
-    """Measure what policies read of planted sentences, under one budget, with intervals.
+    """Measure how much of planted sentences each policy reads under one budget, with intervals.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
     --set texts=5 --set needles=20 --set corpus=austen --set bound=0.1 --set kind=multikey
@@ -198,7 +199,7 @@ def bench(
     device: Device = None,
     precision: Precision = None,
 ) -> Outcome:
-    """Measure memory and latency by length; far tokens lie on disk.
+    """Measure memory and latency by length, with far tokens on disk.
 
     Finished lengths are kept when you repeat the command. Other settings: --set steps=16
     """

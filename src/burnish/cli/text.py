@@ -20,7 +20,7 @@ commands = Commands()
 
 PromptArgument = Annotated[str, typer.Argument(help="Text to continue; - reads standard input.")]
 MaxNew = Annotated[
-    int | None, typer.Option("--max-new-tokens", help="Most tokens to write. [default: 128]")
+    int | None, typer.Option("--max-new-tokens", help="Maximum tokens to generate. [default: 128]")
 ]
 Greedy = Annotated[bool, typer.Option("--greedy", help="Always choose the most likely token.")]
 Temperature = Annotated[
@@ -82,7 +82,7 @@ def generate(
 @commands.command()
 def chat(
     model: ServedModelArgument = "smollm2-135m",
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 256,
+    max_new_tokens: Annotated[int, typer.Option(help="Maximum tokens of an answer.")] = 256,
     temperature: Annotated[float, typer.Option(help="Higher is more varied; 0 is greedy.")] = 0.7,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     kv: Kv = "full",

@@ -27,7 +27,7 @@ def build(
     runs: str | Path = 'runs',
     run: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Build flawed solutions of TASKS and critiques of them, with a share of right ones.
+    """Build flawed and right solutions of TASKS, with a critique of each.
 
     Errors are sampled, located after a right prefix, and inserted by type. RUN/triples.jsonl holds
     the critiques, RUN/processbench.jsonl the solutions with their first wrong step. More: --set
@@ -44,7 +44,7 @@ def filter(
     runs: str | Path = 'runs',
     run: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Keep the critiques of TRIPLES whose refinements succeed more often than a placebo's.
+    """Keep the critiques of TRIPLES that help refinement more often than a placebo does.
 
     Critiques that reveal the reference answer are dropped (--set filter.leaks=mask or keep)."""
 
@@ -59,7 +59,7 @@ def train(
     runs: str | Path = 'runs',
     run: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Train MODEL to write the critiques of TRIPLES, measured before and after on held-out ones.
+    """Train MODEL to write the critiques of TRIPLES; measure it before and after on held-out ones.
 
     --role actor trains on worked answers and on revisions after a critique, with equal weight."""
 
@@ -75,7 +75,7 @@ def refine(
     runs: str | Path = 'runs',
     run: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Answer TASKS, criticise and revise, and compare with plain votes at equal tokens.
+    """Answer TASKS, criticise and revise; compare with majority votes at equal tokens.
 
     Paths and rounds: --set refine.num_paths=16 --set refine.num_rounds=2. The oracle gate revises
     exactly the wrong answers, which is an upper bound."""
@@ -92,6 +92,6 @@ def loop(
     runs: str | Path = 'runs',
     run: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Train MODEL on its right answers to TASKS, and on revisions of wrong ones after a critique.
+    """Train MODEL on its right answers to TASKS, and on wrong answers revised after a critique.
 
     Every round starts from MODEL. --critic none is rejection sampling (STaR, RFT) exactly."""

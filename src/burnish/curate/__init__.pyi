@@ -64,7 +64,7 @@ def score(
     runs: str | Path = 'runs',
     run: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Score the complexity of every row of POOL, and the quality of answers that can be run.
+    """Score the complexity of every row of POOL, and the quality of answers that are programs.
 
     Quality comes from tests in the row's own text: doctests, asserts and written examples.
     A row without tests has no quality, which is not the same as zero."""
@@ -81,7 +81,7 @@ def pick(
     runs: str | Path = 'runs',
     run: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Choose rows of a scored POOL: complex, good, and unlike those chosen before.
+    """Choose rows of a scored POOL that are complex, good, and unlike the rows already chosen.
 
     RUN/stages/pick/decisions.jsonl gives the reason for every row. More: --set alpha=0.7
     --set threshold=0.9 (cosine; 1 turns diversity off) --set turns=mean."""

@@ -41,7 +41,7 @@ class WindowCursor:
     The last window may be short: it is filled with `filling`, and the rest counts for nothing.
     A window is taken from the stream that is furthest behind its share; without weights shares are
     those of the streams' lengths. The state is how many windows were taken from each. The order of
-    an epoch takes 8 bytes a window.
+    an epoch takes 8 bytes per window.
     Source: ours. Oracle: tests/data/test_windows.py::test_every_token_is_a_target_once_an_epoch
     """
 

@@ -1,4 +1,4 @@
-"""Speculative decoding: FIRP and its baselines; several tokens a pass, the same text.
+"""Speculative decoding: FIRP and its baselines; several tokens per pass, the same text.
 
 ```python
 import burnish

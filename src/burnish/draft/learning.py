@@ -186,7 +186,7 @@ class FitStep(Step):
         return ", ".join(name for name in kept if old.output[name] != new.output.get(name))
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """Acceptance by offset, and tokens a pass by tree size."""
+        """Acceptance by offset, and tokens per pass by tree size."""
         numbers = {name: value for name, value in done.output.items() if name != METERED}
         page = train_page(numbers, kind=self.fit.kind)
         return (Told.of_page(page, {"weights": str(done.path / MAPS), **numbers}),)
@@ -219,7 +219,8 @@ def train_page(numbers: Mapping[str, Any], *, kind: str) -> Page:
         ),
         good="measured",
         headline=[
-            (f"{nodes} nodes", f"{tokens:.2f}", "tokens a pass") for nodes, tokens in trees.items()
+            (f"{nodes} nodes", f"{tokens:.2f}", "tokens per pass")
+            for nodes, tokens in trees.items()
         ],
         blocks=[
             Chart(

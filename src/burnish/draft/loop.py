@@ -26,7 +26,7 @@ def generate_drafted(
     meter: Meter | None = None,
     on_done: OnDone | None = None,
 ) -> list[Completion]:
-    """Continue every request, several tokens a pass; exactly the texts of `engine.generate`.
+    """Continue every request, several tokens per pass; exactly the texts of `engine.generate`.
 
     Greedy and sampled texts alike: at every node the model's own token is drawn with the noise of
     its position, and the draft is followed for as long as it agrees. `num_passes` of a completion

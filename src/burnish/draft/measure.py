@@ -198,7 +198,7 @@ def bench_page(result: Mapping[str, Any]) -> Page:
         blocks=[
             Table(
                 title="Arms",
-                columns=["arm", "identical", "tokens a step", "speed-up", "tokens a second"],
+                columns=["arm", "identical", "tokens per step", "speed-up", "tokens per second"],
                 rows=rows,
                 caption=(
                     f"{result['num_prompts']} prompts, greedy, batch 1, prefill included; arms "

@@ -21,7 +21,7 @@ class Medusa:
 
     Source: Medusa, arXiv 2401.10774, equation 1.
     Departure: all heads share the model's own output matrix (the original trains one each, 28 M
-    parameters a head for this vocabulary), so that parameters equal FIRP's.
+    parameters per head for this vocabulary), so that parameters equal FIRP's.
     Oracle: tests/draft/test_drafters.py::test_heads_equal_the_formula
     """
 

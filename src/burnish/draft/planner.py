@@ -23,7 +23,7 @@ LEAST_GAIN = 1.03  # predicted; below it plain decoding is as fast and simpler
 NUM_FINALISTS = 5  # variants that are timed with all repeats
 ROUGH_REPEATS = 3
 ROW_COUNTS = (1, 2, 4, 6, 8, 12, 16, 24, 32)
-ALARM_TOKENS = 1.1  # tokens a pass: so few are accepted only when something is wrong
+ALARM_TOKENS = 1.1  # tokens per pass: so few are accepted only when something is wrong
 PROBE = (
     "What is 17 + 25? Explain each step.",
     "Write a Python function that reverses a list.",
@@ -34,7 +34,7 @@ PROBE_TOKENS = 48
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One variant of drafting; `speedup` is over plain decoding: tokens a pass times relative cost.
+    """A drafting variant. `speedup` over plain decoding: tokens per pass times relative cost.
 
     `rough`: the step was not timed, but estimated from T(n).
     """
@@ -263,7 +263,7 @@ def alarms(probed: float | None, expected: float, maps: Maps | None) -> list[str
         return []
     entries = list(maps.entries) if maps else "no layer"
     return [
-        f"{probed:.2f} tokens a pass were measured where {expected:.2f} were expected: next to "
+        f"{probed:.2f} tokens per pass were measured where {expected:.2f} were expected: next to "
         "nothing is accepted. Likely causes: another chat template than in training, maps of "
         f"another layer (these enter at {entries}) or model, or another number format"
     ]

@@ -11,7 +11,7 @@ def ingest(
     dangling: Literal['refuse', 'drop', 'create'] = 'refuse',
     no_header: bool = False,
 ) -> dict[str, Any]:
-    """Read a graph, check it, and write it into a folder for the other commands."""
+    """Read and check a graph, and write it into a folder for the other commands."""
 
 def train(
     graph: str | Path,

@@ -42,7 +42,7 @@ class Asker:
         return self.reader.read(prompts, self.labels, gap=gap, end=end, what=what)
 
     def nll(self, queries: Sequence[int], examples: Sequence[Sequence[int]]) -> list[float]:
-        """Mean negative log-likelihood [nats a token] of each query's reference."""
+        """Mean negative log-likelihood [nats per token] of each query's reference."""
         prompts = [self.prompt(q, own) for q, own in zip(queries, examples, strict=True)]
         references = [
             self.template.gap + self.problem.answers[query] + self.template.end for query in queries

@@ -139,7 +139,7 @@ class AttributionStep(Step):
         else:
             sentence, good = conclusion(accuracy, found)
         return {
-            "measure": "reference NLL, nats a token" if task == "generate" else "accuracy",
+            "measure": "reference NLL, nats per token" if task == "generate" else "accuracy",
             "accuracy": accuracy,
             "attribution": found,
             "conclusion": sentence,
@@ -183,5 +183,5 @@ def generation_sentence(found: Mapping[str, Any]) -> tuple[str, bool | None]:
     if row is None:
         return "References were scored.", None
     text = f"Against {row['second']}, examples by the graph change the reference's likelihood by "
-    text += f"{row['value']:+.3f} nats a token [{row['low']:+.3f}, {row['high']:+.3f}]."
+    text += f"{row['value']:+.3f} nats per token [{row['low']:+.3f}, {row['high']:+.3f}]."
     return text, True if row["low"] > 0 else (False if row["high"] < 0 else None)

@@ -133,7 +133,7 @@ def how_text(seeds: Mapping[str, Any], settings: BenchSettings) -> str:
     base = settings.base
     feedback = base.feedback
     return (
-        f"{base.prompt.examples} examples a prompt, the best one next to the query. All arms use "
+        f"{base.prompt.examples} examples per prompt, the best one next to the query. All arms use "
         f"the same features and the same labelled items. Feedback: weight {feedback.weight}, "
         f"{feedback.loss}, at most {feedback.tokens} tokens, candidates found by networks that "
         f"were not trained on the query ({feedback.folds} folds). Seeds: {', '.join(seeds)}."

@@ -110,7 +110,7 @@ class Reader:
         return [_reading(self._log.done[key]) for key in keys]
 
     def reference_nll(self, prompts: Sequence[str], references: Sequence[str]) -> list[float]:
-        """Mean negative log-likelihood [nats a token] of each prompt's own reference.
+        """Mean negative log-likelihood [nats per token] of each prompt's own reference.
 
         Raises ModelError for a server.
         Source: ours. Oracle: tests/graph/test_reading.py::test_reference_equals_full_logits

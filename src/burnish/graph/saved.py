@@ -136,7 +136,7 @@ class SavedRetriever:
         return [asker.prompt(item, own) for item, own in zip(items, shown, strict=True)]
 
     def ask(self, items: Sequence[int]) -> list[Asked]:
-        """Answers for nodes: one prompt a node."""
+        """Answers for nodes: one prompt per node."""
         problem, (shown, scores) = self.problem, self.examples(items)
         asker = self.world.with_problem(problem)
         readings = asker.read(items, shown, what="predict")

@@ -10,7 +10,7 @@ from burnish.models.solver_config import SolverConfig
 CONVENTIONS = {
     "non-embedding": "products of layers, active experts; FLOPs 6 N + 12 L h seq (Step Law)",
     "kaplan": "the same N; FLOPs 6 N, without attention over the context",
-    "deepseek": "N is a sixth of the non-embedding FLOPs a token",
+    "deepseek": "N is a sixth of the non-embedding FLOPs per token",
     "with-head": "non-embedding, and the output head in N and FLOPs",
     "with-router": "non-embedding, and the routers in N and FLOPs",
     "all": "every parameter, embeddings and norms included; FLOPs 6 N (Chinchilla's C = 6ND)",
@@ -199,7 +199,7 @@ class LayerShape:
 
 @dataclass(frozen=True, kw_only=True)
 class ConventionCount:
-    """Active and stored parameters, and training FLOPs a token, under one convention."""
+    """Active and stored parameters, and training FLOPs per token, under one convention."""
 
     n_active: int
     n_total: int

@@ -30,7 +30,7 @@ def curve(
     device: Text | None = None,
     precision: Text | None = None,
 ) -> dict[str, Any]:
-    """Measure how margins follow length for every alpha, and the length-neutral alpha.
+    """Measure how margins depend on length for every alpha; find the length-neutral alpha.
 
     Give a trained model as --model, and the model that it was trained from as --reference;
     without a reference, margins are plain log-likelihoods."""

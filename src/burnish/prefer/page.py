@@ -78,7 +78,7 @@ def _tiles(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         detail = f"margin with length, {rank['low']:.2f} to {rank['high']:.2f}"
         tiles.append(("Spearman", f"{rank['value']:.2f}", detail))
     drift = margins["chosen_drift_nats"]["value"]
-    tiles.append(("Chosen drift", f"{drift:.1f}", "nats an answer, against the reference"))
+    tiles.append(("Chosen drift", f"{drift:.1f}", "nats per answer, against the reference"))
     return tiles
 
 
@@ -166,7 +166,7 @@ def _training(result: Mapping[str, Any]) -> list[Block]:
     kinds = [
         ("Training loss", ["loss"], "loss (mean over pairs)"),
         ("Training margins", ["margin"], "mean margin of the loss"),
-        ("Likelihood drift", drifts, "nats an answer, against the reference"),
+        ("Likelihood drift", drifts, "nats per answer, against the reference"),
     ]
     return [
         Chart(

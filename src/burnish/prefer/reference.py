@@ -73,7 +73,7 @@ class ReferenceCache:
     """Ragged per-token log-probabilities on disk, by the content of weights and pair.
 
     Nothing else is in the key: not alpha, beta, the loss, the batch, the order or a file's name.
-    So one pass serves every run on these pairs; 4 bytes a token.
+    So one pass serves every run on these pairs; 4 bytes per token.
     Source: ours. Oracle: tests/prefer/test_reference.py::test_cache_serves_every_setting
     """
 

@@ -9,7 +9,7 @@ def detect(
     *,
     content_only: bool = False,
 ) -> dict[str, Any]:
-    """Name the programming language of each of FILES. Exit status 1: one is uncertain."""
+    """Detect the programming language of FILES. Exit status 1: one is uncertain."""
 
 def analyze(
     file: str | Path,
@@ -54,4 +54,4 @@ def judge(
 
 def doctor(
 ) -> dict[str, Any]:
-    """Print what this machine enforces, by which mechanism, and which languages it runs."""
+    """Print which limits this machine enforces, how, and which languages it runs."""

@@ -45,7 +45,7 @@ def count(
     allocation: float | None = None,
     counts: Text = 'non-embedding',
 ) -> dict[str, Any]:
-    """Count parameters and training FLOPs a token under every named convention.
+    """Count parameters and training FLOPs per token under every named convention.
 
     With several MODELS of one family and --allocation the exponent is shown in each convention."""
 

@@ -74,7 +74,7 @@ def shape_from_config(
 
 
 def count_all(shape: LayerShape) -> dict[str, dict[str, Any]]:
-    """Active and stored parameters and training FLOPs a token, under every convention."""
+    """Active and stored parameters and training FLOPs per token, under every convention."""
     found = {}
     for name, meaning in CONVENTIONS.items():
         counts = count_under(shape, name)
@@ -92,7 +92,7 @@ def convert_exponent(
 
     `shapes` are those of the family, from small to large: how ln N and ln FLOPs of the other
     convention grow along them moves the exponent. With q = dlnN'/dlnN, m and m' the growth of
-    FLOPs a token by lnN: a' = q a / (m' a + 1 - m a).
+    FLOPs per token by lnN: a' = q a / (m' a + 1 - m a).
     Raises: InputError, for fewer than two sizes.
     Source: ours, after Porian et al. 2024, arXiv 2406.19146.
     Oracle: tests/scaling/test_counting.py::test_exponent_moves_as_simulated

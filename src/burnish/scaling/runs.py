@@ -27,7 +27,7 @@ KNOWN: Mapping[str, Sequence[str]] = {
     "counts": ("convention", "counting"),
 }
 TEXTS = ("counts",)
-DENSE_LIMIT, SPARSE_LIMIT = 1e-6, 1e7  # tokens a parameter that look like another unit
+DENSE_LIMIT, SPARSE_LIMIT = 1e-6, 1e7  # tokens per parameter that look like another unit
 SAME_COMPUTE = 0.1  # relative distance from 6ND that is worth a word
 
 
@@ -58,7 +58,7 @@ class Runs:
 def read_runs(settings: DataSettings) -> Runs:
     """Read a table of runs and clean it; nothing is left out in silence.
 
-    Needs `n` and `loss`, and `d` or `c` (then D = C / 6N, or C over FLOPs a token). Rows without
+    Needs `n` and `loss`, and `d` or `c` (then D = C / 6N, or C over FLOPs per token). Rows without
     finite positive numbers, unfinished runs (`d` below `total_d`) and exact duplicates are left
     out and told; one configuration with several losses is kept, as seeds.
     Raises: MissingFileError; InputError.

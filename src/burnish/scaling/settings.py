@@ -75,7 +75,7 @@ class PlanSettings:
 
     `fit` is a run of `scaling fit` or the name of a published fit; by default `epoch-refit`, and
     `step-law-experts` for a mixture. `flops` is the training budget;
-    with `served_tokens` [tokens] it also pays for 2N FLOPs a token of use. `tokens`: most training
+    with `served_tokens` [tokens] it pays for 2N FLOPs per token of use. `tokens`: most training
     tokens available. `memory_bytes`: room for `bytes_per_param` of every stored parameter.
     `experts` and `top_k`: the mixture to plan; `expert_frac` is the share of a dense model's
     parameters that its experts take the place of. `extrapolate`: largest factor beyond the

@@ -47,7 +47,7 @@ def audit(
     device: Text | None = None,
     precision: Text | None = None,
 ) -> dict[str, Any]:
-    """Measure what policies read of planted sentences, under one budget, with intervals.
+    """Measure how much of planted sentences each policy reads under one budget, with intervals.
 
     Interrupted runs resume when you repeat the command. Other settings, for example:
     --set texts=5 --set needles=20 --set corpus=austen --set bound=0.1 --set kind=multikey"""
@@ -79,6 +79,6 @@ def bench(
     device: Text | None = None,
     precision: Text | None = None,
 ) -> dict[str, Any]:
-    """Measure memory and latency by length; far tokens lie on disk.
+    """Measure memory and latency by length, with far tokens on disk.
 
     Finished lengths are kept when you repeat the command. Other settings: --set steps=16"""

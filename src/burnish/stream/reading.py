@@ -120,7 +120,7 @@ def ingest(settings: IngestSettings) -> dict[str, Any]:
 
 
 def index_size(memory: RetrievingMemory, shape: KVShape) -> dict[str, Any]:
-    """Spans, and bytes a token of the index and of keys and values."""
+    """Spans, and bytes per token of the index and of keys and values."""
     heads = shape.num_layers * 2 * shape.num_kv_heads * shape.head_dim
     kv_bytes, far = heads * shape.dtype.itemsize, max(1, memory.stores[0].num_tokens)
     index_bytes = memory.index_bytes / far

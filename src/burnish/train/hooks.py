@@ -139,7 +139,7 @@ class GradientNorms(Hook):
         """Note both norms. Raises SettingError for a step of one pass."""
         terms, passes = found.num_terms, [one for one in found.passes if one.num_terms]
         if len(passes) < 2:
-            rule = "needs at least two passes a step"
+            rule = "needs at least two passes per step"
             remedy = "Raise batch_tokens, or lower pass_tokens"
             raise SettingError("gradient_norms", len(passes), rule, remedy=remedy)
         small = sum(one.square_norm / one.num_terms for one in passes) * terms

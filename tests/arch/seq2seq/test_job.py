@@ -64,7 +64,7 @@ def test_killed_and_resumed_equals_straight(tmp_path: Path, monkeypatch: Any) ->
         [rows[0]["source"]], BeamSettings(beam=2, max_new_tokens=5)
     )
     assert found[0][0] == rows[0]["translation"]
-    assert "nats a token" in result["page"]["verdict"] and "BLEU" in result["page"]["verdict"]
+    assert "nats per token" in result["page"]["verdict"] and "BLEU" in result["page"]["verdict"]
 
 
 def test_planted_checkpoint_without_random_state(tmp_path: Path, monkeypatch: Any) -> None:

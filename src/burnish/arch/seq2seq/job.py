@@ -204,7 +204,7 @@ class TrainStep(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateStep(Step):
-    """Every held-out pair: nats a token, and BLEU of beam search.
+    """Every held-out pair: nats per token, and BLEU of beam search.
 
     Source: ours. Oracle: tests/arch/seq2seq/test_measure.py::test_rows_by_hand
     """

@@ -1,4 +1,4 @@
-"""Held-out pairs: nats a token, and BLEU of what beam search writes."""
+"""Held-out pairs: nats per token, and BLEU of what beam search writes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def score_pairs(
 
 
 def scores(rows: Sequence[Mapping[str, Any]], *, seed: int) -> dict[str, Any]:
-    """Nats a token over all rows, and BLEU over those with a translation, with intervals.
+    """Nats per token over all rows, and BLEU over those with a translation, with intervals.
 
     Source: ours. Oracle: tests/arch/seq2seq/test_measure.py::test_rows_by_hand
     """

@@ -21,10 +21,10 @@ def tell_training(output: Mapping[str, Any]) -> Sequence[Told]:
 
 
 def tell_scores(output: Mapping[str, Any]) -> Sequence[Told]:
-    """The verdict: nats a token, and BLEU where it was measured; some translations."""
+    """The verdict: nats per token, and BLEU where it was measured; some translations."""
     nats, bleu = output["validation"], output["bleu"]
     verdict = (
-        f"{nats['value']:.3f} nats a token [{nats['low']:.3f}, {nats['high']:.3f}] on "
+        f"{nats['value']:.3f} nats per token [{nats['low']:.3f}, {nats['high']:.3f}] on "
         f"{nats['n']:,} held-out pairs"
     )
     if bleu is not None:
