@@ -1,4 +1,4 @@
-"""The seam between a decoder and whatever owns positions and the cache."""
+"""The interface between a decoder and the object that owns positions and the cache."""
 
 from typing import Protocol, runtime_checkable
 
@@ -8,10 +8,10 @@ from torch import Tensor
 
 @runtime_checkable
 class Attend(Protocol):
-    """Answers a layer's queries. It owns positions, rotation, cache and mask.
+    """Computes a layer's attention. It owns positions, rotation, cache and mask.
 
-    The decoder calls it once a layer with rows that are not yet rotated; rows of all sequences
-    stand one after another, without padding. Implementations: `burnish.kv`, `burnish.engine`.
+    The decoder calls it once per layer with rows that are not yet rotated; the rows of all
+    sequences follow one another without padding. Implementations: `burnish.kv`, `burnish.engine`.
     """
 
     def __call__(
@@ -21,5 +21,5 @@ class Attend(Protocol):
         key: Float[Tensor, "N K D"],
         value: Float[Tensor, "N K D"],
     ) -> Float[Tensor, "N H D"]:
-        """Attention output of every row, heads still apart."""
+        """Attention output of every row, for each head separately."""
         ...

@@ -1,4 +1,4 @@
-"""What guesses tokens ahead of the model, and the tree of guesses that one pass verifies."""
+"""Drafters, which propose tokens, and the tree of drafts that one pass verifies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class Riders:
-    """Pseudo states: maps from a known hidden state to guesses of later ones.
+    """Pseudo states: maps from a known hidden state to predictions of later ones.
 
     `weight[i]` `[d, f]` and `bias[i]` `[d]` give the state of offset i + 1 from features of width
     f: the stream entering layer `entries[i]`, and behind it, if `knows_next`, the embedding of the
@@ -63,7 +63,7 @@ class Riders:
 
 @dataclass(frozen=True, kw_only=True)
 class Anchor:
-    """Where one text stands after a pass.
+    """The state of one text after a pass.
 
     `tokens` are prompt and answer; the last one is the next root. `final` is the last hidden
     state of the last accepted node and `pseudo` those of its pseudo states; both are None before
@@ -77,7 +77,7 @@ class Anchor:
 
 @runtime_checkable
 class Proposer(Protocol):
-    """A drafter at work on one model."""
+    """A drafter that is prepared for one model."""
 
     riders: Riders | None  # pseudo states that the passes must carry
     num_nodes: int  # most nodes of a draft, the root included
@@ -89,8 +89,8 @@ class Proposer(Protocol):
 
 @runtime_checkable
 class Drafter(Protocol):
-    """A way to guess tokens. It can change how long decoding takes, never the text."""
+    """A method that drafts tokens. It can change the time that decoding takes, never the text."""
 
     def begin(self, model: Any) -> Proposer:
-        """Get ready for a model. Raises ModelError where it cannot draft for it."""
+        """Prepare for a model. Raises ModelError if the drafter does not support it."""
         ...

@@ -1,4 +1,4 @@
-"""What runs programs for others: code, a script of asserts, and the result."""
+"""The interface for running programs: code, a script of asserts, and the result."""
 
 import enum
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 
 class RunState(enum.StrEnum):
-    """What came of one trial; a program that could not be run is no failed program."""
+    """The outcome of one trial; a program that could not be run does not count as failed."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -17,7 +17,7 @@ class RunState(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A program and the script of asserts that must run to its end behind it."""
+    """A program, and a script of asserts that must run to its end after it."""
 
     code: str
     asserts: str
@@ -34,7 +34,7 @@ class TrialResult:
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs trials apart from this process, with limits; one result a trial, in their order."""
+    """Runs trials in other processes, with limits; returns one result per trial, in order."""
 
     def run(self, trials: Sequence[Trial]) -> list[TrialResult]:
         """Run all trials. Raises nothing that a program could cause."""

@@ -1,4 +1,4 @@
-"""Requests, sampling settings and completions: what goes into and comes out of the engine."""
+"""Requests, sampling settings and completions: the engine's input and output."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Sampling:
 class Request:
     """One text to continue. Requests with equal `prompt` tokens share its prefill.
 
-    `num_logprobs`: with each token its log-probability is kept, and so many of the likeliest
+    `num_logprobs`: the log-probability of each token is kept, and those of this many likeliest
     alternatives; None keeps nothing.
     """
 

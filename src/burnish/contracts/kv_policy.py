@@ -11,7 +11,7 @@ from burnish.contracts.attention import Attend
 
 @dataclass(frozen=True, kw_only=True)
 class KVShape:
-    """What a policy must know of a decoder to keep one sequence of it.
+    """What a policy must know of a decoder to store one of its sequences.
 
     `windows[l]` is the model's own sliding window of layer l [tokens], None for full attention;
     `config` is transformers' configuration, from which rotary positions are made.
@@ -31,17 +31,17 @@ class KVMemory(Protocol):
     """Keys and values of one growing sequence.
 
     A pass over the next rows is `decoder.hidden(tokens, memory.attend(len(tokens)))`, then
-    `advance`. Marks are used like a stack: rewinding to one forgets all that came after it.
+    `advance`. Marks form a stack: rewinding to a mark discards everything after it.
     """
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that were read so far."""
+        """Tokens read so far."""
         ...
 
     @property
     def num_kept_tokens(self) -> int:
-        """Most tokens that a layer holds keys and values of now."""
+        """Largest number of tokens whose keys and values a layer holds now."""
         ...
 
     def attend(self, num_rows: int) -> Attend:
@@ -53,7 +53,7 @@ class KVMemory(Protocol):
         ...
 
     def mark(self) -> Any:
-        """The present state, to come back to."""
+        """The current state, for `rewind`."""
         ...
 
     def rewind(self, mark: Any) -> None:
@@ -70,7 +70,7 @@ Positions = Literal["true", "packed"]
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What a token sees: the first `num_sinks` tokens and the `latest_tokens`, itself included.
+    """What a token attends to: the first `num_sinks` and the `latest_tokens`, itself included.
 
     Distances among the latest tokens are those of the text. `positions` says how far away sinks
     are: as in the text, or `packed`, as if nothing stood between them and the latest.
@@ -82,7 +82,7 @@ class View:
 
     @property
     def num_tokens(self) -> int:
-        """Most tokens that one token sees."""
+        """Largest number of tokens that a token attends to."""
         return self.num_sinks + self.latest_tokens
 
 
@@ -97,18 +97,18 @@ class KVPolicy(Protocol):
 
     @property
     def budget_tokens(self) -> int | None:
-        """Most tokens that one token sees, itself included."""
+        """Largest number of tokens that a token attends to, itself included."""
         ...
 
     @property
     def view(self) -> View | None:
-        """The tokens that it sees; None: all before it."""
+        """The tokens that a token attends to; None: all before it."""
         ...
 
 
 @runtime_checkable
 class MemoryPolicy(KVPolicy, Protocol):
-    """A policy whose choice depends on queries, so that it brings a memory of its own.
+    """A policy whose choice depends on queries, and which therefore has its own memory.
 
     What a token sees depends on the passes: one choice serves all rows of a pass. Its memory may
     have `see_surprise`, which a pass calls before `advance` where `needs_surprise` is true.

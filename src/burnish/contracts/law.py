@@ -1,4 +1,4 @@
-"""What a scaling law is to those who fit, compare and plan with it."""
+"""The interface of a scaling law for fitting, comparison and planning."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
@@ -15,7 +15,7 @@ Pull = Callable[[PerRun], Thetas]
 
 @runtime_checkable
 class Surface(Protocol):
-    """A law over given runs, for many parameter vectors at once."""
+    """A law evaluated on given runs, for many parameter vectors at once."""
 
     def evaluate(self, theta: Thetas) -> tuple[PerRun, Pull]:
         """Log of the loss of every run, and the map from weights on it to their gradient."""
@@ -61,5 +61,5 @@ class Law(Protocol):
         ...
 
     def unidentified(self, columns: Columns) -> Mapping[str, str]:
-        """Parameters that these runs cannot tell, each with the reason."""
+        """Parameters that these runs do not identify, each with the reason."""
         ...

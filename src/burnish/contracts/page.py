@@ -1,4 +1,4 @@
-"""What a report page is made of. Disciplines fill these; `burnish.report` only draws them."""
+"""The parts of a report page. Disciplines fill them in; `burnish.report` only draws them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Series:
 class Chart:
     """A plot, always shown with the table of its numbers behind it.
 
-    A heat map has one series a row: its name is the row's, `x` the columns, `y` the colours.
+    A heat map has one series per row: its name is the row's, `x` the columns, `y` the colours.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The one record that flows between disciplines, and the one row of the ledger."""
+"""The record that disciplines exchange, and the row of the ledger."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

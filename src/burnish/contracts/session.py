@@ -1,4 +1,4 @@
-"""What the decode loop asks of a network: slots that hold one growing sequence each."""
+"""The decode loop's interface to a network: slots that hold one growing sequence each."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -16,9 +16,9 @@ class Session(Protocol):
         ...
 
     def cuts(self, num_tokens: int) -> list[int]:
-        """Where the pieces end in which a prompt of so many tokens is read.
+        """Ends of the chunks in which a prompt of this many tokens is read.
 
-        A piece may be read by a call of `prefill` of its own; the numbers are the same.
+        Each chunk may be read by its own call of `prefill`; the results are the same.
         """
         ...
 

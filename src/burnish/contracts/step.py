@@ -1,4 +1,4 @@
-"""What a step costs and what it tells: plan, result and page are folds over these."""
+"""The cost of a step and what it reports; plan, result and page are put together from these."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ SECTIONS: tuple[Section, ...] = ("results", "controls", "training", "memory", "s
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a step is expected to take. Tokens and disk add up over steps; memory is a peak.
+    """The expected cost of a step. Tokens and disk add up over steps; memory is a peak.
 
-    `num_items`: how many items each value that the step writes is expected to hold; later steps
-    plan with them.
+    `num_items`: the expected number of items in each value that the step writes; later steps
+    plan with it.
     """
 
     generated_tokens: int = 0
@@ -31,7 +31,7 @@ class Cost:
 class Told:
     """What a step contributes to `result.json` and to the page.
 
-    `section` orders claims, gates and blocks; within a section steps stand as they ran. `numbers`
+    `section` orders claims, gates and blocks; within a section, steps keep their order. `numbers`
     are merged into the result, nested mappings included. Tables with the same title become one
     table. `verdict` is the page's first sentence and its colour; a job has one.
     """
@@ -46,7 +46,7 @@ class Told:
 
     @classmethod
     def of_page(cls, page: Page, numbers: Mapping[str, Any]) -> Self:
-        """What a job of one step tells: the page's verdict, tiles and blocks, and its numbers."""
+        """The report of a one-step job: the page's verdict, tiles and blocks, and its numbers."""
         return cls(
             numbers=numbers,
             headline=page.headline,

@@ -1,4 +1,4 @@
-"""A checkable piece of work: prompt, reference answer, checker, group."""
+"""A task that a program can check: prompt, reference answer, checker, group."""
 
 import enum
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Verdict(enum.StrEnum):
-    """What a checker says of one answer; a closed set, and failure is a value of its own."""
+    """A checker's verdict on one answer; a closed set in which failure is a value of its own."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -17,7 +17,7 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """A verdict, with the final answer that was read out of the text (None: none found)."""
+    """A verdict, with the final answer that was parsed from the text (None: none found)."""
 
     verdict: Verdict
     extracted: str | None = None
@@ -38,7 +38,7 @@ class Task:
 
     `id` is a content hash (prompt and answer), so equal tasks have equal ids whatever file or
     seed they came from. `checker` is a spec of `burnish.data.checkers`. `group` names the
-    family for per-group accuracy. `metadata` is what the checker may need, JSON values only.
+    family for per-group accuracy. `metadata` are values that the checker may need, JSON only.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""A plan of one training run: the file that planning writes and pretraining takes.
+"""The plan of a training run: a file that planning writes and pretraining reads.
 
 `plan.json` is one object whose entries are the fields of `TrainingPlan`. Sizes follow the counting
 convention that `counts` names; tokens are those of the model's own tokenizer. Readers refuse
@@ -16,7 +16,7 @@ SCHEMA = "burnish.training-plan/1"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """What to train, on how much, how; `loss` [nats] is predicted, `loss_low` to `loss_high`.
+    """Model size, data and hyper-parameters; `loss` [nats] is predicted, `loss_low` to `loss_high`.
 
     `n` active parameters and `n_total` stored ones; `experts` in each layer, `top_k` of them used
     for a token (1 and 1: dense); `d_tokens` training tokens in `num_steps` batches of

@@ -1,1 +1,1 @@
-"""Generate text and score text: the one decode loop."""
+"""Generates and scores text, with the one decode loop."""

@@ -1,4 +1,4 @@
-"""Prompts in, completions out: by a local model or a server, resumable, metered, with progress."""
+"""Answers prompts with a local model or a server; resumable, metered, with progress."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from burnish.models.load import Model
 
 @runtime_checkable
 class Generate(Protocol):
-    """Continues requests: `engine.generate`, or a way of decoding of a layer above."""
+    """Continues requests: `engine.generate`, or a decoding method of a higher layer."""
 
     def __call__(
         self,
@@ -29,13 +29,13 @@ class Generate(Protocol):
         meter: Meter | None,
         on_done: OnDone | None,
     ) -> list[Completion]:
-        """Completions in the order of the requests; `on_done` sees each as it ends."""
+        """Completions in the order of the requests; `on_done` is called with each as it ends."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """What is to be answered: token ids, a text to continue, or the messages of a chat.
+    """A prompt: token ids, a text to continue, or the messages of a chat.
 
     `id` is unique among the prompts of a call.
     """
@@ -47,10 +47,10 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True)
 class Answering:
-    """How prompts are answered; no answer of a local model depends on it.
+    """How prompts are answered; the answers of a local model do not depend on it.
 
-    `batch_size` and `generate` are for local models, `num_concurrent` is the most requests that a
-    server has at a time. An empty `label` shows no progress.
+    `batch_size` and `generate` are for local models, `num_concurrent` is the largest number of
+    requests to a server at a time. An empty `label` shows no progress.
     """
 
     batch_size: int = 16
@@ -75,8 +75,8 @@ def answer_all(
 ) -> list[Completion]:
     """Answer every prompt that `log` does not hold; completions in the order of the prompts.
 
-    Every finished answer is in the log at once, so an interrupted call resumes when it is
-    repeated. Noise depends on each prompt's own seed only, so it ends with the same answers.
+    Every finished answer is logged immediately, so an interrupted call resumes when it is
+    repeated. Noise depends only on each prompt's seed, so the answers are the same.
     Raises what `answer_rows` raises.
     Source: ours. Oracle: tests/engine/test_answers.py::test_resumed_equals_straight
     """
@@ -93,9 +93,9 @@ def answer_rows(
     meter: Meter | None = None,
     how: Answering | None = None,
 ) -> list[Row]:
-    """As `answer_all`, with rows of the caller's own form: `to_row` makes one of a completion.
+    """Like `answer_all`, with rows in the caller's format: `to_row` converts a completion.
 
-    The row's key is the prompt's id. No model is loaded where nothing is missing.
+    The row's key is the prompt's id. If no answer is missing, no model is loaded.
     Raises: InputError for an id that is given twice; SettingError for a prompt that is empty or
     has no room; ModelError for token ids for a server; RemoteError; what `load_model` and `to_row`
     raise.

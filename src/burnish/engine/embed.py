@@ -24,10 +24,10 @@ def embed(
     batch_rows: int = 2048,
     meter: Meter | None = None,
 ) -> Float[Tensor, "B d"]:
-    """One vector a text (or its token ids), in fp32 on the CPU; the same alone and among others.
+    """One vector per text (or its token ids), in fp32 on the CPU; independent of the other texts.
 
-    `mean` is over tokens that are not special (all, where a text has only special ones), `last` the
-    last token's state. `layer` counts as transformers' `hidden_states`: 0 are the token
+    `mean` averages over tokens that are not special (all, if a text has only special ones), `last`
+    is the last token's state. `layer` counts as transformers' `hidden_states`: 0 are the token
     embeddings, None the last state, after the final norm. `normalised` gives unit length.
     A pass holds at most `batch_rows` rows without padding; a longer text has a pass of its own.
     The meter counts tokens as `prefilled`.

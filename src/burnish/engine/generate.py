@@ -1,4 +1,4 @@
-"""Generate text: the requests, checked, and the decode loop over them."""
+"""Generate text: checks requests and runs the decode loop over them."""
 
 from collections.abc import Sequence
 
@@ -25,8 +25,8 @@ def generate(
     """Continue every request; completions come back in the order of the requests.
 
     `on_done` sees each completion as soon as it ends, so that finished work can be stored. `kv`
-    says what of a text is kept while it grows: a policy or its spec, such as
-    `window:budget_tokens=512`; the default keeps all. A policy whose budget fits the model's window
+    is the KV policy or its spec, such as `window:budget_tokens=512`; the default keeps all
+    tokens. A policy whose budget fits the model's window
     reads and writes texts of any length.
     Raises SettingError for an empty prompt or one that leaves no room in the model's window,
     ModelError for a policy on a model that is not our decoder.
@@ -52,7 +52,7 @@ def open_loop(
 ) -> Loop:
     """A loop of `num_slots` slots without requests; a text has up to `capacity_tokens` tokens.
 
-    Under a policy that bounds what is kept, a text may be longer.
+    Under a policy with a budget, a text may be longer.
     """
     if kv is not None:
         session: Session = PolicySession(model, kv, num_slots)
@@ -62,7 +62,7 @@ def open_loop(
 
 
 def budget_of(policy: KVPolicy | None) -> int | None:
-    """Most positions that the model meets under a policy [tokens]; None: those of the text."""
+    """Largest position under a policy [tokens]; None: that of the text."""
     if isinstance(policy, MemoryPolicy):
         return policy.most_distance_tokens
     packed = policy is not None and policy.view is not None and policy.view.positions == "packed"
@@ -76,9 +76,9 @@ def check_requests(
     *,
     budget_tokens: int | None = None,
 ) -> int:
-    """Length of the longest text that requests may become [tokens]; 0 without requests.
+    """Largest possible length of the requests' texts [tokens]; 0 without requests.
 
-    `budget_tokens`: positions never go beyond it, so that it must fit the window, not the text.
+    `budget_tokens`: positions never exceed it, so it must fit the window instead of the text.
     Raises SettingError for an empty prompt, one that leaves no room in the model's window, or a
     batch size below 1.
     """

@@ -1,4 +1,4 @@
-"""Exact log-probabilities of many labels after each prompt; what texts share is computed once."""
+"""Exact log-probabilities of many labels after each prompt; shared prefixes are computed once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def score_labels(
     batch_rows: int = 2048,
     meter: Meter | None = None,
 ) -> LabelScores:
-    """Log-probability of every label after every prompt, as of each whole text alone.
+    """Log-probability of every label after every prompt, equal to that of each whole text alone.
 
     A prompt is a text or tokens. A text is tokenised together with each label, since tokens may
     merge at the border; what all of them and the prompt alone begin with is the condition, and the

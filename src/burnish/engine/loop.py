@@ -1,4 +1,4 @@
-"""The one decode loop: ragged requests, slots refilled as texts end, requests added as it runs."""
+"""The one decode loop: slots are refilled as texts end, and requests can be added at run time."""
 
 import itertools
 from collections import Counter, deque
@@ -24,7 +24,7 @@ OnDone = Callable[[Completion], None]
 
 @dataclass(kw_only=True)
 class Reading:
-    """A long prompt that is read piece by piece in the last slot, while other rows decode."""
+    """A long prompt that is read in chunks in the last slot, while other rows decode."""
 
     row: Row
     ends: list[int]
@@ -36,8 +36,8 @@ class Loop:
 
     `run` decodes the given requests to their ends. A server calls `add`, `cancel` and `round`
     instead, in one thread: `round` prefills at most `CHUNK_ROWS` rows, then decodes a token or
-    more for every row, so that a long prompt never holds the others up. Texts are the same in
-    either case, and whatever else is decoded beside them.
+    more for every row, so that a long prompt never blocks the others. Texts are the same in
+    either case, and do not depend on the other requests.
 
     A loop that decodes otherwise overrides `step`: it gives every row of `rows` one token or more
     through `draw`, counts the pass in each row's `num_passes`, and retires rows that ended, the
@@ -81,7 +81,7 @@ class Loop:
         return row
 
     def cancel(self, row: Row) -> None:
-        """Forget a row, whether it waits, is read or decodes; nothing is reported for it."""
+        """Drop a row, whether it waits, is read or decodes; nothing is reported for it."""
         if row in self._queue:
             self._queue.remove(row)
             self._one_less(row.request.prompt)
@@ -117,7 +117,7 @@ class Loop:
         return [done[row.index] for row in rows]
 
     def round(self) -> None:
-        """Read some of what waits, then decode one pass."""
+        """Prefill some waiting requests, then decode one pass."""
         can_admit = bool(self._queue) and self._num_free > 0
         if self._reading is not None and (self._long_turn or not can_admit):
             self._read_on(self._reading)
@@ -152,7 +152,7 @@ class Loop:
         return ended
 
     def retire(self, slot: int, finish: Finish) -> None:
-        """A row has ended; the last row takes its slot."""
+        """Remove a row that has ended; the last row takes its slot."""
         row = self.rows[slot]
         self._report(row, row.completion(finish))
         self._release(slot)

@@ -1,4 +1,4 @@
-"""Decoding under a KV policy: which one a model may take, and the slots that it fills."""
+"""Decoding under a KV policy: which models support it, and its slots."""
 
 import itertools
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ CHUNK_ROWS = 512  # of a prompt, read at once: a memory never holds more than it
 
 
 def bounded_policy(model: Model, kv: KVPolicy | str | None) -> KVPolicy | None:
-    """The policy that `kv` means; None where nothing is ever left out.
+    """The policy of a spec; None if it keeps all tokens.
 
     Raises ModelError for a policy on a model that is not our decoder, and what
     `kv_policies.parse` raises.
@@ -38,7 +38,7 @@ def bounded_policy(model: Model, kv: KVPolicy | str | None) -> KVPolicy | None:
 
 
 def shape_of(model: Model) -> KVShape:
-    """What a policy's memory must know of a model that our decoder runs."""
+    """What a policy's memory must know of a model of our decoder."""
     shape = model.network.shape
     return KVShape(
         num_layers=shape.num_places,
@@ -54,8 +54,8 @@ def shape_of(model: Model) -> KVShape:
 class PolicySession:
     """Sequences of our decoder, each in a memory of its own.
 
-    A prompt is read alone and in chunks that are always cut at the same places, so that a text's
-    numbers cannot depend on its neighbours; a step is one pass for all.
+    A prompt is read alone and in fixed chunks, so that the results for a text do not depend on
+    other texts; a step is one pass for all.
     Source: ours. Oracle: tests/engine/test_policies.py::test_policy_equals_naive_eviction
     """
 
@@ -106,7 +106,7 @@ class PolicySession:
 
 
 def needs_surprise(policy: KVPolicy) -> bool:
-    """Whether a policy's memory wants to know how surprising each token is."""
+    """Whether a policy's memory needs the surprise of each token."""
     return bool(getattr(policy, "needs_surprise", False))
 
 

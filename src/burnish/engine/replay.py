@@ -21,9 +21,9 @@ MOST = 64  # recorded passes; each holds its own buffers
 
 
 class Replays:
-    """Runs passes, and records those that come again; without a recorder it just runs them.
+    """Runs passes, and records those that are repeated; without a recorder it only runs them.
 
-    A pass that cannot be recorded is said once on stderr, and is run as it is.
+    A pass that cannot be recorded is reported once on stderr, and runs unrecorded.
     Source: ours. Oracle: tests/engine/test_replay.py::test_replayed_equals_run
     """
 
@@ -62,7 +62,7 @@ class Replays:
 
 
 def record_cuda(run: Pass, inputs: Sequence[Tensor]) -> Callable[[], Sequence[Tensor]]:
-    """A CUDA graph of `run(*inputs)`, run twice before, as libraries set up at their first call."""
+    """A CUDA graph of `run(*inputs)`, after two runs, since libraries initialise at the first."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):

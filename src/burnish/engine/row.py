@@ -1,4 +1,4 @@
-"""One text in the making: its tokens, and why it ends."""
+"""A text that is being generated: its tokens, and why it ends."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ TextOf = Callable[..., str]  # of tokens; with `special=True` special tokens are
 
 
 class Row:
-    """One text in the making: its request, and the tokens that were written so far.
+    """A text that is being generated: its request, and the tokens so far.
 
-    `guessed` are the places of tokens that a draft had right; `logprobs` are there if asked for.
+    `guessed` are the positions of accepted draft tokens; `logprobs` are kept on request.
     """
 
     def __init__(self, index: int, request: Request, text_of: TextOf) -> None:
@@ -44,7 +44,7 @@ class Row:
         return any(word in text for word in stop for text in texts)
 
     def completion(self, finish: Finish) -> Completion:
-        """What was written, once it has ended."""
+        """The completion, when the text has ended."""
         return Completion(
             id=self.request.id,
             tokens=tuple(self.tokens),

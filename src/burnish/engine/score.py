@@ -1,4 +1,4 @@
-"""Log-probabilities of given texts: one pass, prompts shared, the head on scored rows only."""
+"""Log-probabilities of given texts: shared prompts, one pass, the head only on scored rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -63,7 +63,7 @@ class DecoderSession:
         self.cache.rollback(slot, 0)
 
     def cuts(self, num_tokens: int) -> list[int]:
-        """Where the pieces end in which a prompt is read."""
+        """Ends of the chunks in which a prompt is read."""
         return _cuts(num_tokens, self._chunk_rows)
 
     @torch.inference_mode()

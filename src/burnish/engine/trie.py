@@ -1,4 +1,4 @@
-"""A trie of token sequences: what several begin with is there once."""
+"""A trie of token sequences: shared prefixes are stored once."""
 
 import functools
 import itertools
@@ -48,6 +48,6 @@ class Trie:
 
 
 def common_length(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with."""
+    """Length of the common prefix."""
     pairs = zip(one, other, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,4 +1,4 @@
-"""Every other causal model of transformers, through its own forward pass and cache.
+"""All other causal models of transformers, with their own forward pass and cache.
 
 Slower than `decoder.py`, and right for any architecture: each sequence has a cache of its own, so
 no padding ever reaches a recurrent state.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 class Adapter(nn.Module):
-    """A transformers model behind the few calls that the engine and the trainer make."""
+    """A transformers model with the interface that the engine and the trainer use."""
 
     base_model_prefix = "network"  # transformers' conversion tables ask, when peft reads them
 

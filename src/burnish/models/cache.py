@@ -1,4 +1,4 @@
-"""Where fetched and converted models are kept, and the embedded one."""
+"""The cache of fetched and converted models, and the embedded models."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ from burnish.base.records import file_hash
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """A model whose weights ship inside a Python package, pinned by version and hash."""
+    """A model whose weights are in a Python package, pinned by version and hash."""
 
     package: str
     version: str
@@ -45,7 +45,7 @@ FORM = 2  # of converted folders: raised when `convert_gguf` writes something ne
 
 
 def embedded_folder(name: str) -> Path:
-    """Where an embedded model stands once it has been fetched and converted."""
+    """The cache folder of an embedded model."""
     model = EMBEDDED[name]
     return cache_folder() / "models" / f"{name}-{model.sha256[:8]}-{FORM}"
 
@@ -87,7 +87,7 @@ def converted_gguf(source: Path) -> Path:
 
 
 def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """`folder`, made by `make` in a temporary place and then renamed; never half-written."""
+    """Make `folder` in a temporary place, then rename it, so that it is never incomplete."""
     if folder.exists():
         return folder
     try:

@@ -30,7 +30,7 @@ class ExpertsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
-    """Everything that `Decoder` needs to know; lengths are counts of units, not bytes.
+    """The shape of a `Decoder`; lengths count units, not bytes.
 
     `windows[i]` is the sliding window in tokens of place i of the cache, None for full attention;
     a layer has one place, or with a `solver` one for each evaluation. `d_ff` is the inner width of
@@ -68,7 +68,7 @@ class DecoderConfig:
 
 
 def decoder_config(config: Any) -> DecoderConfig | None:
-    """The decoder's shape for a transformers configuration, or None where we do not claim it.
+    """The decoder's shape for a transformers configuration, or None if it is not supported.
 
     Declines rather than approximates: other activations and position schemes whose frequencies
     depend on the length (`dynamic`, `longrope`) go to the adapter.

@@ -1,4 +1,4 @@
-"""How large a model is and what a token costs: integers, from the shape alone."""
+"""Model size and cost per token: integers, computed from the shape."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -154,7 +154,7 @@ def _sparse_layer(shape: DecoderConfig) -> _FeedForward:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerShape:
-    """What scaling laws need to know of a decoder: widths and numbers, no weights.
+    """The shape of a decoder for scaling laws: widths and counts, no weights.
 
     `num_dense_layers` have an MLP of `d_ff`; all others have `num_experts` of `expert_ff`, of
     which a token uses `top_k`, and a shared expert of `shared_ff`. `seq_tokens` is the context

@@ -1,4 +1,4 @@
-"""One clear decoder for Llama, Mistral, Qwen2, Qwen3 and SmolLM, Mixtral and the Qwen-MoEs.
+"""One decoder for Llama, Mistral, Qwen2, Qwen3 and SmolLM, Mixtral and the Qwen-MoEs.
 
 Parameter names are Hugging Face's, so a checkpoint loads and saves without renaming and PEFT
 adapters fit. The decoder sees rows, never sequences: positions, cache and mask belong to the
@@ -56,7 +56,7 @@ class Attention(nn.Module):
         evaluation: int = 0,
         kept: list[Tensor] | None = None,
     ) -> Float[Tensor, "N d"]:
-        """What each row takes from the rows that `attend` lets it see; not yet added.
+        """Attention output of each row, before it is added to the stream.
 
         Evaluations of a layer have places of their own in the cache; with `kept` they share that
         of the first, which leaves its keys and values in it for the others.
@@ -107,7 +107,7 @@ class MLP(nn.Module):
         self.fused: Product | None = None
 
     def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N d"]:
-        """What the feed-forward makes of each row; not yet added to the stream."""
+        """Feed-forward output of each row, before it is added to the stream."""
         if self.fused is None or wants_grad(rows):
             return self.down_proj(F.silu(self.gate_proj(rows)) * self.up_proj(rows))
         both = self.fused(rows)
@@ -127,7 +127,7 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and feed-forward, each behind a norm and added to the stream.
+    """Attention and feed-forward, each after a norm and added to the stream.
 
     With a solver the layer is evaluated several times, see `burnish.models.solver`.
     """
@@ -300,7 +300,7 @@ class Decoder(nn.Module):
         return self.lm_head(rows)
 
     def fuse(self) -> None:
-        """Make ready for inference: query, key, value (and gate, up) become one product each.
+        """Prepare for inference: fuse query, key and value (and gate, up) into one product each.
 
         The single projections become views of the fused storage, and a checkpoint still saves
         under its own names. Products are packed where that doubles no large memory. Call `unfuse`
@@ -317,7 +317,7 @@ class Decoder(nn.Module):
         self.join_layers()
 
     def join_layers(self) -> None:
-        """Hand all layers to one kernel, where all their products are in tiles."""
+        """Run all layers in one kernel call, if all their products are in tiles."""
         weights = [layer.weights() for layer in self.model.layers]
         known = [one for one in weights if one is not None]
         self._layers = Layers(known, self.shape.norm_eps) if len(known) == len(weights) else None

@@ -1,4 +1,4 @@
-"""The facts of `burnish models show`, without loading weights where that can be helped."""
+"""The facts of `burnish models show`, without loading weights if possible."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ def describe(spec: str) -> dict[str, Any]:
     """Family, size, costs and window of a model.
 
     Models outside our decoder's families are counted by loading them on torch's meta device, and
-    have no FLOPs: their arithmetic is not ours to guess.
+    have no FLOPs, because their operations are unknown.
     Source: ours. Oracle: tests/models/test_count.py::test_params_equal_numel
     """
     folder = resolve_folder(spec)

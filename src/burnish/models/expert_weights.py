@@ -1,4 +1,4 @@
-"""Experts' weights as folders hold them, one matrix each, and as the decoder does, stacked."""
+"""Conversion of experts' weights between folders (one matrix each) and the decoder (stacked)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ def join_experts(
     num_experts: int,
     joined: Callable[[str, str], object] | None = None,
 ) -> None:
-    """Put stacked weights in the place of single ones, and the decoder's names for Mixtral's.
+    """Stack single experts' weights, and rename Mixtral's weights to the decoder's names.
 
     `joined(old, new)` is told of each weight's new name. Stacked weights stay as they are. Where
     an expert of a layer is missing, its weights stay single, and do not fit the decoder.

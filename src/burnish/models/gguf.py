@@ -30,8 +30,8 @@ SHARD_BYTES = 1 << 30  # what is held in memory at once
 def convert_gguf(source: Path, folder: Path) -> None:
     """Write `folder` as a Hugging Face model with the weights and tokenizer of a GGUF file.
 
-    Weights of every quantisation are made whole in fp32, so nothing that the file holds is rounded
-    away; blocks that our kernels multiply with are kept beside them as they are. Raises ModelError
+    Weights of every quantisation are dequantised to fp32 without rounding; blocks that our kernels
+    can use are kept as they are in addition. Raises ModelError
     for other architectures, cut files and parts of split ones.
     Source: ours. Oracle: tests/models/test_gguf.py::test_conversion_equals_transformers
     """

@@ -1,4 +1,4 @@
-"""What GGUF files call things, family by family: weights, settings, and what to undo in both."""
+"""Names of weights and settings in GGUF files by family, and the transformations to undo."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -93,7 +93,7 @@ class Settings:
 
 
 def family_of(fields: Fields) -> Family | None:
-    """The family of a file, or None where it is none of ours. Mistral's files say `llama`."""
+    """The family of a file, or None if it is not supported. Mistral's files say `llama`."""
     kind = str(fields.get("general.architecture"))
     if kind == "llama" and fields.get("llama.expert_count"):
         return FAMILIES["mixtral"]

@@ -1,4 +1,4 @@
-"""Rows that go to different weights: sorted by weight, multiplied group by group, brought back."""
+"""Rows with different weights: sort by weight, multiply each group, restore the order."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +63,7 @@ def spread(rows: Float[Tensor, "N d"], groups: Groups) -> Float[Tensor, "A d"]:
 
 
 def collect(parts: Float[Tensor, "A d"], groups: Groups) -> Float[Tensor, "N k d"]:
-    """What became of each row's assignments; zeros for those that were dropped.
+    """The results of each row's assignments; zeros for dropped ones.
 
     Source: ours. Oracle: tests/models/test_grouped.py::test_gradients
     """

@@ -1,4 +1,4 @@
-"""A model by its spec: loaded only when it is needed, and known by its content."""
+"""A model by its spec: loaded only when needed, and identified by its content."""
 
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ KEPT = {".safetensors", ".json", ".jinja", ".model", ".txt"}  # what a model's f
 class ModelHandle:
     """A local model (our decoder or an adapter) or a server, by its spec.
 
-    Nothing is loaded before `model` is asked for, so reusing a finished stage costs no loading.
+    The model is loaded when `model` is first read, so reusing a finished stage loads nothing.
     Source: ours. Oracle: tests/models/test_handle.py::test_the_key_loads_nothing
     """
 
@@ -29,7 +29,7 @@ class ModelHandle:
 
     @property
     def is_server(self) -> bool:
-        """Whether the spec is an address: text in, text out, no weights here."""
+        """Whether the spec is the address of a server."""
         return self.spec.startswith(PREFIX)
 
     @cached_property
@@ -86,7 +86,7 @@ class ModelHandle:
         return Remote.parse(self.spec)
 
     def release(self) -> None:
-        """Forget the loaded network, for example because training changed it."""
+        """Drop the loaded network, for example because training changed it."""
         self._model = None
 
     def _check_local(self, rule: str) -> None:

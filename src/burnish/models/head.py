@@ -1,4 +1,4 @@
-"""Log-probabilities of given tokens without the logits: block by block, and again in reverse."""
+"""Log-probabilities of given tokens, block by block, without storing all logits."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ def token_logprobs(
     *,
     block_rows: int = BLOCK_ROWS,
 ) -> Float[Tensor, " R"]:
-    """Log-probability [nats] of one token a row, in fp32 or better; differentiable once.
+    """Log-probability [nats] of one token per row, in fp32 or better; differentiable once.
 
     Logits exist for `block_rows` rows at a time. Forward keeps one number a row, the log-sum-exp;
     backward computes each block again and gives gradients for the rows and, where it is trained,
@@ -59,7 +59,7 @@ def logprobs_at(
 
 
 def logprobs_of(logits: Float[Tensor, "R V"], targets: Int[Tensor, " R"]) -> Float[Tensor, " R"]:
-    """Log-probability [nats] of one token a row of whole logits, in fp32 or better."""
+    """Log-probability [nats] of one token per row from complete logits, in fp32 or better."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return logits.gather(-1, targets[:, None])[:, 0] - logits.logsumexp(-1)
 

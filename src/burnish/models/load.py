@@ -40,7 +40,7 @@ PREFIX = "model."  # checkpoints of the bare stack leave it out
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A network in memory, with its tokenizer and where both came from."""
+    """A network in memory, with its tokenizer and their source."""
 
     spec: str
     folder: Path
@@ -64,7 +64,7 @@ def load_model(
 
     With `prepared`, what the kernels make of the weights is kept in the cache, for a quick start.
     `openai:` addresses are not loaded but called: see `burnish.models.remote`.
-    Raises ModelError, MissingFileError or UnknownNameError, each with what to do.
+    Raises ModelError, MissingFileError or UnknownNameError, each with a remedy.
     """
     folder = resolve_folder(spec)
     place = choose_device(device)

@@ -1,4 +1,4 @@
-"""Tensors in one file that is mapped, not read: pages come in as they are touched."""
+"""Tensors in one memory-mapped file: pages are read when they are accessed."""
 
 import json
 import os

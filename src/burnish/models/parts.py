@@ -63,5 +63,5 @@ class RMSNorm(nn.Module):
 
 
 def wants_grad(rows: Float[Tensor, "*N d"]) -> bool:
-    """Whether a gradient will be asked for: packed products have none."""
+    """Whether a gradient is needed: packed products have none."""
     return torch.is_grad_enabled() and rows.requires_grad

@@ -1,4 +1,4 @@
-"""Which number format is fast here: a short probe decides, the user may overrule."""
+"""Choice of the fastest number format by a short probe; the user may overrule it."""
 
 import functools
 import time
@@ -54,7 +54,7 @@ def choose_precision(precision: str, device: torch.device) -> tuple[torch.dtype,
 
 
 def trainable_precision(precision: str) -> str:
-    """The precision to train in for a model that answers in `precision`: weights must be whole."""
+    """The precision in which to train a model that answers in `precision`: not quantised."""
     return "auto" if precision in BITS else precision
 
 

@@ -1,4 +1,4 @@
-"""A decoder's weights as the kernels want them, kept in the cache and mapped at the next start.
+"""A decoder's weights in the kernels' layout, cached and memory-mapped at the next start.
 
 Full weights are stored too, for training and saving; generation does not touch their
 pages, so the memory holds each weight once.

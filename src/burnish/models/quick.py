@@ -38,7 +38,7 @@ CHANGED = ("add_bos_token", "add_eos_token", "add_prefix_space", "split_special_
 
 
 class QuickConfig:
-    """The settings of a model; what is not here is asked of transformers' own configuration."""
+    """The settings of a model; others are read from transformers' own configuration."""
 
     def __init__(self, folder: Path, fields: Mapping[str, Any]) -> None:
         self._folder = folder
@@ -224,7 +224,7 @@ def read_with_transformers(folder: Path, kind: str) -> Any:
 
 
 def attempt(read: Callable[[Path], Any], folder: Path) -> Any:
-    """What `read` gives, or None where the files are not as it expects: transformers tells why."""
+    """The result of `read`; None for unexpected files, about which transformers reports."""
     try:
         return read(folder)
     except Exception:  # whatever it was, transformers reads the folder next and names the fault

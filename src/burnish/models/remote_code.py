@@ -1,4 +1,4 @@
-"""Folders of models with a solver: transformers reads them through code that lies beside them.
+"""Folders of models with a solver, which contain code for transformers.
 
 `config.json` names the class by `auto_map`; the code is that of `solver` and `modeling_pcformer`,
 without what only burnish has. Burnish itself never runs a folder's code.

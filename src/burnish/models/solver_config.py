@@ -1,4 +1,4 @@
-"""What a predictor-corrector layer does: settings, without torch.
+"""Settings of a predictor-corrector layer, without torch.
 
 This file and `solver` are copied into saved folders (see `remote_code`): both stand on torch alone.
 """

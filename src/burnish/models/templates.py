@@ -1,4 +1,4 @@
-"""Chat templates, rendered in jinja's sandbox with what transformers gives them."""
+"""Chat templates, rendered in jinja's sandbox with the variables that transformers provides."""
 
 import functools
 import json

@@ -1,4 +1,4 @@
-"""The weight files of a Hugging Face folder: which ones count, and what is in them."""
+"""The weight files of a Hugging Face folder, and their tensors."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -62,7 +62,7 @@ def read_weights(folder: Path) -> Iterator[tuple[str, Tensor, Path]]:
 
 
 def check_file(file: Path) -> None:
-    """Raise ModelError, naming the file, where it is empty or only points at the weights."""
+    """Raise ModelError, naming the file, if it is empty or a pointer to the weights."""
     with file.open("rb") as opened:
         start = opened.read(len(LFS))
     if start == LFS:
