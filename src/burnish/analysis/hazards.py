@@ -15,6 +15,7 @@ _LOAD = ("CWE-502", "builds objects out of data that may not be trusted")
 _RANDOM = ("CWE-338", "is predictable; no secret may depend on it")
 _UNSAFE = ("CWE-119", "leaves the checks of memory behind")
 
+_C: dict[str, tuple[str, str]]
 _C = {name: _OVERFLOW for name in ("strcpy", "strcat", "sprintf", "vsprintf", "gets")} | {
     name: _SHELL for name in ("system", "popen", "execl", "execlp", "execv", "execvp")
 } | {"rand": _RANDOM, "alloca": _UNSAFE}  # fmt: skip

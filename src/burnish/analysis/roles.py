@@ -1,6 +1,7 @@
 """What the node types of each grammar mean for control flow: one table for all languages."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 def _set(text: str) -> frozenset[str]:
@@ -62,7 +63,8 @@ class Roles:
 def roles_of(language: str) -> Roles:
     """The table of a language; one without a grammar has the empty one."""
     values = _TABLES.get("javascript" if language == "typescript" else language, {})
-    return Roles(**{k: _set(v) if isinstance(v, str) else v for k, v in values.items()})
+    fields: dict[str, Any] = {k: _set(v) if isinstance(v, str) else v for k, v in values.items()}
+    return Roles(**fields)
 
 
 _TABLES: dict[str, dict[str, str | bool]] = {

@@ -113,7 +113,7 @@ class CorrectorOnly:
 
 def _greedy(model: Model, prompt: Sequence[int], num_tokens: int) -> list[int]:
     session = DecoderSession(
-        model.network,
+        model.decoder,
         num_slots=1,
         capacity_tokens=len(prompt) + num_tokens,
         dtype=model.dtype,
@@ -139,7 +139,7 @@ def _whole(network: Decoder, tokens: Sequence[int]) -> Float[Tensor, "T V"]:
 def _in_chunks(model: Model, tokens: Sequence[int], wanted: Tensor, size: int) -> float:
     """The largest difference of logits at the ends of chunks."""
     session = DecoderSession(
-        model.network,
+        model.decoder,
         num_slots=1,
         capacity_tokens=len(tokens),
         dtype=model.dtype,

@@ -63,12 +63,13 @@ def make_config(shape: Any, *, context: int, marks: Any) -> Any:
         "pad_token_id": marks.end,
     }
     if isinstance(block, MoEBlock):
-        experts = {"num_experts_per_tok": block.top_k}
+        experts: dict[str, Any] = {"num_experts_per_tok": block.top_k}
         width = expert_width(shape, block)
         if not block.shared:
             experts |= {"num_local_experts": block.experts, "intermediate_size": width}
             experts |= {"head_dim": shape.head_dim, "sliding_window": None}
-            own = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}
+            rope = {"rope_type": "default", "rope_theta": 10000.0}
+            own: dict[str, Any] = {"rope_parameters": rope}
             named = ["MixtralForCausalLM"]
             return MixtralConfig(**given | experts | own, architectures=named)
         experts |= {"num_experts": block.experts, "moe_intermediate_size": width}
@@ -98,10 +99,10 @@ def block_of(shape: DecoderConfig) -> str:
         return DENSE
     solver = asdict(shape.solver)
     orders, beta = solver.pop("orders"), solver.pop("beta")
-    schedule = {"order": orders[0]}
+    schedule: dict[str, Any] = {"order": orders[0]}
     if len(set(orders)) > 1:
         schedule = {"orders": "-".join(f"{order}x1" for order in orders)}
-    own = {"beta": "none" if beta is None else f"{beta:g}"}
+    own: dict[str, Any] = {"beta": "none" if beta is None else f"{beta:g}"}
     return blocks.spec(PCformerBlock(**schedule, **solver, **own))
 
 

@@ -1,5 +1,6 @@
 """A dense model as a mixture of experts that says the same, whatever its router says."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -135,7 +136,7 @@ def _one_window(shape: DecoderConfig, spec: str) -> int | None:
     return shape.windows[0]
 
 
-def _windows_differ(spec: str, windows: set[int | None]) -> ModelError:
+def _windows_differ(spec: str, windows: Collection[int | None]) -> ModelError:
     rule = "must be the same in all layers of a Mixtral or Qwen3-MoE folder"
     found = sorted(str(window) for window in windows)
     return ModelError(f"sliding window of {spec}", found, rule, remedy="Name another model")

@@ -30,7 +30,7 @@ class Estimate:
     high: float
     n: int
 
-    def to_dict(self) -> dict[str, float | int]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the four fields, as a ledger row has them."""
         return dataclasses.asdict(self)
 

@@ -76,7 +76,7 @@ def command_words() -> list[str]:
     return [call] if call else ["burnish", *sys.argv[1:]]
 
 
-def place_options(precision: str | None, device: str | None) -> dict[str, str]:
+def place_options(precision: str | None, device: str | None) -> dict[str, Any]:
     """The two options as the arguments of `load_model`; what is not given keeps its default."""
     given = {"precision": precision, "device": device}
     return {name: value for name, value in given.items() if value is not None}

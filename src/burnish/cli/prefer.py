@@ -63,7 +63,7 @@ def audit(
 
     settings = settings_from(PairSettings, config=config, sets=set, flags={})
     place = place_options(precision, device)
-    given = {"model": model, "num_scored": score, "reference": reference}
+    given: dict[str, Any] = {"model": model, "num_scored": score, "reference": reference}
     result = audit_file(pairs, settings, **given, **place)
     return Outcome(
         result=result,

@@ -18,7 +18,7 @@ def as_one_sentence(error: Any) -> BurnishError:
     where = context.command_path if context is not None else "burnish"
     known = {} if context is None else getattr(context.command, "commands", {})
     message = error.format_message()
-    if hasattr(error, "possibilities"):
+    if context is not None and hasattr(error, "possibilities"):
         return _unknown_option(error.option_name, context.command)
     if known and (found := re.match(r"No such command '(.*?)'", message)):
         return UnknownNameError(

@@ -94,7 +94,8 @@ def save_scorer(scorer: Scorer, path: Path | str) -> None:
     about = {"layer": scorer.layer, "backbone": scorer.backbone, "info": dict(scorer.info)}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, "wb") as file:
-        np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+        packed = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        np.savez(file, about=packed, **arrays)
 
 
 def load_scorer(path: Path | str) -> Scorer:

@@ -44,19 +44,19 @@ def greedy(
         raise SettingError("block_rows", block_rows, "must be at least 1", remedy="512 is usual")
     unit = unit_rows(vectors)
     num, width = unit.shape
-    budget = num if budget is None else min(budget, num)
-    kept = np.zeros((budget, width), dtype=unit.dtype)  # BLAS looks at the rest, too
+    most = num if budget is None else min(budget, num)
+    kept = np.zeros((most, width), dtype=unit.dtype)  # BLAS looks at the rest, too
     chosen: list[int] = []
     nearest = np.full(num, np.nan)
     by = np.full(num, -1, dtype=np.int64)
     for start in range(0, num, block_rows):
-        if len(chosen) >= budget:
+        if len(chosen) >= most:
             break
         block = unit[start : start + block_rows]
         best, owner = _nearest(block, kept[: len(chosen)], chosen)
         inside = block @ block.T
         for i in range(len(block)):
-            if len(chosen) >= budget:
+            if len(chosen) >= most:
                 break
             nearest[start + i], by[start + i] = best[i], owner[i]
             if best[i] > threshold:

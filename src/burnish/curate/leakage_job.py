@@ -150,7 +150,7 @@ def pairs_of(
             text = next(t.text for t in sample.turns if t.index == longest["message"])
         found[number] = {
             "id": str(row["id"]), "benchmark_id": str(row["benchmark_id"]),
-            "row": marked(text, spans and [longest]),
+            "row": marked(text, [] if longest is None else [longest]),
             "item": (item.prompt + "\n" + item.solution)[:600],
         }  # fmt: skip
 

@@ -76,7 +76,7 @@ def find_leaks(scan: Scan, settings: LeakageSettings, executor: Executor | None)
     evidence = _evidence(scan, programs, settings, executor) if executor and programs else {}
     rows = list(_decided(scan, settings, evidence))
     spans = _ledger(scan, rows, settings)  # also says what could not be run
-    dicts = [
+    dicts: list[dict[str, Any]] = [
         as_row(found, scan.first.ids, scan.items, len(settings.benchmarks)) | {"evidence": spans[i]}
         for i, found in enumerate(rows)
     ]

@@ -90,7 +90,7 @@ def _is_there(place: Path | None) -> bool:
 
 def _keep(place: Path | None, pairs: list[Pairs]) -> list[Pairs]:
     if place is not None:
-        arrays = {f"{i}{side}": array for i, pair in enumerate(pairs)
+        arrays: dict[str, Any] = {f"{i}{side}": array for i, pair in enumerate(pairs)
                   for side, array in zip("og", pair, strict=True)}  # fmt: skip
         draft = place.with_name(f".{place.name}.tmp")
         with draft.open("wb") as file:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from burnish.base.canonical import parse_json
 from burnish.base.errors import BurnishError, InputError, MissingFileError
@@ -119,7 +119,7 @@ def _rows(file: Path, report: PoolReport) -> Iterator[tuple[str, Mapping[str, An
 
 
 def _lines(file: Path, report: PoolReport) -> Iterator[tuple[str, Mapping[str, Any] | _Unread]]:
-    opener: Callable[..., IO[bytes]] = gzip.open if file.name.endswith(".gz") else open
+    opener: Callable[..., Any] = gzip.open if file.name.endswith(".gz") else open
     number = 0
     try:
         with opener(file, "rb") as opened, _as_utf8(opened) as lines:

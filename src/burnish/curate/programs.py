@@ -136,11 +136,15 @@ def _called(item: BenchmarkItem) -> Target | None:
         tree = ast.parse(item.asserts)
     except (SyntaxError, ValueError):
         return None
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
-    named = [c for c in calls if c.func.id == item.entry] or [
-        c for c in calls if not hasattr(__builtins__, c.func.id) and c.func.id != "check"
+    calls = [
+        (n.func.id, n)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+    ]
+    named = [call for call in calls if call[0] == item.entry] or [
+        call for call in calls if not hasattr(__builtins__, call[0]) and call[0] != "check"
     ]
     if not named:
         return None
-    first = named[0]
-    return Target(first.func.id, len(first.args) + len(first.keywords), 0)
+    name, first = named[0]
+    return Target(name, len(first.args) + len(first.keywords), 0)

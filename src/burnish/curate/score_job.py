@@ -121,11 +121,14 @@ class ScoreStep(Step):
         samples = list(read_pool(given["pool"], report))
         turns = turn_scores(samples, settings, given["model"], meter)
         executor = given["executor"]
-        wanted = settings.quality and executor is not None
+        measuring = executor if settings.quality else None
         empty = [s.is_empty for s in samples]
         some = [s for s, e in zip(samples, empty, strict=True) if not e]
-        measured = iter(measure_quality(some, executor, max_tests=settings.max_tests)
-                        if wanted else [Quality("off")] * len(some))  # fmt: skip
+        measured = iter(
+            [Quality("off")] * len(some)
+            if measuring is None
+            else measure_quality(some, measuring, max_tests=settings.max_tests)
+        )
         qualities = [Quality("empty") if e else next(measured) for e in empty]
         rows = list(_scored(samples, turns, qualities, settings))
         write_records(stage.path / SCORED, rows)

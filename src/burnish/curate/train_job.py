@@ -131,9 +131,9 @@ class TrainScorerStep(Step):
         )  # fmt: skip
         save_scorer(scorer, stage.path / SCORER)
         found = scorer.score(states[held])
-        rank = float(stats.spearmanr(found, levels[held]).statistic)
+        rank = _spearman(found, levels[held])
         lengths = np.array([len(t) for t in texts])[held]
-        length_rank = float(stats.spearmanr(lengths, levels[held]).statistic)
+        length_rank = _spearman(lengths, levels[held])
         means = [float(found[levels[held] == level].mean()) for level in range(NUM_LEVELS)]
         return {
             "told": {
@@ -174,3 +174,8 @@ def seed_instructions(settings: TrainScorerSettings) -> list[str]:
     texts = list(found)
     order = stream(settings.seed, "seeds").permutation(len(texts))
     return [texts[i] for i in order[: settings.num_seeds]]
+
+
+def _spearman(one: np.ndarray, other: np.ndarray) -> float:
+    found: Any = stats.spearmanr(one, other)  # scipy has no types
+    return float(found.statistic)

@@ -177,12 +177,13 @@ def chat_text(
         names, rule = sorted(tokenizer.chat_template), "must have one that is named default"
         remedy = "Rename one in tokenizer_config.json, or use --template plain"
         raise ModelError("chat templates", names, rule, remedy=remedy)
+    given: dict[str, Any] = {} if tools is None else {"tools": [dict(tool) for tool in tools]}
     try:
         text = tokenizer.apply_chat_template(
             [dict(message) for message in messages],
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
-            **({} if tools is None else {"tools": [dict(tool) for tool in tools]}),
+            **given,
         )
     except Exception as error:  # a template is a program, with any of a program's errors
         roles = [message["role"] for message in messages]

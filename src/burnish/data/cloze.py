@@ -44,7 +44,7 @@ def series(draw: random.Random) -> Cloze:
 
 def repeat(draw: random.Random) -> Cloze:
     """The next word of a list that is said twice; chance is 1/6."""
-    listed = draw.sample(THINGS, NUM_LISTED)
+    listed: list[str] = draw.sample(THINGS, NUM_LISTED)
     said = draw.randrange(1, NUM_LISTED)
     text = f"{', '.join(listed)}. Once more, in the same order: {', '.join(listed[:said])},"
     return _cloze("repeat", text, listed[said], listed)

@@ -45,8 +45,8 @@ def measure_acceptance(model: Model, maps: Maps | None, use: Use) -> Ranks:
     streams = collect_streams(model, texts, maps.entries if maps else ())
     everything = range(len(texts))
     if maps is not None:
-        head = head_rows(model.network, maps.vocabulary.long().to(model.device), model.dtype)
-        return measure_ranks(model.network, maps, head, streams, everything)
+        head = head_rows(model.decoder, maps.vocabulary.long().to(model.device), model.dtype)
+        return measure_ranks(model.decoder, maps, head, streams, everything)
     lengths = [len(streams.anchors(index)) for index in everything]
     values = torch.zeros(sum(lengths), 0, dtype=torch.uint8)
     return Ranks(values=values, lengths=lengths, lookup=measure_lookup(streams, everything))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from burnish.contracts.drafter import Anchor, Draft, Proposer
+from burnish.contracts.drafter import Anchor, Draft, Proposer, Riders
 from burnish.draft import drafters
 from burnish.draft.firp import check_sizes
 from burnish.models.load import Model
@@ -28,7 +28,7 @@ class Constant:
 class ConstantProposer:
     """Always the same chain."""
 
-    riders = None
+    riders: Riders | None = None
 
     def __init__(self, settings: Constant) -> None:
         self._chain, self.num_nodes = (settings.token,) * settings.num, 1 + settings.num

@@ -48,7 +48,7 @@ class Workbench:
 
     def bare(self, num_nodes: int) -> Callable[[], None]:
         """A step over a chain of nodes for every text, without drafting: the least it can cost."""
-        passes = Passes(self.model.network, self.session.cache, None)
+        passes = Passes(self.model.decoder, self.session.cache, None)
         ranks = [[token] for token in range(8, 7 + num_nodes)]
         drafts = [draft_of(7, chain(num_nodes - 1), ranks)] * self.batch_size
 
@@ -65,7 +65,7 @@ class Workbench:
     def drafted(self, ready: Ready, draft: Draft) -> Callable[[], None]:
         """A step that verifies a draft of every text, accepts its root, and drafts again."""
         riders: Riders | None = ready.proposer.riders
-        passes = Passes(self.model.network, self.session.cache, riders)
+        passes = Passes(self.model.decoder, self.session.cache, riders)
         texts = range(self.batch_size)
 
         def step() -> None:

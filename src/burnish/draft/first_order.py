@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from burnish.base.errors import ModelError, SettingError
-from burnish.contracts.drafter import Anchor, Draft, Proposer
+from burnish.contracts.drafter import Anchor, Draft, Proposer, Riders
 from burnish.draft import drafters
 from burnish.draft.candidates import merged
 from burnish.engine.session import DecoderSession
@@ -43,7 +43,7 @@ class FirstOrder:
 class FirstOrderProposer:
     """Chains from the first-order pass. Texts are found again by what they begin with."""
 
-    riders = None
+    riders: Riders | None = None
 
     def __init__(self, model: Model, num_tokens: int) -> None:
         self._model, self._num_tokens = model, num_tokens

@@ -113,6 +113,7 @@ def measure_ranks(
         if maps.kind == "firp":
             states = firp_states(decoder, riders, streams, places)
         else:
+            assert riders.bias is not None  # Medusa's maps have one
             states = medusa_states(streams.final[places.flat].to(head), riders.weight, riders.bias)
         at = places.flat + torch.arange(1, maps.num_offsets + 1)[:, None] + 1
         right = tokens[at.clamp(max=len(tokens) - 1)]

@@ -63,7 +63,7 @@ def open_drafted(
     assert isinstance(session, DecoderSession)
     loop = DraftedLoop(model, session, num_slots, meter=meter, on_done=on_done)
     loop.proposer = proposer
-    loop.passes = Passes(model.network, session.cache, proposer.riders)
+    loop.passes = Passes(model.decoder, session.cache, proposer.riders)
     loop.drafts = {}
     return loop
 

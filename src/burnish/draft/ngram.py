@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from burnish.base.errors import SettingError
-from burnish.contracts.drafter import Anchor, Draft, Proposer
+from burnish.contracts.drafter import Anchor, Draft, Proposer, Riders
 from burnish.draft import drafters
 from burnish.draft.candidates import lookup, merged
 from burnish.models.load import Model
@@ -37,7 +37,7 @@ class Ngram:
 class LookupProposer:
     """Chains from the text itself."""
 
-    riders = None
+    riders: Riders | None = None
 
     def __init__(self, settings: Ngram) -> None:
         self._settings, self.num_nodes = settings, 1 + settings.tokens

@@ -183,7 +183,7 @@ def _roughly(
     most = max(variant.num_nodes * (1 + variant.offsets) for variant in variants)
     counts = [n for n in ROW_COUNTS if n < most] + [most]
     costs = measure_rows(bench, counts, repeats=ROUGH_REPEATS)
-    entry = min(maps.entries) / bench.model.network.shape.num_layers if maps else 1.0
+    entry = min(maps.entries) / bench.model.decoder.shape.num_layers if maps else 1.0
     found = {}
     for variant in variants:
         times = {PLAIN: costs.plain_s} | {

@@ -49,7 +49,7 @@ class Streams:
 
 def collect_streams(model: Model, texts: Sequence[Text], layers: Sequence[int]) -> Streams:
     """Run the frozen model over texts once; keep what enters `layers`, and the last states."""
-    decoder, kept = model.network, sorted(set(layers))
+    decoder, kept = model.decoder, sorted(set(layers))
     rope = Rope(decoder.config)
     found: dict[int, list[Tensor]] = {layer: [] for layer in [*kept, -1]}
     with torch.inference_mode(), track(len(texts), "streams", "text") as bar:

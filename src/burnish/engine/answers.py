@@ -122,7 +122,7 @@ def answer_rows(
 
 
 def _to_request(model: Model, prompt: Prompt) -> Request:
-    content = prompt.content
+    content: Any = prompt.content
     if isinstance(content, str):
         tokens = model.tokenizer(content)["input_ids"]
     elif content and isinstance(content[0], Mapping):
@@ -143,7 +143,7 @@ def _ask_server(
     remote = handle.remote
 
     def ask(prompt: Prompt) -> Completion:
-        content = prompt.content
+        content: Any = prompt.content
         if isinstance(content, str):
             return remote.complete(content, prompt.sampling)
         if content and isinstance(content[0], Mapping):

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ def bounded_policy(model: Model, kv: KVPolicy | str | None) -> KVPolicy | None:
 
 def shape_of(model: Model) -> KVShape:
     """What a policy's memory must know of a model of our decoder."""
-    shape = model.network.shape
+    shape = model.decoder.shape
     return KVShape(
         num_layers=shape.num_places,
         num_kv_heads=shape.num_kv_heads,
@@ -60,7 +61,7 @@ class PolicySession:
     """
 
     def __init__(self, model: Model, policy: KVPolicy, num_slots: int) -> None:
-        self._decoder, self._policy, self._shape = model.network, policy, shape_of(model)
+        self._decoder, self._policy, self._shape = model.decoder, policy, shape_of(model)
         self._memories = [open_memory(policy, self._shape) for _ in range(num_slots)]
 
     def clear(self, slot: int) -> None:
@@ -130,7 +131,8 @@ def read_rows(
     if surprises:
         told = zip(memories, hidden.split(counts), rows, strict=True)
         for memory, states, tokens in told:
-            memory.see_surprise(_surprises(decoder, states, tokens))
+            tell: Any = memory  # `needs_surprise`: it has the method
+            tell.see_surprise(_surprises(decoder, states, tokens))
     for memory in memories:
         memory.advance()
     return hidden

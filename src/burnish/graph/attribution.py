@@ -68,7 +68,7 @@ def contrasts(rows: Sequence[Row], *, lower_is_better: bool) -> dict[str, Any]:
         if len({q for _, _, q, _ in pairs}) < 2:
             continue
         sign = -1.0 if lower_is_better else 1.0
-        before, after = ([sign * pair[i] for pair in pairs] for i in (0, 1))
+        before, after = [sign * v for v, *_ in pairs], [sign * v for _, v, *_ in pairs]
         groups = [q for _, _, q, _ in pairs]
         alone = len(set(groups)) == len(groups) and not lower_is_better
         estimate = paired_difference(

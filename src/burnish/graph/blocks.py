@@ -37,7 +37,7 @@ class Neighbourhoods:
 
     def whole(self, num_layers: int) -> Batch:
         """Every node, one block for all layers."""
-        everything = np.arange(self._adjacency.shape[0])
+        everything = np.arange(len(self._degrees))
         block = self._block(self._adjacency, everything, everything)
         return Batch(nodes=everything, blocks=(block,) * num_layers)
 

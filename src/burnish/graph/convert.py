@@ -83,7 +83,7 @@ def to_pyg(graph: TextGraph) -> tuple[Any, tuple[str, ...]]:
     Raises MissingExtraError.
     """
     try:
-        from torch_geometric.data import Data
+        from torch_geometric.data import Data  # pyright: ignore[reportMissingImports] - an extra
     except ImportError as error:
         rule, remedy = "is not installed", "pip install torch-geometric"
         raise MissingExtraError("torch-geometric", None, rule, remedy=remedy) from error

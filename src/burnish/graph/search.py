@@ -89,7 +89,7 @@ def _by_faiss(
     queries: np.ndarray, keys: np.ndarray, k: int, groups: tuple[np.ndarray, np.ndarray] | None
 ) -> Found:
     try:
-        import faiss
+        import faiss  # pyright: ignore[reportMissingImports] - an extra
     except ImportError as error:
         remedy = "pip install 'burnish[graph]', or use engine exact"
         raise MissingExtraError("faiss", None, "is not installed", remedy=remedy) from error

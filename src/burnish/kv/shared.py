@@ -188,8 +188,8 @@ class _Tree:
                 seen = seen & (self.positions[:, None] - self._where < window)
             group = query.shape[1] // keys.shape[1]
             self._masks[window] = group_mask(seen, group, query.dtype).to(query.device)
-        heads = (x.transpose(0, 1) for x in (keys, values))
-        return attend_grouped(query, *heads, self._masks[window])
+        turned = keys.transpose(0, 1), values.transpose(0, 1)
+        return attend_grouped(query, *turned, self._masks[window])
 
 
 def _attend_last(

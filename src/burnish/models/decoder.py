@@ -7,10 +7,10 @@ adapters fit. The decoder sees rows, never sequences: positions, cache and mask 
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -233,6 +233,10 @@ class Stack(nn.Module):
             rows, history = (out, ()) if shared is None else out
         return rows
 
+    def each_layer(self) -> Iterator[Layer]:
+        """The layers, in order."""
+        return iter(cast("Iterable[Layer]", self.layers))
+
     def _begin(
         self, rows: Float[Tensor, "N d"], first: int
     ) -> tuple[SharedSolver | None, tuple[Tensor, ...]]:
@@ -284,16 +288,19 @@ class Decoder(nn.Module):
         With `rows`, enter the stream there instead of embedding `tokens`. The final norm is
         part of the last layer: a partial pass returns the raw stream.
         """
-        if rows is None:
-            rows = self.model.embed_tokens(tokens)
+        stream: Tensor = self.model.embed_tokens(tokens) if rows is None else rows
         end = self.shape.num_layers if last_layer is None else last_layer
         sight = attend.sight if isinstance(attend, Sighted) else None
         joined = self._layers
-        if joined is not None and sight is not None and ops.usable(rows, joined.norm, sight.cells):
-            rows = joined.run(rows, sight, first_layer, end)
+        if (
+            joined is not None
+            and sight is not None
+            and ops.usable(stream, joined.norm, sight.cells)
+        ):
+            stream = joined.run(stream, sight, first_layer, end)
         else:
-            rows = self.model(rows, attend, first_layer, end)
-        return self.model.norm(rows) if end == self.shape.num_layers else rows
+            stream = self.model(stream, attend, first_layer, end)
+        return self.model.norm(stream) if end == self.shape.num_layers else stream
 
     def head(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N V"]:
         """Logits of final hidden rows; pass only the rows whose logits are needed."""
@@ -308,7 +315,7 @@ class Decoder(nn.Module):
         """
         self._refuse_if_quantised()
         make = make_product if self.may_pack() else Plain
-        for layer in self.model.layers:
+        for layer in self.model.each_layer():
             attention = layer.self_attn
             attention.fused = make(*_join(attention.q_proj, attention.k_proj, attention.v_proj))
             attention.o_proj.fast = make(attention.o_proj.weight, attention.o_proj.bias)
@@ -318,7 +325,7 @@ class Decoder(nn.Module):
 
     def join_layers(self) -> None:
         """Run all layers in one kernel call, if all their products are in tiles."""
-        weights = [layer.weights() for layer in self.model.layers]
+        weights = [layer.weights() for layer in self.model.each_layer()]
         known = [one for one in weights if one is not None]
         self._layers = Layers(known, self.shape.norm_eps) if len(known) == len(weights) else None
 
@@ -328,7 +335,7 @@ class Decoder(nn.Module):
         Raises ModelError for a quantised model, which has no whole weights.
         """
         self._refuse_if_quantised()
-        for layer in self.model.layers:
+        for layer in self.model.each_layer():
             layer.self_attn.fused = layer.self_attn.o_proj.fast = None
             layer.mlp.unfuse()
         self.lm_head.fast = self._layers = None
@@ -377,7 +384,7 @@ def _join(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
     return weight, _joined(biases) if biases else None
 
 
-def _joined(parameters: list[nn.Parameter]) -> Tensor:
+def _joined(parameters: Sequence[Tensor]) -> Tensor:
     whole = torch.cat([parameter.data for parameter in parameters])
     for parameter, view in zip(parameters, whole.split([len(p) for p in parameters]), strict=True):
         parameter.data = view

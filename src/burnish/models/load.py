@@ -56,6 +56,12 @@ class Model:
         """The configuration, with transformers' names."""
         return self.network.config
 
+    @property
+    def decoder(self) -> Decoder:
+        """The network, where the caller knows that it is burnish's own decoder."""
+        assert isinstance(self.network, Decoder)
+        return self.network
+
 
 def load_model(
     spec: str, *, precision: str = "auto", device: str = "auto", prepared: bool = False
@@ -219,9 +225,10 @@ def _load_transformers(folder: Path, config: Any, dtype: torch.dtype) -> Any:
     if not _experts_are_aligned(config, dtype):
         settings["experts_implementation"] = "eager"
     try:
-        network, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, output_loading_info=True, **settings
         )
+        network, found = loaded
     except Exception as error:  # of safetensors, torch and each architecture's own code
         if "Unrecognized configuration class" in str(error):
             raise _not_causal(folder, config.model_type) from error

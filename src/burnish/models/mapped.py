@@ -27,7 +27,7 @@ def write_mapped(folder: Path, tensors: Mapping[str, Tensor]) -> None:
             dtype = str(tensor.dtype).removeprefix("torch.")
             places[name] = {"dtype": dtype, "shape": list(tensor.shape), "begin": file.tell()}
             for part in data.split(CHUNK_BYTES):
-                file.write(memoryview(part.numpy()))
+                file.write(part.numpy().tobytes())
         file.flush()
         os.fsync(file.fileno())
     (folder / INDEX).write_text(json.dumps(places), encoding="utf-8")
@@ -37,7 +37,9 @@ def read_mapped(folder: Path) -> dict[str, Tensor]:
     """Map the tensors of `folder`. What is written to them stays in this process."""
     places = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     path = folder / DATA
-    storage = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=path.stat().st_size)
+    storage: Any = torch.UntypedStorage.from_file(
+        str(path), shared=False, nbytes=path.stat().st_size
+    )
     whole = torch.empty(0, dtype=torch.uint8).set_(storage)
     found = {}
     for name, place in places.items():

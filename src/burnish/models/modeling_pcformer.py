@@ -62,8 +62,12 @@ class Stepping:
     Every evaluation has a layer of its own in the cache.
     """
 
+    model: Any  # these three: of the class of transformers that comes next
+    config: Any
+    training: bool
+
     def __init__(self, config: Any) -> None:
-        super().__init__(config)
+        super().__init__(config)  # pyright: ignore[reportCallIssue] - of transformers' class
         given = {**config.solver, "orders": tuple(config.solver["orders"])}
         solver = SolverConfig(**given)
         self.model.solver = SharedSolver(solver, config.hidden_size)
@@ -85,7 +89,8 @@ class Stepping:
         use_cache = self.config.use_cache if use_cache is None else use_cache
         if use_cache and past_key_values is None and not self.training:
             past_key_values = DynamicCache()
-        return super().forward(
+        family: Any = super()
+        return family.forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -107,7 +112,8 @@ def _bind(model: Any, layer: Any, index: int, solver: SolverConfig) -> None:
     def step(hidden_states: Any, *rest: Any, **named: Any) -> Any:
         if index == 0:
             model._history = first_history(solver, hidden_states)
-        cache, recorder = named.get("past_key_values"), None
+        cache = named.get("past_key_values")
+        recorder: Any = None
         if solver.shared_kv:
             recorder = Recorder(cache)
 

@@ -17,7 +17,7 @@ from burnish.base.progress import say
 from burnish.kernels import tiles
 from burnish.kernels.tiles import Tiles
 from burnish.models.cache import build_once
-from burnish.models.decoder import Decoder
+from burnish.models.decoder import MLP, Decoder
 from burnish.models.mapped import read_mapped, write_mapped
 from burnish.models.products import Tiled
 from burnish.models.weights import weight_files
@@ -75,8 +75,9 @@ def load_prepared(decoder: Decoder, place: Path) -> None:
     decoder.tie_weights()
     laid = _under(tensors, "tiles/")
     made = {name: _tiled(laid[name], *linears) for name, linears in _groups(decoder).items()}
-    for index, layer in enumerate(decoder.model.layers):
+    for index, layer in enumerate(decoder.model.each_layer()):
         attention, mlp = layer.self_attn, layer.mlp
+        assert isinstance(mlp, MLP)
         parts = (made[f"{index}/{part}"] for part in PARTS)
         attention.fused, attention.o_proj.fast, mlp.fused, mlp.down_proj.fast = parts
     decoder.lm_head.fast = made[HEAD]
@@ -86,8 +87,9 @@ def load_prepared(decoder: Decoder, place: Path) -> None:
 def _groups(decoder: Decoder) -> dict[str, tuple[Any, ...]]:
     """The linear layers of each product, by the name that it is kept under."""
     found: dict[str, tuple[Any, ...]] = {HEAD: (decoder.lm_head,)}
-    for index, layer in enumerate(decoder.model.layers):
+    for index, layer in enumerate(decoder.model.each_layer()):
         attention, mlp = layer.self_attn, layer.mlp
+        assert isinstance(mlp, MLP)
         found[f"{index}/joined"] = (attention.q_proj, attention.k_proj, attention.v_proj)
         found[f"{index}/out"] = (attention.o_proj,)
         found[f"{index}/gates"] = (mlp.gate_proj, mlp.up_proj)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -44,7 +45,7 @@ def quantise_decoder(decoder: Decoder, bits: int, own: Mapping[str, Blocks]) -> 
         return quantise(decoder.get_parameter(name), wanted)
 
     def joined(prefix: str, names: tuple[str, ...]) -> Product:
-        linears = [decoder.get_submodule(f"{prefix}.{name}") for name in names]
+        linears: list[Any] = [decoder.get_submodule(f"{prefix}.{name}") for name in names]
         data = [blocks_of(f"{prefix}.{name}.weight", bits).data for name in names]
         biases = [linear.bias for linear in linears if linear.bias is not None]
         for linear in linears:
@@ -52,7 +53,7 @@ def quantise_decoder(decoder: Decoder, bits: int, own: Mapping[str, Blocks]) -> 
         whole = Blocks(data=torch.cat(data), bits=bits)
         return quantised_product(whole, torch.cat(biases) if biases else None)
 
-    for index, layer in enumerate(decoder.model.layers):
+    for index, layer in enumerate(decoder.model.each_layer()):
         prefix = f"model.layers.{index}"
         layer.self_attn.fused = joined(f"{prefix}.self_attn", ("q_proj", "k_proj", "v_proj"))
         layer.self_attn.o_proj.fast = joined(f"{prefix}.self_attn", ("o_proj",))

@@ -152,6 +152,7 @@ class LayerSolver(nn.Module):
         if self.config.predictor == "rk":
             return WEIGHTS[self.order]
         gamma = shared.gamma if self.gamma is None else self.gamma
+        assert gamma is not None
         return ema_weights(self._value(gamma), self.order, self.config.corrected)
 
     def _value(self, raw: Tensor) -> Tensor:
@@ -169,6 +170,7 @@ class LayerSolver(nn.Module):
         if self.config.corrector == "moulton":
             weights = MOULTON[len(terms)]
         else:
+            assert shared.alpha is not None
             alpha = self._value(shared.alpha)
             weights = [alpha * (1 - alpha) ** power for power in range(len(terms))]
         return combine(rows, weights, terms), tuple([first, *history][: self.config.history - 2])
@@ -178,6 +180,7 @@ class LayerSolver(nn.Module):
 
         One state a layer is kept, and sums are made one by one: memory is O(layers).
         """
+        assert shared.before is not None and shared.after is not None
         states = [*history, _normed(self.predicted_norm, predicted)]
         at = _weighted(shared.row_of(shared.before, self.layer), states)
         output, _ = evaluate(self.order, at.to(predicted.dtype))

@@ -153,7 +153,7 @@ def _text(content: Any, number: int, name: str) -> str:
     texts = [block.get("text") for block in blocks if isinstance(block, Mapping)]
     if not blocks or len(texts) < len(blocks) or not all(isinstance(t, str) for t in texts):
         _refuse(number, content, f"must have messages of a known role with a text in {name!r}")
-    return "".join(texts)
+    return "".join(str(text) for text in texts)
 
 
 def _transcript(text: str) -> list[tuple[str, str]]:

@@ -32,4 +32,5 @@ def open_reader(
         )  # fmt: skip
     if isinstance(model, Remote):
         return RemoteReader(model)
+    assert isinstance(model.network, Adapter)
     return adapter_reader(model.network, chunk_rows=chunk_rows)

@@ -67,7 +67,8 @@ def measure_logged(
     took: dict[str, Any] = {"reader": "", "num_rows": 0, "peak_logits_bytes": 0}
 
     def work(missing: list[Key], keep: Keep) -> None:
-        reader, kept = make_reader(), done.done.keys() - missing
+        reader: Any = make_reader()
+        kept: Any = done.done.keys() - missing  # keys of this log are `Key`
         for plan in walks:
             walk(reader, plan, done=kept, keep=keep)
         took.update(spent(reader))

@@ -81,7 +81,7 @@ def _collect(
         if groups is not None:
             WAITING.refill(groups)
         report = _read_report(reading)
-        if groups is not None and not isinstance(launcher, int) and report.values:
+        if groups is not None and isinstance(launcher, WaitingLauncher) and report.values:
             WAITING.give_back(launcher, groups)
             launcher = None
         return report

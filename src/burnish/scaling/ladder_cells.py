@@ -175,7 +175,8 @@ def candidates(runs: Runs) -> Columns:
     n = np.unique(np.outer(sizes, FACTORS))
     ratio = np.unique(np.outer([ratios.min(), np.median(ratios), ratios.max()], FACTORS))
     grid = [(a, a * r, e, k) for a in n for r in ratio for e, k in pairs]
-    columns = dict(zip(("n", "d", "e", "k"), np.array(grid).T, strict=True))
+    names: tuple[str, ...] = ("n", "d", "e", "k")
+    columns = dict(zip(names, np.array(grid).T, strict=True))
     columns["c"] = 6 * columns["n"] * columns["d"]
     chosen = columns["c"] <= 2 * runs.columns["c"].max()
     return {name: values[chosen] for name, values in columns.items()}

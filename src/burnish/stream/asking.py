@@ -127,7 +127,7 @@ class Index:
         passes.
         """
         started = time.perf_counter()
-        decoder, policy = self.model.network, kv_policies.parse(self.manifest.policy)
+        decoder, policy = self.model.decoder, kv_policies.parse(self.manifest.policy)
         tell = needs_surprise(policy)
         last: Tensor = self._last
         for begin in range(0, max(0, len(tokens) - 1), CHUNK_ROWS):
@@ -157,7 +157,7 @@ class Index:
 
     def _verified(self, memory: RetrievingMemory, rows: list[int]) -> list[int]:
         """The drafts that are right, and the token behind them; what follows is forgotten."""
-        decoder, eos = self.model.network, self.model.eos_ids
+        decoder, eos = self.model.decoder, self.model.eos_ids
         ids = torch.tensor(rows, device=memory.shape.device)
         hidden = decoder.hidden(ids, memory.attend_drafted(len(rows)))
         best = decoder.head(hidden).argmax(-1).tolist()

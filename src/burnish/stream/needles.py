@@ -69,11 +69,30 @@ class _Told:
 class Drawn(Protocol):
     """The settings of a measurement on several texts with needles."""
 
-    corpus: str
-    length: int
-    needles: int
-    tail: int
-    seed: int
+    @property
+    def corpus(self) -> str:
+        """Source of the text."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Tokens of a text."""
+        ...
+
+    @property
+    def needles(self) -> int:
+        """Planted sentences in a text."""
+        ...
+
+    @property
+    def tail(self) -> int:
+        """Tokens after the last planted sentence."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of all texts."""
+        ...
 
 
 def draw_haystack(tokenizer: Any, settings: Drawn, number: int, kind: Kind = "single") -> Haystack:

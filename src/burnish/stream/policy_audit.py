@@ -47,7 +47,7 @@ class Seen:
         self.memory, self._rope, self._local = memory, Rope(model.config), local_tokens
         self._max_position = model.max_position
         self._num = memory.num_tokens
-        layers = range(model.network.shape.num_layers)
+        layers = range(model.decoder.shape.num_layers)
         self._turned = [self._rotated(memory.keys(layer), 0) for layer in layers]
 
     def _rotated(self, rows: Float[Tensor, "N H D"], start: int) -> Tensor:
@@ -106,7 +106,7 @@ def audit_text(
     question's last token is read alone, so that far tokens are chosen by it.
     Source: ours. Oracle: tests/stream/test_policy_audit.py::test_full_attention_recalls_all
     """
-    memory = Watched(open_memory(policy, shape_of(model)), model.network.shape.num_layers)
+    memory = Watched(open_memory(policy, shape_of(model)), model.decoder.shape.num_layers)
     _read(model, policy, memory, text.ids)
     memory.pack()
     seen = Seen(model, memory, frame.local_tokens)
@@ -128,7 +128,7 @@ def _read(model: Model, policy: KVPolicy, memory: Any, tokens: Any) -> torch.Ten
     for begin in range(0, len(tokens), CHUNK_ROWS):
         chunk = list(tokens[begin : begin + CHUNK_ROWS])
         tell = needs_surprise(policy)
-        last = read_rows(model.network, [memory], [chunk], surprises=tell)[-1]
+        last = read_rows(model.decoder, [memory], [chunk], surprises=tell)[-1]
     return last
 
 
@@ -137,7 +137,7 @@ def _answers(
 ) -> float:
     """1 if each token of the answer is the likeliest one."""
     for token in needle.answer:
-        if int(model.network.head(last[None])[0].argmax()) != token:
+        if int(model.decoder.head(last[None])[0].argmax()) != token:
             return 0.0
         last = _read(model, policy, memory, [token])
     return 1.0

@@ -197,7 +197,7 @@ def _read(folder: Path, manifest: Manifest, model: Model) -> tuple[Manifest, Ret
     with Progress(len(ids), "ingest", "tokens", already=begun) as progress:
         while memory.num_tokens < len(ids):
             chunk = ids[memory.num_tokens : memory.num_tokens + CHUNK_ROWS]
-            last = read_rows(model.network, [memory], [chunk], surprises=needs_surprise(policy))[-1]
+            last = read_rows(model.decoder, [memory], [chunk], surprises=needs_surprise(policy))[-1]
             progress.advance(len(chunk))
             if memory.num_tokens - saved >= SAVE_TOKENS or memory.num_tokens == len(ids):
                 manifest, saved = save(folder, manifest, memory, last), memory.num_tokens

@@ -69,7 +69,7 @@ def calibrate_heads(settings: CalibrateSettings) -> dict[str, Any]:
         text = draw_haystack(model.tokenizer, settings, number)
         memory = policy.open(shape_of(model))
         for begin in range(0, len(text.ids), CHUNK_ROWS):
-            read_rows(model.network, [memory], [text.ids[begin : begin + CHUNK_ROWS]])
+            read_rows(model.decoder, [memory], [text.ids[begin : begin + CHUNK_ROWS]])
         last = number == settings.texts - 1
         if last:
             best = best_heads(np.concatenate(found), settings.heads)
@@ -110,7 +110,7 @@ def votes_after(model: Any, memory: RetrievingMemory, needle: Needle) -> list[Te
 
     mark = memory.mark()
     memory.watch = watch
-    read_rows(model.network, [memory], [needle.question])
+    read_rows(model.decoder, [memory], [needle.question])
     memory.watch = None
     memory.rewind(mark)
     found = []

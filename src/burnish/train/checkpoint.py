@@ -43,7 +43,7 @@ def save_checkpoint(
     if not write:
         return
     with atomic_write(path, "wb") as file:
-        told = _Told(file)
+        told: Any = _Told(file)
         try:
             torch.save(content, told)
         except BaseException as error:

@@ -27,7 +27,7 @@ def attach(network: Decoder | Adapter, settings: LoraSettings) -> Any:
         network.unfuse()
     config = LoraConfig(
         r=settings.rank,
-        lora_alpha=settings.alpha,
+        lora_alpha=settings.alpha,  # pyright: ignore[reportArgumentType] - PEFT only divides it
         lora_dropout=settings.dropout,
         target_modules=_targets(network),
         target_parameters=_expert_targets(network, settings),

@@ -67,10 +67,12 @@ class MuonWithAdamW(torch.optim.Optimizer):
         settings, state = self._settings, self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(parameter.grad, 1 - settings.momentum)
+        gradient = parameter.grad
+        assert gradient is not None
+        state["momentum"].lerp_(gradient, 1 - settings.momentum)
         update = state["momentum"]
         if settings.nesterov:
-            update = parameter.grad.lerp(update, settings.momentum)
+            update = gradient.lerp(update, settings.momentum)
         update = orthogonalise(
             gathered(update),
             num_iterations=settings.num_iterations,

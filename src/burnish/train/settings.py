@@ -1,7 +1,7 @@
 """How to train: one frozen record of every choice."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from burnish.base.errors import SettingError
 from burnish.train.optim import AdamW, Muon, Optimizer
@@ -75,7 +75,7 @@ class TrainSettings:
 
     def make_schedule(self) -> Schedule:
         """The schedule. Raises SettingError, naming the setting."""
-        shared = {"warmup_frac": self.warmup_frac, "final_frac": self.final_frac}
+        shared: dict[str, Any] = {"warmup_frac": self.warmup_frac, "final_frac": self.final_frac}
         if self.schedule == "wsd":
             return WSD(decay_frac=self.decay_frac, **shared)
         return {"cosine": Cosine, "linear": Linear, "constant": Constant}[self.schedule](**shared)

@@ -64,7 +64,7 @@ def choose_shapes(settings: Seq2SeqSettings, vocab: int) -> Shapes:
     wanted, width = parse_count("params", settings.params), settings.width
 
     def made(ffn: int) -> Shapes:
-        shared = {"width": width, "ffn_width": ffn, "num_heads": settings.num_heads}
+        shared: dict[str, Any] = {"width": width, "ffn_width": ffn, "num_heads": settings.num_heads}
         shared |= {"num_kv_heads": settings.num_heads, "vocab": vocab}
         return Shapes(
             encoder=Shape(num_layers=settings.encoder_layers, block=settings.block, **shared),

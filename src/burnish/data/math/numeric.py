@@ -105,7 +105,7 @@ def rounded(value: Any, digits: int) -> Key:
 def _leading(part: Any, digits: int) -> str:
     from mpmath.libmp import to_str
 
-    return "0" if part == 0 else to_str(part._mpf_, digits, min_fixed=1, max_fixed=0)
+    return "0" if part == 0 else str(to_str(part._mpf_, digits, min_fixed=1, max_fixed=0))
 
 
 @functools.lru_cache(maxsize=16)

@@ -134,7 +134,7 @@ class SpanIndex:
     @classmethod
     def from_dict(cls, saved: dict[str, Tensor]) -> "SpanIndex":
         """What `to_dict` gave."""
-        arrays = {name: saved[name].numpy() for name in ("starts", "lengths")}
+        arrays: dict[str, Any] = {n: saved[n].numpy() for n in ("starts", "lengths")}
         names = ("owner", "token", "vectors", "kept")
         return cls(**arrays, **{n: saved[n] for n in names}, scales=saved.get("scales"))
 

@@ -207,7 +207,7 @@ class RetrievingMemory:
         if num == store.num_tokens:
             return torch.arange(num).expand(heads, -1)
         stale = len(query) > 1 or self._since_choice == 0 or state.chosen is None
-        if not stale and state.chosen.shape[1] == num:
+        if not stale and state.chosen is not None and state.chosen.shape[1] == num:
             return state.chosen
         if plan.choice == "tokens":
             shares = self.far_scores(layer, query, places).float().softmax(-1).sum((1, 2))

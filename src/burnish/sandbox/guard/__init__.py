@@ -98,8 +98,8 @@ def read_finding(outcome: Outcome, nonce: str) -> Finding:
 
 
 def _ended(outcome: Outcome) -> Finding:
-    failed = outcome.limit is None
-    status = Status.INFRASTRUCTURE_ERROR if failed else BY_LIMIT[outcome.limit]
+    limit = outcome.limit
+    status = Status.INFRASTRUCTURE_ERROR if limit is None else BY_LIMIT[limit]
     return Finding(status=status, reason=reason_of(outcome))
 
 

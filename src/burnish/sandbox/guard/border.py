@@ -111,8 +111,9 @@ def forward_operations():
     for operation in (*FORWARDED, *ORDERED):
         if operation not in ("iter", "next"):
             setattr(Foreign, f"__{operation}__", _forward(operation))
-    Foreign.__iter__ = lambda self: self._foreign[0].ask("iter", self._foreign[1])
-    Foreign.__next__ = _forward("next")
+    cls: type = Foreign
+    cls.__iter__ = lambda self: self._foreign[0].ask("iter", self._foreign[1])
+    cls.__next__ = _forward("next")
 
 
 class Peer:
@@ -264,8 +265,7 @@ class Peer:
         if what == "await":
             return CROSSING.run_coroutine(target)
         if what == "plain":  # an object's own word is never taken against plain data
-            base = next((b for b in BASES if isinstance(target, b)), None)
-            return () if base is None else (base(target),)
+            return _plain(target)
         if what == "data":
             return _data(target)
         if what == "flatters":
@@ -289,7 +289,7 @@ class Peer:
             self.strain()  # it may have more than its message
         made = cls.__new__(cls)
         made.args = (text,) if args is None else tuple(args)
-        made.from_code = f"{names[0]}: {text}"
+        made.from_code = f"{names[0]}: {text}"  # pyright: ignore[reportAttributeAccessIssue] - new
         return made
 
 
@@ -318,11 +318,14 @@ def _data(target):
     """What an object is as plain data, in a tuple; empty where it is none."""
     if type(target).__module__ == "numpy" and hasattr(target, "tolist"):
         return (target.tolist(),)
-    base = next((b for b in BASES if isinstance(target, b)), None)
-    if base is not None:
-        return (base(target),)
     is_iterable = hasattr(type(target), "__iter__")
-    return (list(target),) if is_iterable else ()
+    return _plain(target) or ((list(target),) if is_iterable else ())
+
+
+def _plain(target):
+    """An instance of a built-in type's subclass as that type, in a tuple; empty for others."""
+    base: type | None = next((b for b in BASES if isinstance(target, b)), None)
+    return () if base is None else (base(target),)
 
 
 def _take(iterator, wanted):
