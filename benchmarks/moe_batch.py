@@ -16,6 +16,7 @@ each with its norms noted, stands beside them. Finished cells are kept.
 import argparse
 import itertools
 import json
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,23 +33,38 @@ from burnish.base.stats import percentile_interval
 from burnish.scaling.noise_scale import estimate_noise, pairs_from_rows, read_norms
 from burnish.scaling.rules import published_rules
 
-CONTEXT = 128
+CONTEXT, TEXT_BYTES = 128, 2_000_000
 BATCHES = (512, 1024, 2048, 4096)
 RATES = (0.002, 0.004, 0.008, 0.016)
 SHARED: dict[str, Any] = {
-    "corpus": "stdlib", "depth": 2, "width": 48, "ffn_width": 128, "num_heads": 2, "vocab": 512,
+    "depth": 2, "width": 48, "ffn_width": 128, "num_heads": 2, "vocab": 512,
     "num_kv_heads": 2, "context": CONTEXT, "optimizer": "adamw", "schedule": "cosine",
-    "final_frac": 0.1, "heldout_frac": 0.01, "num_evaluations": 1, "sample_tokens": 0,
+    "final_frac": 0.1, "heldout_frac": 0.05, "num_evaluations": 1, "sample_tokens": 0,
     "evaluation_tokens": 131_072, "precision": "fp32",
 }  # fmt: skip
 RESAMPLES = 1000
 NOISE = {"batch_tokens": 1024, "learning_rate": RATES[1], "seed": 0}
 
 
+def corpus() -> Path:
+    """Modules of Python's own library, a document each, up to TEXT_BYTES; read quickly by a cell."""
+    path = cells_file("moe_batch").with_suffix(".texts.jsonl")
+    if not path.exists():
+        files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
+        texts = [file.read_text(encoding="utf-8") for file in files]
+        ends = itertools.accumulate(map(len, texts))
+        rows = [json.dumps({"text": text}) for text, end in zip(texts, ends, strict=True)
+                if end <= TEXT_BYTES]  # fmt: skip
+        path.write_text("\n".join(rows) + "\n")
+    return path
+
+
 def settings_of(cell: dict[str, Any], **more: Any) -> PretrainSettings:
     """The pretraining run of a cell."""
     names = ("block", "tokens", "batch_tokens", "learning_rate", "seed")
-    return PretrainSettings(**SHARED, **{name: cell[name] for name in names}, **more)
+    return PretrainSettings(
+        corpus=str(corpus()), **SHARED, **{name: cell[name] for name in names}, **more
+    )
 
 
 def run_cell(cell: dict[str, Any], workplace: Workplace) -> dict[str, Any]:
