@@ -47,7 +47,7 @@ NOISE = {"batch_tokens": 1024, "learning_rate": RATES[1], "seed": 0}
 
 
 def corpus() -> Path:
-    """Modules of Python's own library, a document each, up to TEXT_BYTES; read quickly by a cell."""
+    """Modules of Python's own library, one document each, up to TEXT_BYTES in all."""
     path = cells_file("moe_batch").with_suffix(".texts.jsonl")
     if not path.exists():
         files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
