@@ -110,8 +110,8 @@ def test_a_step_can_be_left_out(settings: Any, tmp_path: Path) -> None:
 
 def test_the_default_steps_are_all_registered(settings: Any) -> None:
     assert [part.name for part in parts_of(settings)] == [
-        "tasks", "measure-before", "few-shot", "rounds", "control-vote", "measure-after",
-        "shifted", "taught", "leaks", "speed", "memory", "general",
+        "tasks", "measure-before", "few-shot", "graph", "scaling", "rounds", "control-vote",
+        "measure-after", "stream", "shifted", "taught", "leaks", "speed", "memory", "general",
     ]  # fmt: skip
     assert ROUND_STEPS == ("sample", "critique", "select", "curate", "teach", "prefer", "dev")
 

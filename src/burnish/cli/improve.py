@@ -24,10 +24,12 @@ Preset = Annotated[str, typer.Option(help="quick, laptop, workstation or cluster
 Tasks = Annotated[
     list[str],
     typer.Option(
-        "--tasks", help="reasoning-gym:NAME?size=500, gsm8k:PATH or a JSONL file; repeatable."
+        "--tasks",
+        help="reasoning-gym:NAME?size=500, gsm8k:PATH, graph:FOLDER, documents:PATH or a JSONL "
+        "file; repeatable.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan of each step, and stop.")]
 
 
 @commands.command()
@@ -56,10 +58,10 @@ def improve(
     base = preset_settings(preset)
     settings = settings_from(ImproveSettings, base=base, config=config, sets=set, flags=flags)
     if dry_run:
-        from burnish.recipes.planning import plan_improve
+        from burnish.recipes.step_plan import dry_run as plan_steps
 
-        plan = plan_improve(settings, runs)
-        return Outcome(result=plan.to_dict(), text=plan.sentence)
+        plan, text = plan_steps(settings, runs)
+        return Outcome(result=plan, text=lambda: text)
     from burnish.recipes.improve import improve as run_improve
 
     result = run_improve(settings, **job_options(runs, run))

@@ -24,6 +24,8 @@ from burnish.recipes.answering import read_answers
 from burnish.recipes.improve import check_settings, improve
 from burnish.recipes.planning import check_models, check_tasks
 from burnish.recipes.settings import ImproveSettings
+from burnish.recipes.steps.graph import has_graph
+from burnish.recipes.steps.stream import has_documents
 
 WHAT = "ablate"
 FULL = "full"
@@ -34,7 +36,8 @@ COLUMNS = ["switched off", "accuracy after", "full less this, points", "low", "h
            "minutes", "tokens written"]  # fmt: skip
 CAPTION = (
     "Each row is the whole job without one part, on the same held-out tasks; paired 95% intervals. "
-    "Drafting changes no text: it is a matter of minutes."
+    "Drafting changes no text: it is a matter of minutes. The model does not learn from graph and "
+    "stream: what they add is in the report of the run."
 )
 
 
@@ -56,6 +59,12 @@ def variants(settings: ImproveSettings) -> dict[str, ImproveSettings]:
         found["critique"] = replace(settings, critique=replace(settings.critique, critic=""))
     if settings.curate.rule:
         found["curate"] = replace(settings, curate=replace(settings.curate, rule=""))
+    if settings.scaling.pilot_tasks:
+        found["scaling"] = replace(settings, scaling=replace(settings.scaling, pilot_tasks=0))
+    if has_graph(settings) and settings.graph.num_examples:
+        found["graph"] = replace(settings, graph=replace(settings.graph, num_examples=0))
+    if has_documents(settings) and settings.stream.kv:
+        found["stream"] = replace(settings, stream=replace(settings.stream, kv=""))
     for spec in settings.round_steps:
         name = spec.partition(":")[0]
         if name not in (*NEEDED, *SWITCHED):

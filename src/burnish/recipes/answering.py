@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,12 @@ def answer(
     batch_size: int,
     meter: Meter,
     drafting: Drafting | None = None,
+    kv: str = "",
 ) -> list[Record]:
     """Answer and judge what is not answered yet; every finished answer is on disk at once.
 
     With `drafting` the texts may be decoded with drafts; how, and why, is noted as an event.
+    Without it, `kv` may name a policy that bounds what is kept of a text.
     The noise of a sample depends on its own seed only, so a resumed stage ends with the answers
     of an undisturbed one. Records come back in the order of the asks.
     Source: ours. Oracle: tests/recipes/test_answering.py::test_resumed_equals_straight
@@ -93,7 +96,9 @@ def answer(
         meter=meter,
         how=Answering(
             batch_size=batch_size,
-            generate=generate if drafting is None else _drafted(stage, actor, drafting),
+            generate=partial(generate, kv=kv or None)
+            if drafting is None
+            else _drafted(stage, actor, drafting),
             label=stage.name,
         ),
     )

@@ -15,6 +15,7 @@ from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.runner import check_parts
 from burnish.jobs.step import Value, constant
+from burnish.kv.policies import kv_policies
 from burnish.models.handle import ModelHandle
 from burnish.recipes.drafting import Drafting
 from burnish.recipes.planning import Plan, plan_improve
@@ -62,6 +63,8 @@ def check_settings(settings: ImproveSettings) -> None:
     if settings.prefer.loss:
         stage_settings(settings.prefer, seed=settings.seed)
     check_draft(settings.sample.draft)
+    if settings.stream.kv:
+        kv_policies.parse(settings.stream.kv)
     parts = parts_of(settings)
     check_parts(parts, {name: constant(None) for name in GIVEN})
 
@@ -107,7 +110,13 @@ def critic_value(settings: ImproveSettings) -> Value:
 
 
 def files_key(specs: Sequence[str]) -> str:
-    """Hash of the files that task sources name; what is no file counts by its name."""
+    """Hash of the files that task sources name; a folder counts by its name and its tables."""
     named = [getattr(parse_source(spec), "path", None) for spec in specs]
-    paths = [Path(path) for path in named if path]
-    return content_hash([file_hash(p) if p.is_file() else str(p) for p in paths])
+    return content_hash([_path_key(Path(path)) for path in named if path])
+
+
+def _path_key(path: Path) -> Any:
+    if path.is_file():
+        return file_hash(path)
+    tables = sorted(p for part in ("nodes.*", "edges.*", "features.npy") for p in path.glob(part))
+    return [str(path), [file_hash(table) for table in tables]] if tables else str(path)

@@ -7,6 +7,15 @@ from burnish.base.errors import SettingError, UnknownNameError
 from burnish.base.registry import suggest
 from burnish.contracts.generation import Sampling
 from burnish.recall.settings import MemorySettings
+from burnish.recipes.stage_settings import (
+    CritiqueStageSettings,
+    CurateStageSettings,
+    GraphStageSettings,
+    PreferStageSettings,
+    ScalingStageSettings,
+    StreamStageSettings,
+    check_least,
+)
 from burnish.train.settings import LoraSettings, TrainSettings
 
 
@@ -19,8 +28,8 @@ class SplitSettings:
     heldout: int = 240
 
     def __post_init__(self) -> None:
-        _check_least(1, train=self.train, dev=self.dev)
-        _check_least(2, heldout=self.heldout)  # one task has no interval
+        check_least(1, train=self.train, dev=self.dev)
+        check_least(2, heldout=self.heldout)  # one task has no interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +52,8 @@ class SampleSettings:
     draft: str = "auto"
 
     def __post_init__(self) -> None:
-        _check_least(1, num_samples=self.num_samples)
-        _check_least(0, num_extra=self.num_extra)
+        check_least(1, num_samples=self.num_samples)
+        check_least(0, num_extra=self.num_extra)
         Sampling(  # it checks what it is given
             max_new_tokens=self.max_new_tokens,
             temperature=self.temperature,
@@ -60,7 +69,7 @@ class SelectSettings:
     max_per_task: int = 2
 
     def __post_init__(self) -> None:
-        _check_least(1, max_per_task=self.max_per_task)
+        check_least(1, max_per_task=self.max_per_task)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +90,11 @@ class MeasureSettings:
     max_votes: int = 32
 
     def __post_init__(self) -> None:
-        _check_least(1, max_new_tokens=self.max_new_tokens, max_votes=self.max_votes)
+        check_least(1, max_new_tokens=self.max_new_tokens, max_votes=self.max_votes)
         margins = {"margin_accuracy": self.margin_accuracy}
         margins["margin_length_frac"] = self.margin_length_frac
         margins["margin_leaked_frac"] = self.margin_leaked_frac
-        _check_least(0, num_demonstrations=self.num_demonstrations, **margins)
+        check_least(0, num_demonstrations=self.num_demonstrations, **margins)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +114,8 @@ class SpeedSettings:
         if self.repeats == 1:
             rule = "must be 0, or at least 2"
             raise SettingError("repeats", 1, rule, remedy="One turn has no interval")
-        _check_least(0, repeats=self.repeats, margin_frac=self.margin_frac)
-        _check_least(1, num_prompts=self.num_prompts, new_tokens=self.new_tokens)
+        check_least(0, repeats=self.repeats, margin_frac=self.margin_frac)
+        check_least(1, num_prompts=self.num_prompts, new_tokens=self.new_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,66 +134,9 @@ class GeneralSettings:
     margin_accuracy: float = 0.05
 
     def __post_init__(self) -> None:
-        _check_least(0, num_texts=self.num_texts, margin_nats=self.margin_nats)
-        _check_least(0, margin_accuracy=self.margin_accuracy)
-        _check_least(2, text_tokens=self.text_tokens, num_questions=self.num_questions)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreferStageSettings:
-    """Preference alignment as a stage; `loss` is one of `burnish prefer`'s, "" leaves it out.
-
-    `beta` and `alpha`: None is the loss's own default.
-    """
-
-    loss: str = ""
-    beta: float | None = None
-    alpha: float | None = None
-    method: Literal["lora", "full"] = "full"
-    learning_rate: float = 5e-6
-    epochs: int = 1
-    examples_per_step: int = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class CritiqueStageSettings:
-    """Critique and second attempts as a stage of each round; an empty `critic` leaves it out.
-
-    `critic`: a model's spec, `self` for the model that is trained, or `scripted` for the program
-    that verifies the steps of chains of sums. `max_new_tokens` of a revision: 0 is `sample`'s.
-    """
-
-    critic: str = ""
-    num_refinements: int = 2
-    form: Literal["full", "compact"] = "full"
-    max_critique_tokens: int = 256
-    max_new_tokens: int = 0
-    barrier: bool = True
-
-    def __post_init__(self) -> None:
-        _check_least(1, num_refinements=self.num_refinements)
-        _check_least(1, max_critique_tokens=self.max_critique_tokens)
-        _check_least(0, max_new_tokens=self.max_new_tokens)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurateStageSettings:
-    """Curation of the selected answers as a stage of each round; an empty `rule` leaves it out.
-
-    Answers to tasks that overlap with held-out or development tasks are removed; of the others
-    `keep_frac` are picked by `rule`, with complexity by `scorer` and diversity by `threshold`, as
-    `burnish curate pick` does.
-    """
-
-    rule: Literal["", "xcoder", "deita", "random"] = ""
-    keep_frac: float = 0.7
-    scorer: str = "bundled"
-    threshold: float = 0.945
-
-    def __post_init__(self) -> None:
-        if not 0 < self.keep_frac <= 1:
-            rule, remedy = "must lie in (0, 1]", "1 only removes leaks and repetitions"
-            raise SettingError("keep_frac", self.keep_frac, rule, remedy=remedy)
+        check_least(0, num_texts=self.num_texts, margin_nats=self.margin_nats)
+        check_least(0, margin_accuracy=self.margin_accuracy)
+        check_least(2, text_tokens=self.text_tokens, num_questions=self.num_questions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +151,7 @@ class ShiftSettings:
     num: int = 60
 
     def __post_init__(self) -> None:
-        _check_least(0, num=self.num)
+        check_least(0, num=self.num)
         if self.num == 1:
             raise SettingError("num", 1, "must be 0, or at least 2", remedy="One has no interval")
 
@@ -208,9 +160,12 @@ STEPS = (
     "tasks",
     "before",
     "few-shot",
+    "graph",
+    "scaling",
     "rounds",
     "vote",
     "after",
+    "stream",
     "shifted",
     "taught",
     "leaks",
@@ -229,8 +184,10 @@ class ImproveSettings:
     plug-in is named by its spec. `prefer.loss`, where it is set, aligns each round's model with
     right over wrong answers to the same task, after it was taught. `critique.critic`, where it is
     set, has wrong answers to training tasks criticised and revised. `curate.rule`, where it is
-    set, removes leaks from the selected answers and picks a part of them. `controls`: `full` also
-    trains on reference answers, and on the model's own wrong ones.
+    set, removes leaks from the selected answers and picks a part of them. `scaling.pilot_tasks`,
+    where it is not 0, has a pilot plan samples and steps. `graph` and `stream` act on tasks of a
+    graph and on tasks with documents. `controls`: `full` also trains on reference answers, and on
+    the model's own wrong ones.
     """
 
     model: str = "smollm2-135m"
@@ -250,6 +207,9 @@ class ImproveSettings:
     critique: CritiqueStageSettings = field(default_factory=CritiqueStageSettings)
     curate: CurateStageSettings = field(default_factory=CurateStageSettings)
     shift: ShiftSettings = field(default_factory=ShiftSettings)
+    scaling: ScalingStageSettings = field(default_factory=ScalingStageSettings)
+    graph: GraphStageSettings = field(default_factory=GraphStageSettings)
+    stream: StreamStageSettings = field(default_factory=StreamStageSettings)
     controls: Literal["usual", "full"] = "usual"
     batch_size: int = 48
     precision: str = "auto"
@@ -257,13 +217,7 @@ class ImproveSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_least(1, rounds=self.rounds, batch_size=self.batch_size)
-
-
-def _check_least(low: int, **values: float) -> None:
-    for name, value in values.items():
-        if value < low:
-            raise SettingError(name, value, f"must be at least {low}", remedy="Raise it")
+        check_least(1, rounds=self.rounds, batch_size=self.batch_size)
 
 
 LAPTOP_TASKS = (
@@ -346,16 +300,19 @@ __all__ = [
     "CritiqueStageSettings",
     "CurateStageSettings",
     "GeneralSettings",
+    "GraphStageSettings",
     "ImproveSettings",
     "LoraSettings",
     "MeasureSettings",
     "MemorySettings",
     "PreferStageSettings",
     "SampleSettings",
+    "ScalingStageSettings",
     "SelectSettings",
     "ShiftSettings",
     "SpeedSettings",
     "SplitSettings",
+    "StreamStageSettings",
     "TrainSettings",
     "preset",
 ]

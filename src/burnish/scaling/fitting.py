@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from burnish.base.rng import stream
-from burnish.contracts.law import Column, Columns, Law, Surface, Thetas
+from burnish.contracts.law import Column, Columns, Law, PerRun, Surface, Thetas
 from burnish.scaling.minimise import Objective, minimise
 from burnish.scaling.settings import FitSettings
 
@@ -42,8 +42,12 @@ def named(law: Law, theta: Float[np.ndarray, "params"]) -> dict[str, float]:  # 
     return dict(zip(law.params, map(float, natural), strict=True))
 
 
-def fit_law(law: Law, columns: Columns, loss: Column, settings: FitSettings) -> Fit:
+def fit_law(
+    law: Law, columns: Columns, loss: Column, settings: FitSettings, drawn: PerRun | None = None
+) -> Fit:
     """Fit a law, with bootstrap over runs if `settings.resamples`.
+
+    `drawn` are the losses of each resample, where what they are means of is drawn, too.
 
     The objective is the sum of Huber losses of log-loss residuals (Hoffmann's; a mean makes some
     optimisers stop early). Source: Hoffmann et al. 2022, appendix D.3; Besiroglu et al. 2024.
@@ -62,18 +66,19 @@ def fit_law(law: Law, columns: Columns, loss: Column, settings: FitSettings) -> 
     best = int(np.nanargmin(values))
     theta, value = _polish(objective, surface, loss, found[best], settings, tuple(fixed))
     start = _off_the_edge(law, theta, loss, tuple(fixed))
-    draws = bootstrap(surface, loss, start, settings, tuple(fixed))
+    losses = np.tile(loss, (settings.resamples, 1)) if drawn is None else drawn
+    draws = bootstrap(surface, losses, start, settings, tuple(fixed))
     return Fit(law=law, theta=theta, objective=value, draws=draws)
 
 
 def make_objective(
     surface: Surface,
-    loss: Column,
-    weights: Float[np.ndarray, "draws runs"],
+    loss: Column | PerRun,
+    weights: PerRun,
     settings: FitSettings,
     fixed: tuple[int, ...] = (),
 ) -> Objective:
-    """Values and gradients of the weighted sum of Huber losses.
+    """Values and gradients of the weighted sum of Huber losses; `loss` may differ by draw.
 
     Source: Huber 1964. Oracle: tests/scaling/test_fitting.py::test_gradient_equals_differences
     """
@@ -84,7 +89,7 @@ def make_objective(
         with np.errstate(over="ignore", invalid="ignore"):  # trial steps may go anywhere
             logs, pull = surface.evaluate(theta)
             fitted = logs if settings.space == "log" else np.exp(logs)
-            rest = fitted - target
+            rest = fitted - (target if target.ndim == 1 else target[rows])
             clipped = np.clip(rest, -delta, delta)
             counts = weights if len(weights) == 1 else weights[rows]
             values = (counts * clipped * (rest - clipped / 2)).sum(axis=1)
@@ -105,24 +110,27 @@ def jacobian(surface: Surface, theta: np.ndarray, num_runs: int) -> np.ndarray:
 
 def bootstrap(
     surface: Surface,
-    loss: Column,
+    losses: PerRun,
     theta: np.ndarray,
     settings: FitSettings,
     fixed: tuple[int, ...],
 ) -> Thetas:
     """Refits to runs drawn with replacement, from the estimate on; blocks of draws at once.
 
+    `losses` has one row a resample.
+
     Draws that hold fewer different runs than the law has parameters are drawn again.
     Source: Efron 1979. Oracle: tests/scaling/test_published_data.py::test_epoch_standard_errors
     """
-    rng, num_runs = stream(settings.seed, "scaling", "bootstrap"), len(loss)
+    rng, num_runs = stream(settings.seed, "scaling", "bootstrap"), losses.shape[1]
     least = min(len(theta) - len(fixed) + 1, num_runs)
     found = []
     for start in range(0, settings.resamples, BLOCK):
         size = min(BLOCK, settings.resamples - start)
         weights = np.stack([_resample(rng, num_runs, least) for _ in range(size)])
-        objective = make_objective(surface, loss, weights, settings, fixed)
-        guess = np.tile(_inverse(surface, loss, theta, settings, fixed), (size, 1, 1))
+        own = losses[start : start + size]
+        objective = make_objective(surface, own, weights, settings, fixed)
+        guess = np.tile(_inverse(surface, own[0], theta, settings, fixed), (size, 1, 1))
         found.append(minimise(objective, np.tile(theta, (size, 1)), guess, **ROUGH)[0])
     return np.concatenate(found) if found else np.empty((0, len(theta)))
 

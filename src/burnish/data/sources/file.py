@@ -35,6 +35,9 @@ class FileSource:
         group = Path(self.path).name.partition(".")[0]
 
         def to_task(row: Mapping[str, Any]) -> Task:
+            if "document" in row and "prompt" not in row:
+                rule, remedy = "is not read from a plain file", f"Name documents:{self.path}"
+                raise InputError("document", row["document"], rule, remedy=remedy)
             return gsm8k_task(row) if is_gsm8k_row(row) else _task(row, group)
 
         return load_rows(self.path, to_task)

@@ -51,6 +51,11 @@ class AnswerStep(Step):
         """What is asked, in the order of the records."""
 
     @property
+    def policy(self) -> str:
+        """What bounds the memory of a text, as `--kv` takes it; "" keeps all."""
+        return ""
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """The model, what the questions are made from, and how to decode."""
         return (self.model, *self.tasks, HOW)
@@ -76,6 +81,7 @@ class AnswerStep(Step):
             batch_size=given[HOW].batch_size,
             meter=meter,
             drafting=given[HOW].drafting if self.drafted else None,
+            kv=self.policy,
         )
         counts = {"num_answers": len(records), "tokens": sum(r.tokens for r in records)}
         return counts | {"decoding": how or None}

@@ -1,7 +1,7 @@
 """`rounds`: sample, select and teach until accuracy on the development tasks stops rising."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from burnish.jobs.job import TRAINED
 from burnish.jobs.runner import combined
 from burnish.jobs.step import Composite, Step, Value, constant
 from burnish.recipes.measuring import num_right
+from burnish.recipes.piloting import as_planned, plan_read
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import improve_steps, round_steps
 
@@ -78,8 +79,8 @@ class Rounds(Composite):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The base model and the splits that rounds may see."""
-        return ("base", "train", "dev")
+        """The base model, the splits that rounds may see, and the plan where a pilot makes one."""
+        return ("base", "train", "dev", *plan_read(self.settings))
 
     @property
     def writes(self) -> tuple[str, ...]:
@@ -99,8 +100,9 @@ class Rounds(Composite):
         roles = Roles()
         yield self._dev_before(roles)
         best = num_right(look(roles.dev))
+        own = replace(self, settings=as_planned(self.settings, look))
         for number in range(1, self.settings.rounds + 1):
-            yield from self._round(number, roles)
+            yield from own._round(number, roles)
             right = num_right(look(roles.dev))
             if right <= best:
                 say(f"round {number} did not help on the development tasks: stopping")

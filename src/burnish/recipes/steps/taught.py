@@ -1,7 +1,7 @@
 """`taught`: the controls that train on reference answers, and on wrong ones for their form only."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from burnish.base.meter import Meter
@@ -16,6 +16,7 @@ from burnish.contracts.task import Verdict
 from burnish.jobs.step import Composite, Given, Step, Verification
 from burnish.recipes.controls import WORKED
 from burnish.recipes.measuring import measure_answers
+from burnish.recipes.piloting import as_planned, plan_read
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import improve_steps
 from burnish.recipes.steps.answers import HOW
@@ -125,7 +126,8 @@ class Taught(Composite):
         """The base model, tasks and samples, and the answers of the improved model."""
         if self.settings.controls != "full":
             return ()
-        return ("base", "train", "heldout", "sampled", LEARNED, HOW, AFTER)
+        plan = plan_read(self.settings)
+        return ("base", "train", "heldout", "sampled", LEARNED, HOW, AFTER, *plan)
 
     def planned(self) -> Sequence[Step]:
         """Lessons, training and answers of each control."""
@@ -137,11 +139,12 @@ class Taught(Composite):
         """A control without anything to learn from is not trained."""
         if self.settings.controls != "full":
             return
+        own = replace(self, settings=as_planned(self.settings, look))
         for kind in KINDS:
             lessons = self._lessons(kind)
             yield lessons
             if look(lessons.name):
-                yield from self._rest(kind)
+                yield from own._rest(kind)
 
     def tell(self, look: Callable[[str], Any]) -> Sequence[Told]:
         """The controls' accuracies, and the improved model's less each."""
