@@ -11,7 +11,12 @@ import pytest
 
 from burnish.base.errors import SettingError, UnknownNameError
 from burnish.base.files import read_json, write_json
+from burnish.base.meter import Meter
 from burnish.base.records import read_records
+from burnish.base.stages import Stage
+from burnish.data.sources import load_tasks
+from burnish.jobs.step import Given, constant
+from burnish.models.handle import ModelHandle
 from burnish.recipes import answering
 from burnish.recipes.ablating import variants
 from burnish.recipes.improve import check_settings, improve
@@ -109,17 +114,10 @@ def test_the_plan_counts_both_arms(on: Any) -> None:
 def test_a_model_without_policies_is_told(on: Any, tmp_path: Path, tiny_folder: Any) -> None:
     part = Stream.configured(on)
     cut = part.planned()[0]
-    from burnish.base.meter import Meter
-    from burnish.base.stages import Stage
-    from burnish.data.sources import load_tasks
-    from burnish.jobs.step import Given, constant
-    from burnish.models.handle import ModelHandle
-
     handle = ModelHandle(str(tiny_folder("gpt2")), precision="fp32", device="cpu")
     heldout = load_tasks(on.tasks[0], seed=0)[:3]
     given = Given("x", {"chosen": constant(handle), "heldout": constant(heldout)}, cut.reads)
-    stage = Stage(name="x", path=tmp_path, resumed=False, event=lambda *_, **__: None,
-                  record=lambda *_, **__: None)  # fmt: skip
+    stage = Stage(name="x", path=tmp_path, resumed=False, record=lambda *_, **__: None)
     found = cut.make(stage, given, Meter("x"))
     assert found["num_tasks"] == 0 and "our decoder" in found["why"]
 
