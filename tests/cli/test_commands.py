@@ -69,8 +69,11 @@ def test_dry_run_writes_nothing(burnish: Burnish, config: Path, tmp_path: Path) 
     words = ("improve", "--config", config, "--runs", tmp_path / "runs", "--dry-run")
     plan = burnish(*words, "--json").json
     assert {"minutes", "memory_bytes", "disk_bytes", "generated_tokens"} <= plan.keys()
-    text = burnish(*words).out
-    assert text.startswith("plan: about ") and len(text.splitlines()) == 1
+    lines = burnish(*words).out.splitlines()
+    assert lines[0].startswith("plan: about ") and len(lines) == 1 + len(plan["steps"])
+    told = {step["step"]: step["tokens"] for step in plan["steps"]}
+    assert told["scaling"] is None and told["sample"]["generated_tokens"] > 0
+    assert any(line.split()[:2] == ["scaling", "off:"] for line in lines)
     assert not (tmp_path / "runs").exists()
 
 
