@@ -56,4 +56,6 @@ def test_wrong_sources(tmp_path, monkeypatch):
     monkeypatch.setattr("burnish.graph.saved.open_retriever", lambda _: SimpleNamespace(
         problem=empty))  # fmt: skip
     with pytest.raises(InputError, match="beyond its examples"):
-        GraphTaskSource.from_text("x").load(0)
+        GraphTaskSource.from_text(str(tmp_path)).load(0)
+    with pytest.raises(MissingFileError, match=r"must be a folder.*graph train made"):
+        GraphTaskSource.from_text("nothere").load(0)

@@ -6,7 +6,7 @@ Registered through the entry point group `burnish.plugins`, because `data` may n
 from dataclasses import dataclass
 from pathlib import Path
 
-from burnish.base.errors import InputError, SettingError
+from burnish.base.errors import InputError, MissingFileError, SettingError
 from burnish.contracts.task import Task
 from burnish.data.sources import sources
 from burnish.data.tasks import make_task
@@ -39,7 +39,13 @@ class GraphTaskSource:
         return cls(path=text)
 
     def load(self, seed: int) -> list[Task]:
-        """One task a labelled node. Raises: as `open_graph`, `open_retriever`; InputError."""
+        """One task a labelled node.
+
+        Raises: MissingFileError; as `open_graph`, `open_retriever`; InputError.
+        """
+        if not Path(self.path).is_dir():
+            remedy = "Name a folder with nodes.csv and edges.csv, or one that graph train made"
+            raise MissingFileError("graph", self.path, "must be a folder", remedy=remedy)
         plain = any(Path(self.path).glob("nodes.*"))
         tasks = _plain_tasks(self.path) if plain else _retrieved_tasks(self.path)
         if not tasks:

@@ -37,7 +37,7 @@ class FileSource:
         def to_task(row: Mapping[str, Any]) -> Task:
             if "document" in row and "prompt" not in row:
                 rule, remedy = "is not read from a plain file", f"Name documents:{self.path}"
-                raise InputError("document", row["document"], rule, remedy=remedy)
+                raise InputError("document", str(row["document"])[:40], rule, remedy=remedy)
             return gsm8k_task(row) if is_gsm8k_row(row) else _task(row, group)
 
         return load_rows(self.path, to_task)
