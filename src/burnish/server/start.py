@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from burnish.base.errors import SettingError
 from burnish.base.progress import say
@@ -107,14 +107,14 @@ def make_parts(settings: ModelSettings, token: str = "") -> Parts:
         token=token,
         gates=gates,
         metrics=metrics,
-        served=open_served(settings, gates["model"], metrics),
+        served=open_served(settings, gate=gates["model"], metrics=metrics),
         num_sandbox_workers=settings.sandbox.num_workers,
         isolation=settings.sandbox.isolation,
     )
 
 
-def open_served(settings: ModelSettings, gate: Gate, metrics: Metrics) -> ServedModel:
-    """Load the model, choose how it decodes, and start its worker."""
+def open_served(settings: ModelSettings, **queue: Any) -> ServedModel:
+    """Load the model, choose how it decodes, and start its worker; `queue`: gate and metrics."""
     from burnish.draft.choice import check_draft, choose
     from burnish.engine.generate import open_loop
     from burnish.engine.grammar import JsonForms
@@ -129,9 +129,10 @@ def open_served(settings: ModelSettings, gate: Gate, metrics: Metrics) -> Served
     context, is_bounded = _context(settings, model, policy)
     name = settings.name or Path(handle.spec).name
     indexes = _open_indexes(settings, handle, name)
-    opened = {"num_slots": settings.listen.num_workers, "capacity_tokens": context}
-    choice = choose(model, settings.draft, batch_size=settings.listen.num_workers)
-    others = {name: _index_opener(index, settings) for name, index in indexes.items()}
+    num_slots = settings.listen.num_workers
+    opened = {"num_slots": num_slots, "capacity_tokens": context}
+    choice = choose(model, settings.draft, batch_size=num_slots)
+    others = {own: _index_opener(index, num_slots) for own, index in indexes.items()}
     if policy is not None:
         main = partial(open_loop, model, kv=policy, **opened)
     else:
@@ -142,8 +143,6 @@ def open_served(settings: ModelSettings, gate: Gate, metrics: Metrics) -> Served
         name=name,
         model=model,
         worker=worker,
-        gate=gate,
-        metrics=metrics,
         forms=JsonForms(model),
         context_tokens=context,
         created=int(time.time()),
@@ -151,6 +150,7 @@ def open_served(settings: ModelSettings, gate: Gate, metrics: Metrics) -> Served
         draft=choice.name,
         kv=settings.kv,
         indexes=indexes,
+        **queue,
     )
 
 
@@ -197,8 +197,7 @@ def _open_indexes(settings: ModelSettings, handle: "ModelHandle", name: str) -> 
     return found
 
 
-def _index_opener(index: "Index", settings: ModelSettings) -> Opener:
+def _index_opener(index: "Index", num_slots: int) -> Opener:
     from burnish.stream.serving import open_index_loop
 
-    num_slots = settings.listen.num_workers
     return lambda done: open_index_loop(index, num_slots=num_slots, on_done=done)
