@@ -1,7 +1,8 @@
 """Other projects' clients, unchanged, at a server behind a real socket.
 
-`pip install litellm langchain-openai lm-eval verl sandbox-fusion`; of verl and SandboxFusion
-`--no-deps` is enough. A client that is not installed is skipped by name.
+The extra `peers` has LangChain's, lm-eval's and SandboxFusion's; LiteLLM's and verl's need others'
+versions or a cluster, so install them aside (`pip install --no-deps --target FOLDER verl` is enough).
+A client that is not installed is skipped by name.
 """
 
 import importlib.util
