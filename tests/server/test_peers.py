@@ -95,7 +95,7 @@ def test_lm_eval(url: str, tiny_folder: Any, tiny_reference: Any) -> None:
     ]
     tokenizer = client.tokenizer
     for (begin, end), (value, is_greedy) in zip(pairs, client.loglikelihood(requests), strict=True):
-        head = tokenizer(begin)["input_ids"] or [tokenizer.eos_token_id]
+        head = tokenizer(begin)["input_ids"] or [client.prefix_token_id]
         whole = [*head, *tokenizer(end)["input_ids"]]
         exact = reference_logits(tiny_reference("llama"), whole).log_softmax(-1)
         rows = [(exact[i - 1], whole[i]) for i in range(len(head), len(whole))]
