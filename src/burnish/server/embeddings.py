@@ -22,15 +22,7 @@ BATCH_ROWS = 512  # of a pass between two decode steps
 
 def model_routes(served: ServedModel) -> APIRouter:
     """What is served, and its embeddings."""
-    router = APIRouter()
-    card = {"id": served.name, "object": "model", "created": served.created}
-    card |= {"owned_by": "burnish", "max_model_len": served.context_tokens}
-    card |= {"draft": served.draft, "kv": served.kv}
-    cards = {served.name: card} | {
-        name: {**card, "id": name, "draft": PLAIN, "kv": index.manifest.policy}
-        | {"root": served.name, "document_tokens": index.manifest.total_tokens}
-        for name, index in served.indexes.items()
-    }
+    router, cards = APIRouter(), _cards(served)
 
     @router.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -42,7 +34,7 @@ def model_routes(served: ServedModel) -> APIRouter:
         """The card of a model."""
         if name not in cards:
             served.check_name(name)
-        return cards.get(name, card)
+        return cards.get(name, cards[served.name])
 
     @router.post("/v1/embeddings")
     async def embeddings(body: EmbeddingBody, request: HttpRequest) -> Response:
@@ -72,6 +64,18 @@ def model_routes(served: ServedModel) -> APIRouter:
         )
 
     return router
+
+
+def _cards(served: ServedModel) -> dict[str, dict[str, Any]]:
+    """What clients learn of the model, and of each document."""
+    card = {"id": served.name, "object": "model", "created": served.created}
+    card |= {"owned_by": "burnish", "max_model_len": served.context_tokens}
+    card |= {"draft": served.draft, "kv": served.kv}
+    return {served.name: card} | {
+        name: {**card, "id": name, "draft": PLAIN, "kv": index.manifest.policy}
+        | {"root": served.name, "document_tokens": index.manifest.total_tokens}
+        for name, index in served.indexes.items()
+    }
 
 
 async def _vectors(served: ServedModel, texts: list[tuple[int, ...]]) -> list[np.ndarray]:
