@@ -1,7 +1,8 @@
 """Other projects' clients, unchanged, at a server behind a real socket.
 
-The extra `peers` has LangChain's, lm-eval's and SandboxFusion's; LiteLLM's and verl's need others'
-versions or a cluster, so install them aside (for verl, `--no-deps --target FOLDER` is enough). A client that is not installed is skipped by name.
+The extra `peers` has LangChain's, lm-eval's and SandboxFusion's. LiteLLM's and verl's need other
+versions or a cluster, so install them aside (for verl, `--no-deps --target FOLDER` is enough). A
+client that is not installed is skipped by name.
 """
 
 import importlib.util
