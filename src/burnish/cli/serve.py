@@ -27,7 +27,7 @@ Index = Annotated[
 ]
 TokenFile = Annotated[
     Path | None,
-    typer.Option(help="File with the bearer token; required for other addresses than loopback."),
+    typer.Option(help="File with the bearer token; required for any address but loopback."),
 ]
 
 
