@@ -133,7 +133,7 @@ def test_wrong_requests(
 def test_indexes_that_cannot_be_attached(tiny_folder: Any, document: Path, tmp_path: Path) -> None:
     for family, folders, kind, message in (
         ("llama-yarn", (document,), ModelError, "must be that of the index"),
-        ("llama", (tmp_path,), InputError, "must hold an index"),
+        ("llama", (tmp_path,), InputError, "must contain an index"),
         ("llama", (document, document), SettingError, "a name of its own"),
     ):
         named = {"indexes": tuple(map(str, folders))}
