@@ -117,7 +117,7 @@ def serve(
     port: int | None = None,
     token_file: str | Path | None = None,
     parallel: int | None = None,
-    context: int | None = None,
+    index: Text | list[Text] = [],
     draft: Text | None = None,
     kv: Text = 'full',
     set: Text | list[Text] | dict[str, Any] = [],
@@ -126,9 +126,13 @@ def serve(
 ) -> None:
     """Serve MODEL to every OpenAI client, with a chat page at /, until interrupted.
 
+    With --index DIR, repeatable, chats whose "model" is the folder's name are answered from the
+    text of the index, and name the spans that were read. The plain model is served beside it.
+
     /v1/models, /v1/completions, /v1/chat/completions, /v1/embeddings, /metrics, /health, and the
     sandbox's /run_code, /judge, /analyze and /detect. Schema: /openapi.json.
-    Other settings: --set listen.max_waiting=64 --set listen.deadline_s=120 --set name=mine
+    Other settings: --set context_tokens=8192 (most tokens of a prompt and its answer)
+    --set listen.max_waiting=64 --set listen.deadline_s=120 --set name=mine
     --set sandbox.num_workers=0 (no sandbox) --set sandbox.isolation=strict"""
 
 def doctor(

@@ -11,9 +11,12 @@ from scipy import stats
 from torch import Tensor
 
 from burnish.base.errors import SettingError
-from burnish.contracts.generation import Sampling
+from burnish.contracts.generation import Request, Sampling
+from burnish.draft.choice import generate_with
 from burnish.engine import sample as sample_module
+from burnish.engine.generate import generate
 from burnish.engine.sample import (
+    biased,
     discouraged,
     filtered,
     keyed_noise,
@@ -247,6 +250,52 @@ def test_planted_presence_counted_each_time() -> None:
 
     with pytest.raises(AssertionError):
         check_discouraged(wrong)
+
+
+def check_biased(bias: Any) -> None:
+    """Two rows by hand, one token named twice; rows without a bias keep their bits."""
+    logits = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]).bfloat16()
+    pairs = ((0, 5.0), (2, -100.0), (0, 0.5))
+    found = bias(logits, [Sampling(logit_bias=pairs), Sampling(), Sampling(logit_bias=((1, 2.0),))])
+    assert found.tolist() == [[6.5, 2.0, -97.0], [1.0, 2.0, 3.0], [1.0, 4.0, 3.0]]
+    assert logits.tolist() == [[1.0, 2.0, 3.0]] * 3
+    assert bias(logits, [Sampling()] * 3) is logits
+
+
+def test_bias_is_added_to_the_named_tokens() -> None:
+    check_biased(biased)
+
+
+def test_planted_bias_that_replaces() -> None:
+    def wrong(logits: Any, settings: Any) -> Any:
+        logits = logits.float().clone()
+        for row, sampling in enumerate(settings):
+            for token, value in sampling.logit_bias:
+                logits[row, token] = value
+        return logits
+
+    with pytest.raises(AssertionError):
+        check_biased(wrong)
+
+
+def test_a_bias_forces_and_forbids(tiny_model: Any) -> None:
+    """In the real loop, greedy and drafted, beside a text without one."""
+    model = tiny_model("llama")
+    plain = Request(id="p", prompt=(5, 6), sampling=Sampling(max_new_tokens=6))
+    (wanted,) = generate(model, [plain])
+    forced = Sampling(max_new_tokens=6, logit_bias=((17, 100.0),))
+    barred = Sampling(max_new_tokens=6, logit_bias=tuple((t, -100.0) for t in {*wanted.tokens}))
+    requests = [plain, *(Request(id="b", prompt=(5, 6), sampling=s) for s in (forced, barred))]
+    for draft in ("plain", "ngram"):
+        alone, seventeen, other = generate_with(model, requests, draft=draft)
+        assert alone.tokens == wanted.tokens
+        assert seventeen.tokens == (17,) * 6
+        assert not {*other.tokens} & {*wanted.tokens}
+    with pytest.raises(SettingError, match="logit_bias"):
+        Sampling(logit_bias=((3, float("nan")),))
+    outside = Request(id="o", prompt=(5,), sampling=Sampling(logit_bias=((269, 1.0),)))
+    with pytest.raises(SettingError, match="below the model's vocabulary"):
+        generate(model, [outside])
 
 
 def test_penalties_must_be_finite() -> None:

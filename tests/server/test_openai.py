@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 import pytest
-from fixtures.served import URL, Asked, serving
+from fixtures.served import Asked, serving
 from fixtures.tiny import texts
 
 from burnish.contracts.generation import Completion, Request, Sampling
@@ -20,14 +20,7 @@ MESSAGES: Any = [{"role": "user", "content": "what is 12?"}]
 
 def ask(asked: Asked, work: Callable[[openai.AsyncOpenAI], Awaitable[Any]]) -> Any:
     """What the official client gets."""
-
-    async def run() -> Any:
-        async with asked.client() as http:
-            settings = {"base_url": f"{URL}/v1", "api_key": "none", "max_retries": 0}
-            async with openai.AsyncOpenAI(http_client=http, **settings) as client:
-                return await work(client)
-
-    return asyncio.run(run())
+    return asked.with_openai(work)
 
 
 def offline(asked: Asked, prompts: list[list[int]], **settings: Any) -> list[Completion]:
@@ -195,6 +188,22 @@ def test_lm_eval_asks_for_no_more_than_the_prompt(asked: Asked) -> None:
     reply = asked.post("/v1/completions", body).json()
     assert [len(c["logprobs"]["tokens"]) for c in reply["choices"]] == [5, 9]
     assert reply["usage"]["completion_tokens"] == 0
+    whole = asked.post("/v1/completions", {**body, "max_tokens": 1}).json()
+    for choice, other in zip(whole["choices"], reply["choices"], strict=True):
+        given = choice["logprobs"]["token_logprobs"]  # it leaves the last one out
+        assert given[:-1] == other["logprobs"]["token_logprobs"]
+
+
+def test_logprobs_have_the_end_token(asked: Asked) -> None:
+    """What lm-eval leaves out at the end must be there, also where the model ends at once."""
+    end = {"logit_bias": {"2": 100}}
+    body = {"model": NAME, "prompt": texts([5])[0], "max_tokens": 1, "logprobs": 1, **end}
+    echoed = asked.post("/v1/completions", {**body, "echo": True}).json()["choices"][0]
+    assert len(echoed["logprobs"]["tokens"]) == 6 and echoed["finish_reason"] == "stop"
+    assert echoed["logprobs"]["tokens"][-1] == "<|im_end|>" not in echoed["text"]
+    streamed = asked.post("/v1/completions", {**body, "stream": True}).text.split("\n\n")
+    last = json.loads(streamed[-3][6:])["choices"][0]
+    assert last["logprobs"]["token_logprobs"] == echoed["logprobs"]["token_logprobs"][-1:]
 
 
 def test_embeddings_are_those_of_embed(asked: Asked) -> None:
@@ -210,6 +219,40 @@ def test_embeddings_are_those_of_embed(asked: Asked) -> None:
     assert [row.embedding for row in found.data] == wanted.tolist()
     body = {"model": NAME, "input": inputs[1]}
     assert asked.post("/v1/embeddings", body).json()["data"][0]["embedding"] == wanted[1].tolist()
+
+
+FIELDS: dict[str, Any] = {
+    "max_completion_tokens": 12, "stop": ["\u1234", "zzzz", "END"], "n": 3, "seed": 2,
+    "temperature": 1.2, "top_p": 0.9, "logprobs": True, "top_logprobs": 4, "user": "me",
+    "stream_options": {"include_usage": True}, "store": False, "metadata": {"a": "b"},
+    "service_tier": "auto", "modalities": ["text"], "safety_identifier": "x",
+    "prompt_cache_key": "y", "presence_penalty": 0.1, "parallel_tool_calls": False,
+    "tool_choice": "none", "logit_bias": {"5": -1}, "response_format": {"type": "text"},
+}  # fmt: skip
+
+
+def test_all_that_the_client_sends(asked: Asked) -> None:
+    """Several choices of one stream are those of one answer, with their log-probabilities."""
+    roles = [{"role": "developer", "content": [{"type": "text", "text": "Be "},
+                                               {"type": "text", "text": "brief."}]}]  # fmt: skip
+
+    async def work(client: openai.AsyncOpenAI) -> Any:
+        given: Any = {"model": NAME, "messages": [*roles, *MESSAGES], **FIELDS}
+        parts = await client.chat.completions.create(stream=True, **given)
+        got = [part async for part in parts]
+        del given["stream_options"]
+        return await client.chat.completions.create(**given), got
+
+    whole, parts = ask(asked, work)
+    assert len({choice.message.content for choice in whole.choices}) == 3
+    *pieces, counted = parts
+    assert counted.choices == [] and counted.usage == whole.usage
+    for choice in whole.choices:
+        own = [p.choices[0] for p in pieces if p.choices[0].index == choice.index]
+        assert "".join(one.delta.content or "" for one in own) == choice.message.content
+        told = [row for one in own if one.logprobs for row in one.logprobs.content]
+        assert told == choice.logprobs.content and len(told[0].top_logprobs) == 4
+        assert own[-1].finish_reason == choice.finish_reason
 
 
 def test_models(asked: Asked) -> None:
@@ -234,9 +277,68 @@ WRONG = [
     ("chat/completions", {**HELLO, "stop": [""]}, 400, None),
     ("chat/completions", {**HELLO, "n": 0}, 400, None),
     ("chat/completions", {**HELLO, "top_logprobs": 2}, 400, None),
-    ("chat/completions", {**HELLO, "response_format": {"type": "json_object"}}, 400, None),
     ("chat/completions", {**HELLO, "messages": [{"role": "user", "content": "\ud800"}]}, 400, None),
     ("embeddings", {"model": NAME, "input": ""}, 400, None),
+    ("embeddings", {"model": NAME, "input": ["x"] * 2049}, 400, None),
+    ("embeddings", {"model": NAME, "input": "a" * 9000}, 400, "context_length_exceeded"),
+    ("completions", {"model": NAME, "prompt": ["x"] * 20, "n": 128}, 400, None),
+    ("completions", {"model": NAME, "prompt": "a" * 1_000_000}, 400, "context_length_exceeded"),
+    ("completions", {"model": NAME, "prompt": [[5], "x"]}, 400, None),
+    ("completions", {"model": NAME, "prompt": [[]]}, 400, None),
+    ("completions", {"model": NAME, "prompt": [-1]}, 400, None),
+    ("completions", {"model": NAME, "prompt": [True]}, 400, None),
+    ("completions", {"model": NAME, "prompt": {"a": 1}}, 400, None),
+    ("completions", {"model": NAME, "prompt": "x", "logprobs": True, "echo": 3}, 400, None),
+    ("completions", {"model": NAME, "prompt": "x", "best_of": 2}, 400, "unsupported_parameter"),
+    (
+        "completions",
+        {"model": NAME, "prompt": "x", "echo": True, "stream": True},
+        400,
+        "unsupported_parameter",
+    ),
+    ("completions", {"model": NAME, "prompt": "x", "suffix": "y"}, 400, None),
+    ("completions", [], 400, None),
+    ("completions", "x", 400, None),
+    ("nothing", {}, 404, None),
+    ("chat/completions", {"model": NAME}, 400, None),
+    ("chat/completions", {"model": 7, "messages": MESSAGES}, 400, None),
+    ("chat/completions", {**HELLO, "messages": "hello"}, 400, None),
+    ("chat/completions", {**HELLO, "messages": [{"role": "king", "content": "x"}]}, 400, None),
+    ("chat/completions", {**HELLO, "messages": [{"role": "user", "content": 7}]}, 400, None),
+    (
+        "chat/completions",
+        {
+            **HELLO,
+            "messages": [
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+            ],
+        },
+        400,
+        None,
+    ),
+    (
+        "chat/completions",
+        {**HELLO, "messages": [{"role": "user", "content": "a" * 9000}]},
+        400,
+        "context_length_exceeded",
+    ),
+    ("chat/completions", {**HELLO, "stop": ["x"] * 17}, 400, None),
+    ("chat/completions", {**HELLO, "stop": "x" * 5000}, 400, None),
+    ("chat/completions", {**HELLO, "stop": [["x"]]}, 400, None),
+    ("chat/completions", {**HELLO, "temperature": float("nan")}, 400, None),
+    ("chat/completions", {**HELLO, "temperature": float("inf")}, 400, None),
+    ("chat/completions", {**HELLO, "temperature": "warm"}, 400, None),
+    ("chat/completions", {**HELLO, "top_p": float("nan")}, 400, None),
+    ("chat/completions", {**HELLO, "presence_penalty": float("nan")}, 400, None),
+    ("chat/completions", {**HELLO, "min_p": float("nan")}, 400, None),
+    ("chat/completions", {**HELLO, "seed": 1.5}, 400, None),
+    ("chat/completions", {**HELLO, "max_tokens": 10**30}, 400, "context_length_exceeded"),
+    ("chat/completions", {**HELLO, "max_completion_tokens": 0}, 400, None),
+    ("chat/completions", {**HELLO, "n": 129}, 400, None),
+    ("chat/completions", {**HELLO, "stream_options": 5}, 400, None),
+    ("chat/completions", {**HELLO, "tools": [{"type": "function"}]}, 400, None),
+    ("chat/completions", {**HELLO, "tool_choice": "required"}, 400, None),
+    ("chat/completions", {**HELLO, "modalities": ["audio"]}, 400, None),
 ]
 
 

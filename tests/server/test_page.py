@@ -4,6 +4,7 @@ Needs Debian's chromium (or the program that CHROMIUM names) and playwright; ski
 """
 
 import os
+import re
 import shutil
 from typing import Any
 
@@ -31,6 +32,40 @@ def url(tiny_folder: Any) -> Any:
         one = Listening(asked)
         yield f"http://127.0.0.1:{one.server.port}/"
         one.stop()
+
+
+@pytest.mark.parametrize(("width", "height", "scheme"), SIZES)
+def test_spans_of_a_document(
+    browser: Any, reading: Any, width: int, height: int, scheme: str
+) -> None:
+    one, complaints = Listening(reading), list[str]()
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"http://127.0.0.1:{one.server.port}/")
+    page.locator("summary").click()
+    assert page.locator("#document").input_value() == "notes"
+    page.fill("#max_tokens", "5")
+    page.fill("#temperature", "0")
+    for document in ("notes", "llama"):
+        page.select_option("#document", document)
+        page.fill("#prompt", "What left?")
+        page.keyboard.press("Tab")
+        page.locator("#prompt").press("Enter")
+        page.wait_for_function("document.getElementById('state').textContent === 'ready'")
+    page.wait_for_selector(".turn.assistant small >> nth=1")
+    spans = page.locator(".spans")
+    assert spans.count() == 1  # the plain model read no document
+    spans.locator("summary").click()
+    assert re.fullmatch(r"[1-5] spans? of the document read", spans.locator("summary").inner_text())
+    assert "notes.txt, line" in spans.locator("li b").first.inner_text()
+    assert "harbour" in spans.inner_text() and "<b>" in spans.locator("ol").inner_text()
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    if folder := os.environ.get("BURNISH_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/document-{scheme}.png", full_page=True)
+    assert complaints == []
+    page.close()
+    one.stop()
 
 
 @pytest.mark.parametrize(("width", "height", "scheme"), SIZES)

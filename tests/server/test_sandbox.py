@@ -3,6 +3,7 @@
 import asyncio
 import base64
 
+import httpx
 import pytest
 from fixtures.served import Asked
 
@@ -99,6 +100,48 @@ def test_verl_reads_what_happened(service, language, code, stdin, expected, read
     for result in (answer["compile_result"], answer["run_result"]):
         assert result is None or set(result) == RUN_KEYS
     assert verl_reads(answer, expected) is read
+
+
+async def verl_tries(client, body, *, between, num_tries=3):
+    """verl's `call_sandbox_api`: a 504 is tried again, any other error is final."""
+    for number in range(num_tries):
+        answer = await client.post("/run_code", json=body)
+        if answer.status_code != 504:
+            answer.raise_for_status()
+            return answer.json()
+        if number < num_tries - 1:
+            between(number)
+    return None
+
+
+def check_retries(one):
+    """All places taken twice, and free at the third try; and taken for longer than it tries."""
+    body = {
+        "compile_timeout": 10, "run_timeout": 10, "code": "print(1)", "stdin": None,
+        "memory_limit_MB": 1024, "language": "python", "files": {}, "fetch_files": [],
+    }  # fmt: skip
+
+    async def ask():
+        async with one.client() as client:
+            slot = await one.parts.gates["sandbox"].enter()
+            found = await verl_tries(client, body, between=lambda n: n and slot.leave())
+            slot = await one.parts.gates["sandbox"].enter()
+            lost = await verl_tries(client, body, between=lambda n: None)
+            slot.leave()
+            return found, lost
+
+    found, lost = asyncio.run(ask())
+    assert found["run_result"]["stdout"] == "1\n" and lost is None
+
+
+def test_verl_tries_again_while_all_places_are_taken(sandbox_cache):
+    check_retries(open_service(num_workers=1, max_waiting=0, deadline_s=20))
+
+
+def test_planted_status_that_verl_does_not_try_again(sandbox_cache, monkeypatch):
+    monkeypatch.setattr("burnish.server.errors.RETRIED", {})
+    with pytest.raises(httpx.HTTPStatusError, match="429"):
+        check_retries(open_service(num_workers=1, max_waiting=0, deadline_s=20))
 
 
 def test_planted_answer_that_verl_would_take_for_a_pass(service):

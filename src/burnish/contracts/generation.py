@@ -2,11 +2,36 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import isfinite
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
 
 from burnish.base.errors import SettingError
 
-Finish = Literal["eos", "stop", "length"]
+Finish = Literal["eos", "stop", "length", "grammar"]
+
+
+@runtime_checkable
+class Matcher(Protocol):
+    """What may come next in one text that follows a grammar."""
+
+    def allowed(self) -> np.ndarray:
+        """Whether each token of the vocabulary may come next; end tokens where it may end."""
+        ...
+
+    def take(self, token: int) -> bool:
+        """Go on with a token; False where the grammar can be followed no further."""
+        ...
+
+
+@runtime_checkable
+class Grammar(Protocol):
+    """A form that texts must have, such as a JSON schema."""
+
+    def open(self) -> Matcher:
+        """A matcher at the beginning of a text."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +42,7 @@ class Sampling:
     `stop` strings end the text and are not part of it. The noise of a request depends on `seed`
     and the position only, never on the batch. The frequency penalty is subtracted once for each
     time that the new text holds a token, the presence penalty once if it holds it [nats].
+    `logit_bias` pairs token ids with what is added to their logits [nats], as penalties are.
     """
 
     max_new_tokens: int = 128
@@ -27,6 +53,7 @@ class Sampling:
     repetition_penalty: float = 1.0
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
     stop: tuple[str, ...] = ()
     seed: int = 0
 
@@ -42,6 +69,12 @@ class Sampling:
                 for name in ("frequency_penalty", "presence_penalty")
             ),
             ("repetition_penalty", self.repetition_penalty > 0, "must be positive", "1 is off"),
+            (
+                "logit_bias",
+                all(token >= 0 and isfinite(bias) for token, bias in self.logit_bias),
+                "must be finite numbers for token ids",
+                "-100 rules a token out",
+            ),
             ("stop", all(self.stop), "must not hold an empty string", "It would end every text"),
         ]
         for name, good, rule, remedy in checks:
@@ -54,13 +87,15 @@ class Request:
     """One text to continue. Requests with equal `prompt` tokens share its prefill.
 
     `num_logprobs`: the log-probability of each token is kept, and those of this many likeliest
-    alternatives; None keeps nothing.
+    alternatives; None keeps nothing. `grammar`: a form that the text must have; a text whose
+    grammar cannot be followed any further ends with `finish` "grammar".
     """
 
     id: str
     prompt: tuple[int, ...]
     sampling: Sampling
     num_logprobs: int | None = None
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +111,17 @@ class TokenLogprobs:
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """What the model wrote: `tokens` without the end token, `text` without the stop string."""
+    """What the model wrote: `tokens` without the end token, `text` without the stop string.
+
+    `end` is the end token, where one was drawn and log-probabilities were asked for.
+    """
 
     id: str
     tokens: Sequence[int]
     text: str
     finish: Finish
     num_passes: int
+    end: tuple[int, "TokenLogprobs"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,10 +87,11 @@ def check_requests(
     bounded = budget_tokens is not None and budget_tokens <= model.max_position
     vocab_size = model.config.get_text_config().vocab_size
     for request in requests:
-        if request.prompt and max(request.prompt) >= vocab_size:
+        named = (*request.prompt, *(token for token, _ in request.sampling.logit_bias))
+        if named and max(named) >= vocab_size:
             rule = f"of the tokenizer must be below the model's vocabulary of {vocab_size}"
             remedy = f"Use the tokenizer that belongs to {model.folder}"
-            raise SettingError("token", max(request.prompt), rule, remedy=remedy)
+            raise SettingError("token", max(named), rule, remedy=remedy)
         _check_room(request, None if bounded else model.max_position)
     return max((len(r.prompt) + r.sampling.max_new_tokens for r in requests), default=0)
 

@@ -14,7 +14,7 @@ from burnish.contracts.generation import Completion, Finish, Request
 from burnish.contracts.session import Session
 from burnish.engine.policies import PolicySession
 from burnish.engine.row import Row
-from burnish.engine.sample import discouraged, next_tokens, top_logprobs
+from burnish.engine.sample import biased, discouraged, next_tokens, permitted, top_logprobs
 from burnish.engine.session import CHUNK_ROWS, LEAST_ROWS
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
@@ -142,13 +142,21 @@ class Loop:
         settings = [row.request.sampling for row in rows]
         positions = [len(row.tokens) for row in rows]
         seen = self._seen(rows, logits)
-        tokens = next_tokens(self._discouraged(rows, logits), settings, positions, seen)
+        changed = permitted(
+            biased(self._discouraged(rows, logits), settings), [row.matcher for row in rows]
+        )
+        tokens = next_tokens(changed, settings, positions, seen)
         self.meter.add("generated", len(rows))
         ended = [row.add(t, self.model.eos_ids) for row, t in zip(rows, tokens, strict=True)]
         for index, row in enumerate(rows):
             num = row.request.num_logprobs
-            if num is not None and ended[index] != "eos":
-                row.logprobs.append(top_logprobs(logits[index], tokens[index], num))
+            if num is None or ended[index] == "grammar":
+                continue
+            told = top_logprobs(logits[index], tokens[index], num)
+            if ended[index] == "eos":
+                row.end = tokens[index], told
+            else:
+                row.logprobs.append(told)
         return ended
 
     def retire(self, slot: int, finish: Finish) -> None:

@@ -62,11 +62,15 @@ class PolicySession:
 
     def __init__(self, model: Model, policy: KVPolicy, num_slots: int) -> None:
         self._decoder, self._policy, self._shape = model.decoder, policy, shape_of(model)
-        self._memories = [open_memory(policy, self._shape) for _ in range(num_slots)]
+        self._memories = [self.open() for _ in range(num_slots)]
+
+    def open(self) -> KVMemory:
+        """The memory of a slot that nothing was read into."""
+        return open_memory(self._policy, self._shape)
 
     def clear(self, slot: int) -> None:
         """Make a slot empty."""
-        self._memories[slot] = open_memory(self._policy, self._shape)
+        self._memories[slot] = self.open()
 
     def cuts(self, num_tokens: int) -> list[int]:
         """Where the chunks end in which a prompt is read."""

@@ -10,7 +10,8 @@ TextOf = Callable[..., str]  # of tokens; with `special=True` special tokens are
 class Row:
     """A text that is being generated: its request, and the tokens so far.
 
-    `guessed` are the positions of accepted draft tokens; `logprobs` are kept on request.
+    `guessed` are the positions of accepted draft tokens; `logprobs` are kept on request,
+    that of the end token in `end`.
     """
 
     def __init__(self, index: int, request: Request, text_of: TextOf) -> None:
@@ -18,6 +19,8 @@ class Row:
         self.tokens: list[int] = []
         self.guessed: list[int] = []
         self.logprobs: list[TokenLogprobs] = []
+        self.end: tuple[int, TokenLogprobs] | None = None
+        self.matcher = request.grammar.open() if request.grammar else None
         self.num_passes = 1  # the prefill gives the first token
 
     @property
@@ -29,6 +32,8 @@ class Row:
         """Append a token; why the text ends here, or None."""
         if token in eos_ids:
             return "eos"
+        if self.matcher is not None and not self.matcher.take(token):
+            return "grammar"
         self.tokens.append(token)
         if self._stopped():
             return "stop"
@@ -51,6 +56,7 @@ class Row:
             text=self._text(finish),
             finish=finish,
             num_passes=self.num_passes,
+            end=self.end,
         )
 
     def _text(self, finish: Finish) -> str:

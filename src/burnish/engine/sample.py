@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from burnish.contracts.generation import Sampling, TokenLogprobs
+from burnish.contracts.generation import Matcher, Sampling, TokenLogprobs
 from burnish.kernels import ops
 
 NEGLIGIBLE_NATS = 30.0  # exp(-30) of 49,152 tokens together: under 5e-9, below float32's rounding
@@ -138,6 +138,43 @@ def discouraged(
     frequency = logits.new_tensor([s.frequency_penalty for s in settings])[:, None]
     presence = logits.new_tensor([s.presence_penalty for s in settings])[:, None]
     return logits - frequency * counts - presence * (counts > 0)
+
+
+def biased(logits: Float[Tensor, "B V"], settings: Sequence[Sampling]) -> Float[Tensor, "B V"]:
+    """Add each row's bias to the logits of the tokens that it names; the same tensor without any.
+
+    Source: OpenAI's API reference, logit_bias.
+    Oracle: tests/engine/test_sample.py::test_bias_is_added_to_the_named_tokens
+    """
+    if not (rows := _rows(settings, lambda s: bool(s.logit_bias))):
+        return logits
+    logits = logits.float().clone()
+    for row in rows:
+        tokens, values = zip(*settings[row].logit_bias, strict=True)
+        added = torch.zeros_like(logits[row])
+        added.index_add_(0, added.new_tensor(tokens, dtype=torch.int64), added.new_tensor(values))
+        logits[row] += added
+    return logits
+
+
+def permitted(
+    logits: Float[Tensor, "B V"], matchers: Sequence[Matcher | None]
+) -> Float[Tensor, "B V"]:
+    """Logits of tokens that a row's grammar forbids at minus infinity; the rest as it was.
+
+    A row whose grammar permits no token of the vocabulary is left alone: its matcher then refuses
+    the token that is drawn.
+    Source: constrained decoding, arXiv 2307.09702, section 3.
+    Oracle: tests/engine/test_grammar.py::test_texts_follow_their_schema
+    """
+    held = [(row, one.allowed()) for row, one in enumerate(matchers) if one is not None]
+    if not any(mask.any() for _, mask in held):
+        return logits
+    logits = logits.clone()
+    for row, mask in held:
+        if mask.any():
+            logits[row, torch.from_numpy(~mask).to(logits.device)] = float("-inf")
+    return logits
 
 
 def top_logprobs(logits: Float[Tensor, " V"], token: int, num: int) -> TokenLogprobs:

@@ -20,11 +20,15 @@ class ModelHandle:
     """A local model (our decoder or an adapter) or a server, by its spec.
 
     The model is loaded when `model` is first read, so reusing a finished stage loads nothing.
+    `prepared` is that of `load_model`.
     Source: ours. Oracle: tests/models/test_handle.py::test_the_key_loads_nothing
     """
 
-    def __init__(self, spec: str, *, precision: str = "auto", device: str = "auto") -> None:
+    def __init__(
+        self, spec: str, *, precision: str = "auto", device: str = "auto", prepared: bool = False
+    ) -> None:
         self.spec, self.precision, self.device = spec, precision, device
+        self._prepared = prepared
         self._model: Model | None = None
 
     @property
@@ -65,7 +69,8 @@ class ModelHandle:
             self._check_local("cannot be loaded")
             from burnish.models.load import load_model
 
-            self._model = load_model(self.spec, precision=self.precision, device=self.device)
+            place = {"precision": self.precision, "device": self.device}
+            self._model = load_model(self.spec, **place, prepared=self._prepared)
         return self._model
 
     @cached_property

@@ -70,14 +70,18 @@ def cut_tokens(served: ServedModel, choice: Choice) -> int:
     return 0
 
 
-def usage(num_prompt: int, choices: Sequence[Choice]) -> dict[str, Any]:
-    """Counts of tokens; drafted ones as OpenAI counts predicted outputs."""
+def usage(num_prompt: int, choices: Sequence[Choice], num_cached: int = 0) -> dict[str, Any]:
+    """Counts of tokens; drafted ones as OpenAI counts predicted outputs.
+
+    `num_cached`: tokens of the prompt that had been read before the request, as OpenAI counts them.
+    """
     written = sum(len(choice.tokens) for choice in choices)
     guessed = sum(choice.num_guessed for choice in choices)
     return {
         "prompt_tokens": num_prompt,
         "completion_tokens": written,
         "total_tokens": num_prompt + written,
+        "prompt_tokens_details": {"cached_tokens": num_cached},
         "completion_tokens_details": {"accepted_prediction_tokens": guessed},
     }
 
@@ -143,7 +147,7 @@ async def as_events(chunks: AsyncIterator[dict[str, Any]], path: str) -> AsyncIt
         async for chunk in chunks:
             yield _event(chunk)
     except ApiError as error:
-        yield _event(error_body(path, error.status, str(error), code=error.code))
+        yield _event(error_body(path, error.status, str(error), param=error.param, code=error.code))
         return
     yield b"data: [DONE]\n\n"
 

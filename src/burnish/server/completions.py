@@ -41,7 +41,7 @@ def completion_routes(served: ServedModel) -> APIRouter:
         """Continue one or several prompts, `n` times each."""
         served.check_name(body.model)
         _check(body)
-        prompts = served.prompts(body.prompt, "prompt")
+        prompts = await asyncio.to_thread(served.prompts, body.prompt, "prompt")
         requests = served.requests(body, prompts, num_logprobs=body.logprobs)
         writing = await begin(served, requests)
         head = {"id": f"cmpl-{secrets.token_hex(12)}", "object": "text_completion"}
@@ -103,6 +103,8 @@ def _choice(
     if body.max_tokens == 0:
         text, num = "", 0
     tokens, logprobs = choice.tokens[:num], list[TokenLogprobs | None](choice.logprobs[:num])
+    if choice.done.end is not None and body.max_tokens != 0:  # OpenAI's list has the end token
+        tokens, logprobs = [*tokens, choice.done.end[0]], [*logprobs, choice.done.end[1]]
     if body.echo:
         text = served.model.tokenizer.decode(list(request.prompt)) + text
         tokens, logprobs = [*request.prompt, *tokens], [None, *(read or ()), *logprobs]
@@ -122,7 +124,11 @@ async def _chunks(
     async for piece in streamed.pieces():
         told = None
         if body.logprobs is not None:
-            told = names.of_completion(piece.tokens, piece.logprobs, sent[piece.index])
+            done = streamed.choices[piece.index].done
+            end = [done.end] if done is not None and done.end is not None else []
+            tokens = [*piece.tokens, *(token for token, _ in end)]
+            logprobs = [*piece.logprobs, *(one for _, one in end)]
+            told = names.of_completion(tokens, logprobs, sent[piece.index])
         sent[piece.index] += len(piece.text)
         row = {"index": piece.index, "text": piece.text, "logprobs": told}
         row |= {"finish_reason": piece.finish}

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
 
+from burnish.draft.cost import PLAIN
 from burnish.engine.embed import embed
 from burnish.server.completions import GONE
 from burnish.server.errors import ApiError
@@ -21,21 +22,19 @@ BATCH_ROWS = 512  # of a pass between two decode steps
 
 def model_routes(served: ServedModel) -> APIRouter:
     """What is served, and its embeddings."""
-    router = APIRouter()
-    card = {"id": served.name, "object": "model", "created": served.created}
-    card |= {"owned_by": "burnish", "max_model_len": served.context_tokens}
-    card |= {"draft": served.draft, "kv": served.kv}
+    router, cards = APIRouter(), _cards(served)
 
     @router.get("/v1/models")
     async def models() -> dict[str, Any]:
-        """The one model that is served."""
-        return {"object": "list", "data": [card]}
+        """The model that is served, and the documents that it can be asked about."""
+        return {"object": "list", "data": list(cards.values())}
 
     @router.get("/v1/models/{name:path}")
     async def model(name: str) -> dict[str, Any]:
         """The card of a model."""
-        served.check_name(name)
-        return card
+        if name not in cards:
+            served.check_name(name)
+        return cards.get(name, cards[served.name])
 
     @router.post("/v1/embeddings")
     async def embeddings(body: EmbeddingBody, request: HttpRequest) -> Response:
@@ -45,7 +44,7 @@ def model_routes(served: ServedModel) -> APIRouter:
         if body.dimensions not in (None, width):
             message = f"vectors of this model have {width} dimensions"
             raise ApiError(message, param="dimensions")
-        texts = served.prompts(body.input, "input")
+        texts = await asyncio.to_thread(served.prompts, body.input, "input")
         longest = max(map(len, texts))
         if longest > served.model.max_position:
             message = f"a text has at most {served.model.max_position} tokens, got {longest}"
@@ -65,6 +64,18 @@ def model_routes(served: ServedModel) -> APIRouter:
         )
 
     return router
+
+
+def _cards(served: ServedModel) -> dict[str, dict[str, Any]]:
+    """What clients learn of the model, and of each document."""
+    card = {"id": served.name, "object": "model", "created": served.created}
+    card |= {"owned_by": "burnish", "max_model_len": served.context_tokens}
+    card |= {"draft": served.draft, "kv": served.kv}
+    return {served.name: card} | {
+        name: {**card, "id": name, "draft": PLAIN, "kv": index.manifest.policy}
+        | {"root": served.name, "document_tokens": index.manifest.total_tokens}
+        for name, index in served.indexes.items()
+    }
 
 
 async def _vectors(served: ServedModel, texts: list[tuple[int, ...]]) -> list[np.ndarray]:

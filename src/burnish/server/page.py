@@ -30,6 +30,7 @@ def page_routes(served: ServedModel) -> APIRouter:
         context_tokens=served.context_tokens,
         draft=served.draft,
         kv=served.kv,
+        documents=list(served.indexes),
     )
 
     @router.get("/")

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 TokenId = Annotated[int, Field(ge=0, strict=True, le=1 << 31)]
-Stop = Annotated[str, StringConstraints(min_length=1)]
+TokenKey = Annotated[int, Field(ge=0, le=1 << 31)]  # keys of JSON objects are texts
+Stop = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Text = str
-MOST_STOPS, MOST_CHOICES, MOST_LOGPROBS = 16, 128, 20
+Bias = Annotated[float, Field(ge=-100, le=100)]
+MOST_STOPS, MOST_CHOICES, MOST_LOGPROBS, MOST_BIASES = 16, 128, 20, 1024
 
 
 class Checked(BaseModel):
@@ -52,7 +54,7 @@ class Sampled(Body):
     seed: int | None = None
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    logit_bias: dict[str, float] | None = Field(default=None, max_length=0)  # not supported
+    logit_bias: dict[TokenKey, Bias] | None = Field(default=None, max_length=MOST_BIASES)
     user: str | None = None  # for OpenAI's own records
     top_k: int | None = Field(default=None, ge=-1)
     min_p: float | None = Field(default=None, ge=0, lt=1)
@@ -100,6 +102,12 @@ class Message(BaseModel):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
 
+    def text(self) -> str:
+        """Its content as one text."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
 
 class Function(BaseModel):
     """A function that the model may call; `parameters` are a JSON schema."""
@@ -117,10 +125,35 @@ class Tool(BaseModel):
     function: Function
 
 
-class Format(BaseModel):
-    """Only free text can be asked for."""
+class TextFormat(BaseModel):
+    """Free text."""
 
     type: Literal["text"]
+
+
+class ObjectFormat(BaseModel):
+    """A JSON object."""
+
+    type: Literal["json_object"]
+
+
+class NamedSchema(BaseModel):
+    """A JSON schema; the answer follows it, with `strict` and without."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    json_schema: dict[str, Any] | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class SchemaFormat(BaseModel):
+    """JSON that follows a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+Format = Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")]
 
 
 class ChatBody(Sampled):
@@ -134,8 +167,12 @@ class ChatBody(Sampled):
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool | None = None
     response_format: Format | None = None
-    store: bool | None = None
+    modalities: list[Literal["text"]] | None = None
+    service_tier: Literal["auto", "default"] | None = None  # there is one
+    store: bool | None = None  # the rest: for OpenAI's own records
     metadata: dict[str, str] | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
 
 
 class EmbeddingBody(Body):

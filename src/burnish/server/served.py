@@ -2,22 +2,25 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from burnish.base.errors import SettingError
-from burnish.contracts.generation import Request, Sampling
+from burnish.contracts.generation import Grammar, Request, Sampling
 from burnish.data.chat import render_chat
+from burnish.engine.grammar import JsonForms
 from burnish.models.load import Model
 from burnish.server.errors import ApiError
 from burnish.server.gate import Gate
 from burnish.server.metrics import Metrics
 from burnish.server.schema import ChatBody, CompletionBody, Message, Sampled
 from burnish.server.worker import Worker
+from burnish.stream.asking import Index
 
 DEFAULT_COMPLETION_TOKENS = 16  # OpenAI's
+MOST_TEXTS = 2048  # OpenAI's, of embeddings; here of completions too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,8 @@ class ServedModel:
     """One model, decoded by one worker.
 
     `context_tokens`: most tokens of a prompt and its answer; `is_bounded`: a KV policy reads
-    texts of any length, and `context_tokens` bounds only what is written.
+    texts of any length, and `context_tokens` bounds only what is written. `indexes` are documents
+    by the names under which clients ask about them; the worker has a loop for each.
     """
 
     name: str
@@ -33,17 +37,24 @@ class ServedModel:
     worker: Worker
     gate: Gate
     metrics: Metrics
+    forms: JsonForms
     context_tokens: int
     created: int
     is_bounded: bool = False
     draft: str = "plain"
     kv: str = "full"
+    indexes: Mapping[str, Index] = field(default_factory=dict)
 
     def check_name(self, name: str) -> None:
-        """Raise ApiError where a request names another model."""
-        if name not in (self.name, self.model.spec):
-            message = f"the model {name!r} does not exist; {self.name!r} is served"
-            raise ApiError(message, status=404, param="model", code="model_not_found")
+        """Raise ApiError where a request names something else than the model itself."""
+        if name in (self.name, self.model.spec):
+            return
+        if name in self.indexes:
+            message = f"{name!r} is a document; ask about it with /v1/chat/completions"
+            raise ApiError(message, param="model")
+        known = ", ".join(map(repr, (self.name, *self.indexes)))
+        message = f"the model {name!r} does not exist; served: {known}"
+        raise ApiError(message, status=404, param="model", code="model_not_found")
 
     def prompts(self, given: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]],
                 param: str) -> list[tuple[int, ...]]:  # fmt: skip
@@ -52,6 +63,7 @@ class ServedModel:
         items = [given] if alone else list(given)
         if not items:
             raise ApiError(f"{param} must not be empty", param=param)
+        _check_number(len(items), param)
         found = [
             tuple(self.model.tokenizer(item)["input_ids"] if isinstance(item, str) else item)
             for item in items
@@ -80,18 +92,32 @@ class ServedModel:
         return tuple(tokens)
 
     def requests(
-        self, body: Sampled, prompts: Sequence[tuple[int, ...]], *, num_logprobs: int | None
+        self,
+        body: Sampled,
+        prompts: Sequence[tuple[int, ...]],
+        *,
+        num_logprobs: int | None,
+        grammar: Grammar | None = None,
     ) -> list[Request]:
         """`n` requests for each prompt; choice i draws with the seed plus i."""
         seed = secrets.randbits(31) if body.seed is None else body.seed
+        self._check_bias(body)
+        _check_number(len(prompts) * (body.n or 1), "n")
+        kept = {"num_logprobs": num_logprobs, "grammar": grammar}
         found, name = [], secrets.token_hex(8)
         for prompt in prompts:
             most = self._most_tokens(body, len(prompt))
             for choice in range(body.n or 1):
                 sampling = _sampling(body, most, seed + choice)
-                one = {"prompt": prompt, "sampling": sampling, "num_logprobs": num_logprobs}
+                one = {"prompt": prompt, "sampling": sampling, **kept}
                 found.append(Request(id=f"{name}-{len(found)}", **one))
         return found
+
+    def _check_bias(self, body: Sampled) -> None:
+        size = self.model.config.get_text_config().vocab_size
+        if body.logit_bias and max(body.logit_bias) >= size:
+            message = f"token ids must be below {size}, got {max(body.logit_bias)}"
+            raise ApiError(message, param="logit_bias")
 
     def _most_tokens(self, body: Sampled, num_prompt: int) -> int:
         asked = body.max_tokens
@@ -111,6 +137,12 @@ class ServedModel:
         return asked
 
 
+def _check_number(num_texts: int, param: str) -> None:
+    if num_texts > MOST_TEXTS:
+        message = f"a request has at most {MOST_TEXTS} texts, got {num_texts}"
+        raise ApiError(message, param=param)
+
+
 def _sampling(body: Sampled, most: int, seed: int) -> Sampling:
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     given = {
@@ -125,6 +157,7 @@ def _sampling(body: Sampled, most: int, seed: int) -> Sampling:
     try:
         return Sampling(
             max_new_tokens=most, temperature=temperature, stop=stop, seed=seed,
+            logit_bias=tuple((body.logit_bias or {}).items()),
             **{name: value for name, value in given.items() if value is not None},
         )  # fmt: skip
     except SettingError as error:
@@ -134,10 +167,7 @@ def _sampling(body: Sampled, most: int, seed: int) -> Sampling:
 def _as_dict(message: Message) -> dict[str, Any]:
     """As chat templates read a turn: its content is one text."""
     found = message.model_dump(exclude_none=True)
-    content = message.content
-    if isinstance(content, list):
-        content = "".join(part.text for part in content)
-    found["content"] = content or ""
+    found["content"] = message.text()
     if message.role == "developer":
         found["role"] = "system"
     for call in found.get("tool_calls", ()):

@@ -2,7 +2,9 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from burnish.base.errors import SettingError
 from burnish.base.progress import say
@@ -12,9 +14,15 @@ from burnish.server.metrics import Metrics
 from burnish.server.run import listen
 from burnish.server.served import ServedModel
 from burnish.server.settings import ServeSettings
-from burnish.server.worker import Worker
+from burnish.server.worker import Opener, Worker
 
-PLAIN, FULL = "plain", "full"
+if TYPE_CHECKING:
+    from burnish.contracts.kv_policy import KVPolicy
+    from burnish.models.handle import ModelHandle
+    from burnish.models.load import Model
+    from burnish.stream.asking import Index
+
+PLAIN, FULL, AUTO = "plain", "full", "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +37,16 @@ class SandboxSettings:
 class ModelSettings:
     """What is served and how it decodes.
 
-    `name` is what clients call it; empty: the embedded name, or the folder's. `context_tokens`:
-    most tokens of a prompt and its answer; 0 uses the model's window, at most 8192. `draft` and
-    `kv` are those of `burnish generate`.
+    `model`: empty stands for that of the first index, or smollm2-135m. `name` is what clients call
+    it; empty: the embedded name, or the folder's. `indexes`: folders that `stream ingest` made;
+    clients ask about each under its folder's name. `context_tokens`: most tokens of a prompt and
+    its answer; 0 uses the model's window, at most 8192. `draft` and `kv` are those of
+    `burnish generate`; answers about a document follow its index instead.
     """
 
-    model: str = "smollm2-135m"
+    model: str = ""
     name: str = ""
+    indexes: tuple[str, ...] = ()
     precision: str = "auto"
     device: str = "auto"
     draft: str = PLAIN
@@ -55,7 +66,7 @@ class ModelSettings:
             raise SettingError("draft", self.draft, "must be plain with a KV policy", remedy=remedy)
 
 
-MOST_DEFAULT_TOKENS = 8192
+DEFAULT_MODEL, MOST_DEFAULT_TOKENS = "smollm2-135m", 8192
 
 
 def serve_model(settings: ModelSettings) -> None:
@@ -96,49 +107,97 @@ def make_parts(settings: ModelSettings, token: str = "") -> Parts:
         token=token,
         gates=gates,
         metrics=metrics,
-        served=open_served(settings, gates["model"], metrics),
+        served=open_served(settings, gate=gates["model"], metrics=metrics),
         num_sandbox_workers=settings.sandbox.num_workers,
         isolation=settings.sandbox.isolation,
     )
 
 
-def open_served(settings: ModelSettings, gate: Gate, metrics: Metrics) -> ServedModel:
-    """Load the model, choose how it decodes, and start its worker."""
+def open_served(settings: ModelSettings, **queue: Any) -> ServedModel:
+    """Load the model, choose how it decodes, and start its worker; `queue`: gate and metrics."""
     from burnish.draft.choice import check_draft, choose
-    from burnish.engine.generate import budget_of, open_loop
+    from burnish.engine.generate import open_loop
+    from burnish.engine.grammar import JsonForms
     from burnish.engine.policies import bounded_policy
     from burnish.kv.policies import kv_policies
-    from burnish.models.load import load_model
 
     check_draft(settings.draft)
     kv_policies.parse(settings.kv)  # a slip is told before the model is loaded
-    place = {"precision": settings.precision, "device": settings.device}
-    model = load_model(settings.model, **place, prepared=True)
+    handle = _handle(settings)
+    model = handle.model
     policy = bounded_policy(model, settings.kv)
-    budget = budget_of(policy)
-    is_bounded = budget is not None and budget <= model.max_position
-    window = min(model.max_position, MOST_DEFAULT_TOKENS)
-    context = settings.context_tokens or window
-    if context > model.max_position and not is_bounded:
-        rule = f"must fit the model's window of {model.max_position} tokens"
-        remedy = "Lower --context, or bound what is kept with --kv"
-        raise SettingError("context_tokens", context, rule, remedy=remedy)
-    opened = {"num_slots": settings.listen.num_workers, "capacity_tokens": context}
-    choice = choose(model, settings.draft, batch_size=settings.listen.num_workers)
+    context, is_bounded = _context(settings, model, policy)
+    name = settings.name or Path(handle.spec).name
+    indexes = _open_indexes(settings, handle, name)
+    num_slots = settings.listen.num_workers
+    opened = {"num_slots": num_slots, "capacity_tokens": context}
+    choice = choose(model, settings.draft, batch_size=num_slots)
+    others = {own: _index_opener(index, num_slots) for own, index in indexes.items()}
     if policy is not None:
-        worker = Worker(lambda done: open_loop(model, kv=policy, on_done=done, **opened))
+        main = partial(open_loop, model, kv=policy, **opened)
     else:
-        worker = Worker(lambda done: choice.open_loop(model, on_done=done, **opened))
+        main = partial(choice.open_loop, model, **opened)
+    worker = Worker(lambda done: main(on_done=done), others=others)
     worker.start()
     return ServedModel(
-        name=settings.name or Path(settings.model).name,
+        name=name,
         model=model,
         worker=worker,
-        gate=gate,
-        metrics=metrics,
+        forms=JsonForms(model),
         context_tokens=context,
         created=int(time.time()),
         is_bounded=is_bounded,
         draft=choice.name,
         kv=settings.kv,
+        indexes=indexes,
+        **queue,
     )
+
+
+def _handle(settings: ModelSettings) -> "ModelHandle":
+    """The model: the one that is named, or that of the first index."""
+    from burnish.models.handle import ModelHandle
+    from burnish.stream.folder import read_manifest
+
+    spec, precision = settings.model, settings.precision
+    if settings.indexes:
+        made_by, made_as = read_manifest(Path(settings.indexes[0])).made_by
+        spec, precision = spec or made_by, made_as if precision == AUTO else precision
+    place = {"precision": precision, "device": settings.device}
+    return ModelHandle(spec or DEFAULT_MODEL, **place, prepared=True)
+
+
+def _context(
+    settings: ModelSettings, model: "Model", policy: "KVPolicy | None"
+) -> tuple[int, bool]:
+    """Most tokens of a text, and whether prompts may be longer. Raises SettingError."""
+    from burnish.engine.generate import budget_of
+
+    budget = budget_of(policy)
+    is_bounded = budget is not None and budget <= model.max_position
+    context = settings.context_tokens or min(model.max_position, MOST_DEFAULT_TOKENS)
+    if context > model.max_position and not is_bounded:
+        rule = f"must fit the model's window of {model.max_position} tokens"
+        remedy = "Lower context_tokens, or bound what is kept with --kv"
+        raise SettingError("context_tokens", context, rule, remedy=remedy)
+    return context, is_bounded
+
+
+def _open_indexes(settings: ModelSettings, handle: "ModelHandle", name: str) -> dict[str, "Index"]:
+    """The documents by their names. Raises SettingError for a name twice, and what Index raises."""
+    from burnish.stream.asking import Index
+
+    found: dict[str, Index] = {}
+    for folder in map(Path, settings.indexes):
+        own = folder.resolve().name
+        if own in (name, handle.spec, *found):
+            remedy = "Rename the folder: clients ask about a document by its name"
+            raise SettingError("index", own, "must have a name of its own", remedy=remedy)
+        found[own] = Index(folder, model=handle)
+    return found
+
+
+def _index_opener(index: "Index", num_slots: int) -> Opener:
+    from burnish.stream.serving import open_index_loop
+
+    return lambda done: open_index_loop(index, num_slots=num_slots, on_done=done)

@@ -3,7 +3,7 @@
 import queue
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -34,34 +34,40 @@ Event = Tokens | Completion | Broken
 Sink = Callable[[Event], None]  # called in the worker's thread
 
 
+Opener = Callable[[OnDone], Loop]
+MAIN = ""
+
+
 @dataclass
 class _Active:
+    loop: Loop
     row: Row
     sink: Sink
     num_sent: int = 0
 
 
 class Worker:
-    """Runs a loop in a thread of its own; all methods may be called from any other thread.
+    """Runs loops in a thread of its own; all methods may be called from any other thread.
 
-    `open_loop` makes the loop: at the start, and again after an unexpected error.
+    `open_loop` makes the main loop, `others` further ones by name, which take turns with it: at
+    the start, and again after an unexpected error.
     """
 
-    def __init__(self, open_loop: Callable[[OnDone], Loop]) -> None:
-        self._open_loop = open_loop
+    def __init__(self, open_loop: Opener, *, others: Mapping[str, Opener] | None = None) -> None:
+        self._openers = {MAIN: open_loop, **(others or {})}
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._active: dict[str, _Active] = {}
         self._is_stopped = False
-        self._loop = open_loop(self._finish)
+        self._loops = self._opened()
         self._thread = threading.Thread(target=self._work, name="decode", daemon=True)
 
     def start(self) -> None:
         """Begin to decode."""
         self._thread.start()
 
-    def add(self, request: Request, sink: Sink) -> None:
+    def add(self, request: Request, sink: Sink, *, loop: str = MAIN) -> None:
         """Decode a checked request of a new id; the last event is a Completion or Broken."""
-        self._inbox.put(lambda: self._add(request, sink))
+        self._inbox.put(lambda: self._add(request, sink, loop))
 
     def cancel(self, request_id: str) -> None:
         """Stop decoding a request, if it has not ended; no event comes after it was stopped."""
@@ -97,38 +103,43 @@ class Worker:
         while not self._is_stopped:
             try:
                 self._take_messages()
-                if not self._loop.is_idle:
-                    self._loop.round()
-                    self._report()
+                for loop in self._loops.values():
+                    if not loop.is_idle:
+                        loop.round()
+                        self._report(loop)
             except Exception as error:  # ours to mend: the log has it, the clients hear of it
                 say(traceback.format_exc())
                 self._break_all(f"the engine failed: {type(error).__name__}")
-                self._loop = self._open_loop(self._finish)
+                self._loops = self._opened()
+
+    def _opened(self) -> dict[str, Loop]:
+        return {name: opener(self._finish) for name, opener in self._openers.items()}
 
     def _take_messages(self) -> None:
         """All that came in; waits for something where there is nothing to decode."""
-        if self._loop.is_idle and not self._is_stopped:
+        if all(loop.is_idle for loop in self._loops.values()) and not self._is_stopped:
             self._inbox.get()()
         while not self._inbox.empty():
             self._inbox.get()()
 
-    def _add(self, request: Request, sink: Sink) -> None:
+    def _add(self, request: Request, sink: Sink, name: str) -> None:
         if self._is_stopped:
             sink(Broken(reason="the server is stopping"))
             return
-        self._active[request.id] = _Active(self._loop.add(request), sink)
+        loop = self._loops[name]
+        self._active[request.id] = _Active(loop, loop.add(request), sink)
 
     def _cancel(self, request_id: str) -> None:
         if active := self._active.pop(request_id, None):
-            self._loop.cancel(active.row)
+            active.loop.cancel(active.row)
 
     def _stop(self) -> None:
         self._is_stopped = True
         self._break_all("the server is stopping")
 
-    def _report(self) -> None:
-        """Tell what the last round drew."""
-        for row in self._loop.rows:
+    def _report(self, loop: Loop) -> None:
+        """Tell what the last round of a loop drew."""
+        for row in loop.rows:
             self._send(self._active[row.request.id])
 
     def _finish(self, completion: Completion) -> None:

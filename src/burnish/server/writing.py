@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from fastapi import Request as HttpRequest
@@ -12,7 +13,7 @@ from burnish.contracts.generation import Completion, Request
 from burnish.server.errors import ApiError
 from burnish.server.gate import Slot
 from burnish.server.served import ServedModel
-from burnish.server.worker import Broken, Event, Tokens
+from burnish.server.worker import MAIN, Broken, Event, Tokens
 
 Result = TypeVar("Result")
 
@@ -24,8 +25,10 @@ class Writing:
     read it.
     """
 
-    def __init__(self, served: ServedModel, slot: Slot, requests: Sequence[Request]) -> None:
-        self._served, self._slot, self._requests = served, slot, requests
+    def __init__(
+        self, served: ServedModel, slot: Slot, requests: Sequence[Request], loop: str = MAIN
+    ) -> None:
+        self._served, self._slot, self._requests, self._name = served, slot, requests, loop
         self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
         self._num_open, self._loop = len(requests), asyncio.get_running_loop()
         self._seen = [time.monotonic()] * len(requests)
@@ -33,7 +36,8 @@ class Writing:
 
     async def __aenter__(self) -> "Writing":
         for index, request in enumerate(self._requests):
-            self._served.worker.add(request, lambda event, i=index: self._tell(i, event))
+            sink = partial(self._tell, index)
+            self._served.worker.add(request, sink, loop=self._name)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -48,6 +52,9 @@ class Writing:
                 index, event = await self._events.get()
                 if isinstance(event, Broken):
                     raise ApiError(event.reason, status=503)
+                if isinstance(event, Completion) and event.finish == "grammar":
+                    message = "the form could not be followed any further; simplify its schema"
+                    raise ApiError(message, param="response_format", code="invalid_json_schema")
                 yield index, event
                 if isinstance(event, Completion):
                     break
@@ -78,12 +85,12 @@ class Writing:
             metrics.next_token.observe(passed / num_tokens)
 
 
-async def begin(served: ServedModel, requests: Sequence[Request]) -> Writing:
-    """Wait for a place in the queue. Raises Refused."""
+async def begin(served: ServedModel, requests: Sequence[Request], *, loop: str = MAIN) -> Writing:
+    """Wait for a place in the queue; `loop` of the worker decodes. Raises Refused."""
     slot = await served.gate.enter()
     prompts = {request.prompt for request in requests}
     served.metrics.tokens.labels("prompt").inc(sum(map(len, prompts)))
-    return Writing(served, slot, requests)
+    return Writing(served, slot, requests, loop)
 
 
 async def unless_gone(request: HttpRequest, work: Awaitable[Result]) -> Result | None:

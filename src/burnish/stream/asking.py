@@ -63,21 +63,28 @@ class AskSettings:
 class Index:
     """An open index: read-only, so that any number of sessions can share its files.
 
+    `model`: a spec, or the handle of a model that others use as well; by default the recorded one.
     Raises InputError for an index that is incomplete or damaged, ModelError for another model.
     Source: ours.
     Oracle: tests/stream/test_asking.py::test_answers_equal_generation_without_an_index
     """
 
-    def __init__(self, folder: Path, *, model: str = "", precision: str = "", device: str = "auto"):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        model: str | ModelHandle = "",
+        precision: str = "",
+        device: str = "auto",
+    ) -> None:
         self.folder, self.manifest = folder, read_manifest(folder)
         if not self.manifest.complete:
             got = f"{self.manifest.num_tokens} of {self.manifest.total_tokens} tokens"
             raise InputError(f"index {folder}", got, "is an incomplete index", remedy=AGAIN)
-        made = self.manifest.fingerprint
-        names = {"float32": "fp32", "bfloat16": "bf16"}
-        handle = ModelHandle(
-            model or made["model"], precision=precision or names[made["dtype"]], device=device
-        )
+        handle = model
+        if isinstance(handle, str):
+            spec, made = self.manifest.made_by
+            handle = ModelHandle(handle or spec, precision=precision or made, device=device)
         self.model: Model = handle.model
         check_decoder(self.model)
         check_model(self.manifest, fingerprint(self.model, handle.key))
@@ -102,12 +109,12 @@ class Index:
             self.model.tokenizer, self.source, question, manifest.template, turns or ()
         )
         started = time.perf_counter()
-        memory, reads = self._saved.fork(), Reads(len(self.source.ids))
+        memory, reads = self.fork(), Reads(len(self.source.ids))
         answer, first_s, passes = self._write(memory, reads, tokens, (max_new_tokens, drafts))
         seconds = time.perf_counter() - started
         return {
             "text": self.model.tokenizer.decode(answer, skip_special_tokens=True),
-            "spans": self._spans(reads),
+            "spans": self.spans(reads),
             "tokens_per_s": round(len(answer) / max(seconds, 1e-9), 2),
             "tokens": len(answer),
             "passes": passes,
@@ -168,7 +175,11 @@ class Index:
         memory.advance()
         return best[:num]
 
-    def _spans(self, reads: "Reads") -> list[dict[str, Any]]:
+    def fork(self) -> RetrievingMemory:
+        """A memory of its own in which the text has been read."""
+        return self._saved.fork()
+
+    def spans(self, reads: "Reads") -> list[dict[str, Any]]:
         """The spans that most layers and heads read, none overlapping."""
         scores = reads.shares()
         sums = np.concatenate(([0.0], np.cumsum(scores)))
@@ -220,6 +231,12 @@ class Reads:
         inside = at[at < len(self._counts)].cpu().numpy()
         np.add.at(self._counts, inside, 1.0)
         self._num += len(at)
+
+    def copy(self) -> "Reads":
+        """The same counts, for a text that goes on differently."""
+        other = Reads(0)
+        other._counts, other._num = self._counts.copy(), self._num
+        return other
 
     def shares(self) -> np.ndarray:
         """Share of layers, heads and passes that read each token."""

@@ -52,6 +52,12 @@ class Manifest:
         """Whether all of the text has been read."""
         return self.num_tokens == self.total_tokens
 
+    @property
+    def made_by(self) -> tuple[str, str]:
+        """Spec and precision of the model that made it."""
+        names = {"float32": "fp32", "bfloat16": "bf16"}
+        return self.fingerprint["model"], names[self.fingerprint["dtype"]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizedDocument:

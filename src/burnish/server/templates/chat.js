@@ -48,7 +48,7 @@
     const system = at("system").value;
     const all = [...(system ? [{ role: "system", content: system }] : []), ...messages];
     const body = JSON.stringify({
-      model: document.body.dataset.model, messages: all, stream: true,
+      model: at("document") ? at("document").value : document.body.dataset.model, messages: all, stream: true,
       stream_options: { include_usage: true }, ...settings(),
     });
     const response = await fetch("/v1/chat/completions", { method: "POST", headers, body, signal });
@@ -64,6 +64,24 @@
     if (chunk.drafted) { span.className = "drafted"; span.title = "a draft had this right"; }
     body.append(span);
     return answer + text;
+  }
+
+  function cite(turn, spans) {  // what of the document was read for the answer
+    const all = document.createElement("details"), summary = document.createElement("summary");
+    const list = document.createElement("ol");
+    all.className = "spans";
+    summary.textContent = `${spans.length} ${spans.length === 1 ? "span" : "spans"} of the document read`;
+    for (const span of spans) {
+      const item = document.createElement("li"), place = document.createElement("b");
+      const quote = document.createElement("q");
+      place.textContent = span.page ? `${span.file}, page ${span.page}` : `${span.file}, line ${span.line}`;
+      quote.textContent = span.text.trim();
+      quote.dir = "auto";
+      item.append(place, quote);
+      list.append(item);
+    }
+    all.append(summary, list);
+    turn.append(all);
   }
 
   function count(body, usage, seconds) {
@@ -86,6 +104,8 @@
       for await (const chunk of events(await post(running.signal))) {
         if (chunk.error) throw new Error(chunk.error.message);
         answer = append(body, chunk, answer);
+        const spans = chunk.choices.length ? chunk.choices[0].spans : undefined;
+        if (spans && spans.length) cite(body.parentElement, spans);
         if (chunk.usage) count(body, chunk.usage, (performance.now() - started) / 1000);
         body.parentElement.scrollIntoView({ block: "end" });
       }
