@@ -93,7 +93,7 @@ def test_keys_of_several_fields(tmp_path):
 def test_what_is_refused(tmp_path):
     with pytest.raises(InputError, match="item must not be given twice, got 'n1'"):
         squares(ItemLog(None), ["n1", "n2", "n1"])
-    with pytest.raises(IncompleteError, match=r"2 of 3 have none, got 'n0'.*Repeat the command"):
+    with pytest.raises(IncompleteError, match=r"2 of 3 are not, got 'n0'.*Repeat the command"):
         finish_items(ItemLog(None), NAMES[:3], lambda missing, keep: keep({"id": "n1"}))
     with pytest.raises(AssertionError, match="was not asked for"):
         finish_items(ItemLog(None), NAMES[:1], lambda missing, keep: keep({"id": "other"}))
@@ -287,7 +287,7 @@ def test_failed_cells(tmp_path):
     log, cells = tmp_path / "sweep.jsonl", cells_of(tmp_path, [1, 13, 2])
     for _ in range(2):
         found = run_cells(cells, measure, log=log, failures=(ModelError,))
-        why = "ModelError: model size is unlucky, got 13. Take 14."
+        why = "ModelError: model size is unlucky, got 13. Use 14."
         assert [one.error for one in found] == ["", why, ""]
         assert found[1].output is None
     with pytest.raises(ModelError):

@@ -136,7 +136,7 @@ def test_runs_are_listed_newest_first_and_missing_ones_suggested(begin, tmp_path
     assert {r.path for r in find_runs(tmp_path / "runs")} == {first.path, second.path, third.path}
     with pytest.raises(MissingFileError, match=f"Did you mean '{first.path.name}'"):
         load_run(str(first.path)[:-1] + "_")
-    with pytest.raises(MissingFileError, match="without a run"):
+    with pytest.raises(MissingFileError, match="is a folder that is not a run"):
         load_run(tmp_path / "runs")
     assert find_runs(tmp_path / "nowhere") == []
 

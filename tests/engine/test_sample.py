@@ -61,6 +61,19 @@ def test_frequencies_equal_probabilities() -> None:
     check_frequencies(next_tokens)
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-30, 1e-8])
+def test_a_temperature_near_zero_is_greedy(temperature: float) -> None:
+    logits = torch.randn(3, 11, generator=torch.Generator().manual_seed(0))
+    cold = [Sampling(temperature=temperature, seed=1)] * 3
+    assert next_tokens(logits.clone(), cold, [0, 1, 2]) == logits.argmax(-1).tolist()
+
+
+def test_a_penalty_near_zero_draws_a_token_seen() -> None:
+    logits, seen = torch.tensor([[1.0, 3.0, 2.0]]), torch.tensor([[True, False, False]])
+    wild = [Sampling(temperature=1.0, repetition_penalty=1e-320, seed=1)]
+    assert next_tokens(logits, wild, [0], seen) == [0]
+
+
 def spoil(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[..., Any]) -> None:
     monkeypatch.setattr(sample_module, name, change)
     with pytest.raises(AssertionError):

@@ -129,7 +129,7 @@ def test_a_run_in_which_no_round_helped_is_its_base(
     base = str(tiny_folder())
     write_json(tmp_path / "result.json", {"what": "improve", "base": base, "model": base})
     assert resolve_folder(str(tmp_path)) == Path(base)
-    assert "no round helped" in capsys.readouterr().err
+    assert "no round improved the model" in capsys.readouterr().err
     for other in ({"what": "prefer", "base": base, "model": base},
                   {"what": "improve", "base": base, "model": str(tmp_path / "model")}):  # fmt: skip
         write_json(tmp_path / "result.json", other)

@@ -119,7 +119,7 @@ def test_a_model_without_policies_is_told(on: Any, tmp_path: Path, tiny_folder: 
     given = Given("x", {"chosen": constant(handle), "heldout": constant(heldout)}, cut.reads)
     stage = Stage(name="x", path=tmp_path, resumed=False, record=lambda *_, **__: None)
     found = cut.make(stage, given, Meter("x"))
-    assert found["num_tasks"] == 0 and "our decoder" in found["why"]
+    assert found["num_tasks"] == 0 and "own decoder" in found["why"]
 
 
 def test_an_unknown_policy_is_refused_at_once(on: Any) -> None:

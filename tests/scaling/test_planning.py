@@ -58,7 +58,7 @@ def test_mixed_conventions_are_refused(known):
 
 
 def test_experts_need_a_law_of_experts(known):
-    with pytest.raises(SettingError, match="law of experts"):
+    with pytest.raises(SettingError, match="law with an expert term"):
         make_plan(PlanSettings(flops=2e19, experts=8), known)
 
 

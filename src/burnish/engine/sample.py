@@ -10,6 +10,7 @@ from torch import Tensor
 from burnish.contracts.generation import Matcher, Sampling, TokenLogprobs
 from burnish.kernels import ops
 
+COLDEST = 1e-6  # less is greedy all the same, and logits over it would not be finite
 NEGLIGIBLE_NATS = 30.0  # exp(-30) of 49,152 tokens together: under 5e-9, below float32's rounding
 
 
@@ -76,7 +77,8 @@ def filtered(logits: Float[Tensor, "B V"], settings: Sequence[Sampling]) -> Floa
     p, min-p is relative to the most likely token.
     Source: ours. Oracle: tests/engine/test_sample.py::test_filters_equal_transformers
     """
-    logits = logits / logits.new_tensor([s.temperature for s in settings])[:, None]
+    heat = [max(s.temperature, COLDEST) for s in settings]
+    logits = logits / logits.new_tensor(heat)[:, None]
     for top_k in {s.top_k for s in settings if 0 < s.top_k < logits.shape[1]}:
         rows = _rows(settings, lambda s, k=top_k: s.top_k == k)
         least = logits[rows].topk(top_k, dim=-1).values[:, -1:]
@@ -103,7 +105,7 @@ def _draw(
     logits: Float[Tensor, "B V"], seeds: Sequence[int], positions: Sequence[int]
 ) -> Int[Tensor, " B"]:
     """The largest logit after noise; tokens that 30 nats rule out get none, which saves time."""
-    possible = logits > logits.amax(dim=-1, keepdim=True) - NEGLIGIBLE_NATS
+    possible = logits >= logits.amax(dim=-1, keepdim=True) - NEGLIGIBLE_NATS
     rows, tokens = possible.nonzero(as_tuple=True)
     keys = [_key(seed, position) for seed, position in zip(seeds, positions, strict=True)]
     noise = keyed_noise(torch.tensor(keys, device=logits.device)[rows], tokens)
