@@ -1,7 +1,7 @@
 """Other projects' clients, unchanged, at a server behind a real socket.
 
-The extra `peers` has LangChain's, lm-eval's and SandboxFusion's. LiteLLM's and verl's need other
-versions or a cluster, so install them aside (for verl, `--no-deps --target FOLDER` is enough). A
+They ask for other versions of shared packages than ours, so they are in no extra: install each in
+a folder (`pip install --target FOLDER`, with `--no-deps` for verl) and name it in PYTHONPATH. A
 client that is not installed is skipped by name.
 """
 
