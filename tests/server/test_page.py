@@ -52,14 +52,15 @@ def test_spans_of_a_document(
         page.fill("#prompt", "What left?")
         page.keyboard.press("Tab")
         page.locator("#prompt").press("Enter")
-        page.wait_for_function("document.getElementById('state').textContent === 'ready'")
+        page.wait_for_selector("#state:text-is('ready')", state="attached")
     page.wait_for_selector(".turn.assistant small >> nth=1")
     spans = page.locator(".spans")
     assert spans.count() == 1  # the plain model read no document
+    page.locator("#ask summary").click()  # on a phone the open settings cover what is above them
     spans.locator("summary").click()
     assert re.fullmatch(r"[1-5] spans? of the document read", spans.locator("summary").inner_text())
     assert "notes.txt, line" in spans.locator("li b").first.inner_text()
-    assert "harbour" in spans.inner_text() and "<b>" in spans.locator("ol").inner_text()
+    assert "<b>" in spans.locator("ol").inner_text()  # the document's own marks stay text
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     if folder := os.environ.get("BURNISH_SCREENSHOTS"):
         page.screenshot(path=f"{folder}/document-{scheme}.png", full_page=True)
@@ -94,7 +95,7 @@ def test_a_conversation(browser: Any, url: str, width: int, height: int, scheme:
     page.keyboard.press("Enter")
     page.wait_for_selector(".turn.assistant >> nth=1 >> span >> nth=0")
     page.keyboard.press("Escape")
-    page.wait_for_function("document.getElementById('state').textContent === 'ready'")
+    page.wait_for_selector("#state:text-is('ready')", state="attached")
     assert page.locator(".turn.assistant small").count() == 1  # the second one was stopped
     assert complaints == []
     page.fill("#max_tokens", "1000")
