@@ -6,6 +6,8 @@ Needs Debian's chromium (or the program that CHROMIUM names) and playwright; ski
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,24 +27,35 @@ def browser() -> Any:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
-@pytest.fixture
-def url(tiny_folder: Any) -> Any:
-    """A tiny model behind a real socket."""
-    with serving(tiny_folder("llama"), num_workers=2, draft="ngram") as asked:
+def listening(folder: Path, **settings: Any) -> Iterator[str]:
+    """The address of a server of its own: one that was stopped takes no more requests."""
+    with serving(folder, **settings) as asked:
         one = Listening(asked)
         yield f"http://127.0.0.1:{one.server.port}/"
         one.stop()
 
 
+@pytest.fixture
+def url(tiny_folder: Any) -> Iterator[str]:
+    """A tiny model behind a real socket."""
+    yield from listening(tiny_folder("llama"), num_workers=2, draft="ngram")
+
+
+@pytest.fixture
+def document_url(tiny_folder: Any, document: Path) -> Iterator[str]:
+    """The same with a document attached."""
+    yield from listening(tiny_folder("llama"), num_workers=2, indexes=(str(document),))
+
+
 @pytest.mark.parametrize(("width", "height", "scheme"), SIZES)
 def test_spans_of_a_document(
-    browser: Any, reading: Any, width: int, height: int, scheme: str
+    browser: Any, document_url: str, width: int, height: int, scheme: str
 ) -> None:
-    one, complaints = Listening(reading), list[str]()
+    complaints: list[str] = []
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(f"http://127.0.0.1:{one.server.port}/")
+    page.goto(document_url)
     page.locator("summary").click()
     assert page.locator("#document").input_value() == "notes"
     page.fill("#max_tokens", "5")
@@ -66,7 +79,6 @@ def test_spans_of_a_document(
         page.screenshot(path=f"{folder}/document-{scheme}.png", full_page=True)
     assert complaints == []
     page.close()
-    one.stop()
 
 
 @pytest.mark.parametrize(("width", "height", "scheme"), SIZES)
