@@ -62,7 +62,8 @@ static void watch(pid_t program, int signals, double start) {
     struct signalfd_siginfo info;
     for (int pause_ms = 10;; pause_ms = 25) { /* the first look: before anything can grow large */
         poll(&poll_signals, 1, pause_ms);
-        while (read(signals, &info, sizeof info) > 0) {}
+        while (read(signals, &info, sizeof info) > 0)
+            if (info.ssi_signo == SIGTERM) return; /* whoever asked is gone */
         int status;
         for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
             if (pid == program) {
@@ -91,17 +92,19 @@ static void receive_job(int line) {
 }
 
 void keep_job(pid_t supervisor, uid_t user, int out, int err, int report, int line) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* Without namespaces nothing else ends the job: the keeper has to live on and kill it. */
+    prctl(PR_SET_PDEATHSIG, spec.namespaces ? SIGKILL : SIGTERM);
     if (!spec.namespaces && getppid() != supervisor) _exit(1);
     receive_job(line); /* by then we are mapped, and in our control groups */
     if (spec.namespaces) build_root(user);
     else prctl(PR_SET_CHILD_SUBREAPER, 1); /* what a daemon leaves comes to us */
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child, NULL);
+    sigset_t awaited;
+    sigemptyset(&awaited);
+    sigaddset(&awaited, SIGCHLD);
+    if (!spec.namespaces) sigaddset(&awaited, SIGTERM);
+    sigprocmask(SIG_BLOCK, &awaited, NULL);
     uid_t own = spec.confine && !spec.namespaces ? give_folder() : 0;
-    int signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
+    int signals = signalfd(-1, &awaited, SFD_NONBLOCK | SFD_CLOEXEC);
     double start = now();
     pid_t program = fork();
     if (program < 0) fail("fork");
