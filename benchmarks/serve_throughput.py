@@ -75,7 +75,9 @@ async def chat(client: httpx.AsyncClient, index: int, num_new: int) -> tuple[flo
 async def run(url: str, num: int, concurrency: int, num_new: int) -> dict[str, Any]:
     """So many chats: tokens a second, and first tokens."""
     left, found = iter(range(num)), list[tuple[float, int, int]]()
-    async with httpx.AsyncClient(base_url=url, timeout=600) as client:
+    # A connection for each request: llama-server closes idle ones while they are used again.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(base_url=url, timeout=600, limits=limits) as client:
 
         async def work() -> None:
             for index in left:
