@@ -255,6 +255,7 @@ def main() -> None:
     parser.add_argument("--arms", default=ARMS)
     parser.add_argument("--tokens", default="1M")
     parser.add_argument("--params", default="900k")
+    parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--corpus", default="stdlib")
     parser.add_argument("--run", type=Path, default=RUN)
@@ -269,7 +270,7 @@ def main() -> None:
         tokens=given.tokens,
         num_seeds=given.seeds,
         context=256,
-        batch_tokens=4096,
+        batch_tokens=given.batch_tokens,
         learning_rate=3e-3,
         precision="fp32",
     )
@@ -284,7 +285,9 @@ def main() -> None:
     if not given.trial:
         names = ("arms", "readings")
         peers = [PACKAGES[arm][1] for arm in PACKAGES if arm in settings.specs]
-        save("pcformer_compare", {name: result[name] for name in names}, peers=peers)
+        told = {"tokens": given.tokens, "batch_tokens": given.batch_tokens, "seeds": given.seeds}
+        rows = {"settings": told, **{name: result[name] for name in names}}
+        save("pcformer_compare", rows, peers=peers)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from fixtures.served import Asked, serving
 from fixtures.tiny import make_folder
 
-from burnish.server import chats
+from burnish.server import chats, forms
 from burnish.server.tools import parse_tool_calls
 
 WEATHER = {"name": "weather", "arguments": {"city": "Köln", "days": 2}}
@@ -107,3 +107,67 @@ def test_a_call_is_a_call_whole_and_streamed(
 def test_a_template_without_a_place_for_tools_says_so(asked: Asked) -> None:
     found = asked.post("/v1/chat/completions", body(model="llama"))
     assert found.status_code == 400 and "no place for tools" in found.json()["error"]["message"]
+
+
+CITY = {"type": "object", "properties": {"city": {"enum": ["Bern", "Köln"]}},
+        "required": ["city"], "additionalProperties": False}  # fmt: skip
+CHOICES = [
+    {"type": "function", "function": {"name": "weather", "parameters": CITY}},
+    {"type": "function", "function": {"name": "stop"}},
+]
+NAMED = {"type": "function", "function": {"name": "weather"}}
+
+
+def check_required(tooled: Asked) -> None:
+    """A random model: nothing but the form makes its texts calls."""
+    for choice, seed in (("required", 0), ("required", 1), (NAMED, 2)):
+        more = {"temperature": 1.0, "seed": seed, "max_tokens": 120}
+        end = {"logit_bias": {str(tooled.token("}")): 100}}
+        given = body(tools=CHOICES, tool_choice=choice, **more, **end)
+        found = tooled.post("/v1/chat/completions", given).json()["choices"][0]
+        assert found["finish_reason"] == "tool_calls" and found["message"]["content"] is None
+        (call,) = found["message"]["tool_calls"]
+        arguments = json.loads(call["function"]["arguments"])
+        assert call["function"]["name"] in ("weather", "stop")
+        if choice is NAMED or call["function"]["name"] == "weather":
+            assert call["function"]["name"] == "weather"
+            assert list(arguments) == ["city"] and arguments["city"] in ("Bern", "Köln")
+        lines = tooled.post("/v1/chat/completions", {**given, "stream": True}).text.split("\n\n")
+        parts = [json.loads(line[6:])["choices"][0] for line in lines if line.startswith("data: {")]
+        (streamed,) = [
+            part["delta"]["tool_calls"] for part in parts if "tool_calls" in part["delta"]
+        ]
+        assert streamed[0]["function"] == call["function"]
+
+
+def test_a_required_call_is_made(tooled: Asked) -> None:
+    check_required(tooled)
+
+
+def test_planted_required_call_that_is_ignored(
+    tooled: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "_tools_to_call", lambda body: [])
+    with pytest.raises((AssertionError, KeyError)):
+        check_required(tooled)
+
+
+@pytest.mark.parametrize(
+    ("more", "param", "named"),
+    [
+        ({"tools": None, "tool_choice": "required"}, "tool_choice", "needs tools"),
+        ({"tools": [], "tool_choice": "required"}, "tool_choice", "needs tools"),
+        ({"tool_choice": {"type": "function", "function": {"name": "wether"}}}, "tool_choice",
+         "wether"),
+        ({"tool_choice": "weather"}, "tool_choice", "tool_choice"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": 3}}}],
+          "tool_choice": "required"}, "tools", "cannot be followed"),
+        ({"tool_choice": "required", "response_format": {"type": "json_object"}},
+         "response_format", "combined with tools"),
+    ],
+)  # fmt: skip
+def test_wrong_choices_of_tools(tooled: Asked, more: Any, param: str, named: str) -> None:
+    reply = tooled.post("/v1/chat/completions", body(**more))
+    error = reply.json()["error"]
+    assert reply.status_code == 400 and named in error["message"], error
+    assert error["param"].startswith(param)

@@ -125,6 +125,19 @@ class Tool(BaseModel):
     function: Function
 
 
+class FunctionName(BaseModel):
+    """The name of an offered function."""
+
+    name: str
+
+
+class NamedTool(BaseModel):
+    """The tool that has to be called."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
 class TextFormat(BaseModel):
     """Free text."""
 
@@ -164,7 +177,7 @@ class ChatBody(Sampled):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=MOST_LOGPROBS)
     tools: list[Tool] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     response_format: Format | None = None
     modalities: list[Literal["text"]] | None = None
