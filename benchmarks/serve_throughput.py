@@ -19,6 +19,7 @@ import os
 import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -103,6 +104,15 @@ def check_prompts(runs: dict[str, list[dict[str, Any]]]) -> None:
         raise SystemExit(f"prompts have {ours} tokens here and {theirs} there: not the same chats")
 
 
+def settings_of(given: argparse.Namespace, threads: int) -> dict[str, Any]:
+    """What decides the numbers, with what the peer's program says that it is."""
+    asked = [given.llama_server, "--version"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True)
+    version = [line for line in (told.stdout + told.stderr).splitlines() if "version" in line]
+    files = {"llama_server": " ".join(version), "gguf": Path(given.gguf).name}
+    return vars(given) | files | {"threads": threads}
+
+
 def main() -> None:
     """Both servers in turns."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -134,7 +144,7 @@ def main() -> None:
     finally:
         for side in sides.values():
             side.stop()
-    rows: dict[str, Any] = {"settings": vars(given) | {"threads": threads}}
+    rows: dict[str, Any] = {"settings": settings_of(given, threads)}
     for name, found in runs.items():
         rows[name] = {
             "tokens_per_s": median([one["tokens_per_s"] for one in found]),
@@ -144,7 +154,7 @@ def main() -> None:
         }
     pairs = zip(runs["burnish"], runs["llama-server"], strict=True)
     rows["ratio"] = median([a["tokens_per_s"] / b["tokens_per_s"] for a, b in pairs])
-    save("serve_throughput", rows, peers=["llama-cpp-python"])
+    save("serve_throughput", rows, peers=[])
 
 
 if __name__ == "__main__":
