@@ -254,7 +254,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arms", default=ARMS)
     parser.add_argument("--tokens", default="1M")
-    parser.add_argument("--params", default="900k")
+    parser.add_argument("--depth", type=int, default=4)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--ffn-width", type=int, default=320)
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--corpus", default="stdlib")
@@ -266,7 +268,9 @@ def main() -> None:
     settings = CompareSettings(
         corpus=given.corpus,
         blocks=arms,
-        params=given.params,
+        depth=given.depth,
+        width=given.width,
+        ffn_width=given.ffn_width,
         tokens=given.tokens,
         num_seeds=given.seeds,
         context=256,
@@ -285,7 +289,7 @@ def main() -> None:
     if not given.trial:
         names = ("arms", "readings")
         peers = [PACKAGES[arm][1] for arm in PACKAGES if arm in settings.specs]
-        told = {"tokens": given.tokens, "batch_tokens": given.batch_tokens, "seeds": given.seeds}
+        told = {name: value for name, value in vars(given).items() if name not in ("run", "trial")}
         rows = {"settings": told, **{name: result[name] for name in names}}
         save("pcformer_compare", rows, peers=peers)
 

@@ -106,6 +106,16 @@ def test_blocks_are_parted() -> None:
             CompareSettings(**{"blocks": "dense,moe:experts=2", **given, **wrong})
 
 
+def test_one_size_for_all_blocks() -> None:
+    given: dict[str, Any] = {"corpus": "x", "tokens": "1"}
+    assert CompareSettings(**given).run_settings("dense").params == "1M"
+    widths = {"depth": 4, "width": 66, "ffn_width": 130, "num_heads": 3}
+    sized = CompareSettings(**given, **widths).run_settings("pcformer:order=2")
+    assert sized.params is None and {n: getattr(sized, n) for n in widths} == widths
+    with pytest.raises(SettingError):
+        CompareSettings(**given, params="1M", depth=4)
+
+
 def test_a_rate_without_an_end_is_left_out(tmp_path: Path, monkeypatch: Any) -> None:
     exact = module._train_cell
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from burnish.arch.blocks import blocks
-from burnish.arch.settings import PretrainSettings, parse_count
+from burnish.arch.settings import PretrainSettings
 from burnish.base.errors import SettingError
 
 
@@ -11,7 +11,8 @@ from burnish.base.errors import SettingError
 class CompareSettings:
     """Blocks trained on the same data with the same tokenizer, seeds and grid of rates.
 
-    `blocks`: specs with commas between. One budget, `minutes` a run or `tokens` a run. `rates`
+    `blocks`: specs with commas between. One size, `params` (1M) or `depth`, with widths as in
+    `PretrainSettings`. One budget, `minutes` a run or `tokens` a run. `rates`
     are factors of the rule's learning rate: each block tries all of them with the first seed, and
     the best with the other `num_seeds`. The rate is constant behind the warm-up, so that a curve
     may be read at any of its `num_points`.
@@ -19,7 +20,11 @@ class CompareSettings:
 
     corpus: str
     blocks: str = "dense,pcformer:order=2"
-    params: str = "1M"
+    params: str | None = None
+    depth: int | None = None
+    width: int | None = None
+    ffn_width: int | None = None
+    num_heads: int | None = None
     minutes: float | None = None
     tokens: str | None = None
     rates: tuple[float, ...] = (0.5, 1.0, 2.0)
@@ -53,7 +58,6 @@ class CompareSettings:
             got = f"{self.minutes} minutes, {self.tokens} tokens"
             rule = "must be only one of minutes and tokens"
             raise SettingError("budget", got, rule, remedy="Write --minutes 2")
-        parse_count("params", self.params)
         for spec in self.specs:
             self.run_settings(spec)
 
@@ -75,6 +79,9 @@ class CompareSettings:
         """The pretraining of one block. Raises SettingError, as that does."""
         shared = ("corpus", "params", "minutes", "tokens", "vocab", "context", "batch_tokens")
         shared += ("learning_rate", "optimizer", "heldout_frac", "units", "column", "precision")
-        given = {name: getattr(self, name) for name in (*shared, "device")}
+        shared += ("depth", "width", "ffn_width", "num_heads", "device")
+        given = {name: getattr(self, name) for name in shared}
+        if self.params is None and self.depth is None:
+            given["params"] = "1M"
         plain = PretrainSettings(block=block, schedule="constant", sample_tokens=0, **given)
         return replace(plain, seed=self.seed + seed)
