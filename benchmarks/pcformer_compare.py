@@ -259,6 +259,8 @@ def main() -> None:
     parser.add_argument("--ffn-width", type=int, default=320)
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--points", type=int, default=20, help="where each curve is measured")
+    parser.add_argument("--heldout-tokens", type=int, default=32768)
     parser.add_argument("--corpus", default="stdlib")
     parser.add_argument("--run", type=Path, default=RUN)
     parser.add_argument("--trial", action="store_true", help="keep the result out of results")
@@ -273,6 +275,8 @@ def main() -> None:
         ffn_width=given.ffn_width,
         tokens=given.tokens,
         num_seeds=given.seeds,
+        num_points=given.points,
+        heldout_tokens=given.heldout_tokens,
         context=256,
         batch_tokens=given.batch_tokens,
         learning_rate=3e-3,
