@@ -8,17 +8,22 @@ import numpy as np
 from jaxtyping import Int, Integer
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-FILTER_BITS = 21
+TABLE_BITS = 21
 TABLE_SIZE = 1 << 26  # bytes
 
 
 def mix(ids: Integer[np.ndarray, " T"]) -> Integer[np.ndarray, " T"]:
     """A fixed 64-bit value for every token id (splitmix64)."""
+    x = ids.astype(np.uint64)
     with np.errstate(over="ignore"):
-        x = ids.astype(np.uint64) * MULTIPLIER + MULTIPLIER
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
+        x *= MULTIPLIER
+        x += MULTIPLIER
+        x ^= x >> np.uint64(30)
+        x *= np.uint64(0xBF58476D1CE4E5B9)
+        x ^= x >> np.uint64(27)
+        x *= np.uint64(0x94D049BB133111EB)
+        x ^= x >> np.uint64(31)
+    return x
 
 
 def fold(ids: Integer[np.ndarray, " T"], n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,15 +38,18 @@ def fold(ids: Integer[np.ndarray, " T"], n: int) -> tuple[np.ndarray, np.ndarray
     if num <= 0:
         return np.empty(0, np.int64), np.empty(0, np.uint64)
     known = np.ones(num, dtype=bool)
+    gaps = np.flatnonzero(ids == 0)
     for k in range(n):
-        known &= ids[k : k + num] != 0
-    places = np.flatnonzero(known)
+        begins = gaps - k
+        known[begins[(begins >= 0) & (begins < num)]] = False
+    values = mix(ids)
+    hashes = np.full(num, np.uint64(n))
     with np.errstate(over="ignore"):
-        hashes = np.full(len(places), np.uint64(n))
-        values = mix(ids)
         for k in range(n):
-            hashes = hashes * MULTIPLIER + values[places + k]
-    return places, hashes
+            hashes *= MULTIPLIER
+            hashes += values[k : k + num]
+    places = np.flatnonzero(known)
+    return places, hashes[places]
 
 
 @dataclass(frozen=True)
@@ -80,8 +88,10 @@ class GramIndex:
         self.keys, starts = np.unique(hashes, return_index=True)
         self.ends = np.append(starts, len(self.items))
         self.sizes = np.bincount(self.items, minlength=num_items)
-        self._filter = np.zeros(1 << FILTER_BITS, dtype=bool)
-        self._filter[_short(self.keys)] = True
+        short = _short(self.keys)
+        self._first = np.full(1 << TABLE_BITS, -1, dtype=np.int32)  # of the keys with these bits
+        self._first[short[::-1]] = np.arange(len(short), dtype=np.int32)[::-1]
+        self._depth = int(np.bincount(short).max()) if len(short) else 0
 
     @property
     def num_grams(self) -> int:
@@ -110,11 +120,14 @@ class GramIndex:
     def _found(
         self, owners: np.ndarray, hashes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        near = np.flatnonzero(self._filter[_short(hashes)])
-        if not self.num_grams or not len(near):
-            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
-        at = np.minimum(np.searchsorted(self.keys, hashes[near]), self.num_grams - 1)
-        hit = self.keys[at] == hashes[near]
+        at = self._first[_short(hashes)]
+        near = np.flatnonzero(at >= 0)
+        at, wanted = at[near].astype(np.int64), hashes[near]
+        hit = self.keys[at] == wanted
+        for _ in range(1, self._depth):  # the next keys with the same bits
+            left = np.flatnonzero(~hit)
+            at[left] = np.minimum(at[left] + 1, self.num_grams - 1)
+            hit[left] = self.keys[at[left]] == wanted[left]
         return owners[near[hit]], at[hit], near[hit]
 
     def matrix(self) -> Any:
@@ -143,4 +156,4 @@ def _distinct(keys: np.ndarray) -> np.ndarray:
 
 
 def _short(hashes: np.ndarray) -> np.ndarray:
-    return (hashes >> np.uint64(64 - FILTER_BITS)).astype(np.int64)
+    return (hashes >> np.uint64(64 - TABLE_BITS)).astype(np.int64)

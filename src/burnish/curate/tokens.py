@@ -5,6 +5,7 @@ import keyword
 import re
 import unicodedata
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Int
@@ -36,6 +37,23 @@ def characters(text: str) -> Int[np.ndarray, " T"]:
     return np.frombuffer(data, dtype="<u4").astype(np.int64)
 
 
+class _Known(dict[str, int]):
+    """Ids of the words seen so far; a new word gets its own on first use."""
+
+    def __init__(self, make: Callable[[str], int]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, word: str) -> int:
+        found = self[word] = self._make(word)
+        return found
+
+    def of(self, words: list[str]) -> Int[np.ndarray, " T"]:
+        if len(self) > MAX_CACHE:
+            self.clear()
+        return np.fromiter(map(self.__getitem__, words), np.int64, len(words))
+
+
 class Coder:
     """Tokens of code: names and numbers lose what they say, Python's keywords and signs stay.
 
@@ -45,19 +63,14 @@ class Coder:
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, int] = {}
+        self._known = _Known(self._id)
         words = sorted(keyword.kwlist)
         self._fixed = {word: NUMBER + 1 + i for i, word in enumerate(words)}
 
     def __call__(self, text: str) -> Int[np.ndarray, " T"]:
         """Token ids; never 0."""
         tokens = CODE.findall(text.removeprefix("\ufeff"))
-        known = self._known
-        if len(known) > MAX_CACHE:
-            known.clear()
-        for token in set(tokens).difference(known):
-            known[token] = self._id(token)
-        return np.fromiter(map(known.__getitem__, tokens), np.int64, len(tokens))
+        return self._known.of(tokens)
 
     def _id(self, token: str) -> int:
         if token in self._fixed:
@@ -72,17 +85,12 @@ class Stemmer:
     """Stems of the words in a text, those inside of names as well, without the commonest."""
 
     def __init__(self) -> None:
-        self._known: dict[str, int] = {}
+        self._known = _Known(self._id)
 
     def __call__(self, text: str) -> Int[np.ndarray, " T"]:
         """Hashes of the stems; 0 for a word that is left out."""
         words = WORD.findall(text)
-        known = self._known
-        if len(known) > MAX_CACHE:
-            known.clear()
-        for word in set(words).difference(known):
-            known[word] = self._id(word)
-        return np.fromiter(map(known.__getitem__, words), np.int64, len(words))
+        return self._known.of(words)
 
     @staticmethod
     def _id(word: str) -> int:

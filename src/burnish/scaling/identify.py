@@ -11,6 +11,7 @@ from burnish.scaling.fitting import Fit, jacobian
 from burnish.scaling.runs import Runs
 
 WIDE_RATIO = 100.0  # of an amplitude's interval ends, from which on it tells next to nothing
+LARGEST = 1e15  # ratio of singular values; a larger one is rounding in fp64
 SINGULAR = 1e-7  # of the scaled Jacobian's singular values
 
 
@@ -53,13 +54,14 @@ def _instead(runs: Runs, why: str) -> str:
 def report(
     fit: Fit, runs: Runs, intervals: Mapping[str, list[float] | None]
 ) -> tuple[float | None, list[str]]:
-    """Condition number of the normal matrix, and what is weakly identified, in words.
+    """Condition number of the normal matrix (None: singular), and what is weakly identified, in words.
 
     Source: ours. Oracle: tests/scaling/test_identify.py::test_a_flat_direction_is_named
     """
     slopes = jacobian(fit.law.surface(runs.columns), fit.theta, len(runs.loss))
     singular = np.linalg.svd(slopes, compute_uv=False)
-    condition = float(np.square(singular[0] / singular[-1])) if singular[-1] > 0 else None
+    known = singular[-1] * LARGEST > singular[0]
+    condition = float((singular[0] / singular[-1]) ** 2) if known else None
     scale = np.linalg.norm(slopes, axis=0)
     found = []
     if (scale == 0).any():
