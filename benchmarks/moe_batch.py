@@ -34,8 +34,8 @@ from burnish.scaling.noise_scale import estimate_noise, pairs_from_rows, read_no
 from burnish.scaling.rules import published_rules
 
 CONTEXT, TEXT_BYTES = 128, 2_000_000
-BATCHES = (512, 1024, 2048, 4096)
-RATES = (0.002, 0.004, 0.008, 0.016)
+BATCHES = (256, 512, 1024, 2048)
+RATES = (0.001, 0.002, 0.004, 0.008)
 SHARED: dict[str, Any] = {
     "depth": 2, "width": 48, "ffn_width": 128, "num_heads": 2, "vocab": 512,
     "num_kv_heads": 2, "context": CONTEXT, "optimizer": "adamw", "schedule": "cosine",
