@@ -17,6 +17,7 @@ DIFFERENT = [
     ("(1,2)", "\\{1,2\\}"), ("1, 1", "1"), ("x=1, y=2", "x=2, y=1"), ("\\{5\\}", "5"),
     ("3:30 pm", "3:30 am"), ("1, 2, \\ldots, n", "1, 3, \\ldots, n"), ("not odd", "odd"),
     ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "(1,2)"), ("52_8", "52_9"), ("52_8", "53_8"),
+    ("2:x", "2:y"),
 ]  # fmt: skip
 KINDS = {
     "5": "integer", "1/2": "rational", "0.5": "decimal", "13%": "percent", "5 km": "quantity",
