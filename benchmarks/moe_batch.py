@@ -67,9 +67,18 @@ def settings_of(cell: dict[str, Any], **more: Any) -> PretrainSettings:
     )
 
 
+def material() -> Path:
+    """A run of a few steps, whose tokenizer and shards all cells take."""
+    folder = corpus().with_suffix(".material")
+    if not (folder / "result.json").is_file():
+        few = {"tokens": "4096", "batch_tokens": 512, "learning_rate": RATES[0], "seed": 0}
+        pretrain(settings_of({"block": "dense", **few}), folder=folder)
+    return folder
+
+
 def run_cell(cell: dict[str, Any], workplace: Workplace) -> dict[str, Any]:
     """Validation loss of one run, and its size."""
-    result = pretrain(settings_of(cell), folder=workplace.folder / "run")
+    result = pretrain(settings_of(cell), folder=workplace.folder / "run", reuse=material())
     return {"loss": result["validation"]["value"], "plan": result["plan"]["values"],
             "shape": result["plan"]["shape"]}  # fmt: skip
 

@@ -49,7 +49,7 @@ def own_documents(run: Path) -> Path:
 
 def test_a_ladder_is_trained_and_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = check_ladder(make_corpus(tmp_path), tmp_path / "run", monkeypatch)
-    rows, held_out = result["trained"], []
+    rows, held_out, shards = result["trained"], [], list[int]()
     assert [row["name"][:4] for row in rows] == ["cell"] * 4 + ["held"]
     for row, cell in zip(rows, result["cells"], strict=True):
         run = tmp_path / "run" / "stages" / "training" / row["name"] / "run"
@@ -58,8 +58,10 @@ def test_a_ladder_is_trained_and_fitted(tmp_path: Path, monkeypatch: pytest.Monk
         assert own["plan"]["shape"]["block"].startswith("moe:experts=4,")
         assert row["e"] == cell["experts"] == 4
         assert row["n"] == pytest.approx(cell["n"], rel=0.1)
+        shards.append(next((run / "stages" / "shards").rglob("*.bin")).stat().st_ino)
         held_out.append([one["id"] for one in read_json(own_documents(run))])
     assert all(one == held_out[0] for one in held_out)
+    assert len(set(shards)) == 1  # the text is tokenized once
     said = result["prediction"]
     assert said["num_held_out"] >= 1 and said["actual"] == pytest.approx(rows[-1]["loss"], rel=0.05)
     assert {"law", "params", "next", "total_flops"} <= result.keys()

@@ -47,16 +47,18 @@ def pretrain(
     folder: Path | None = None,
     fresh: bool = False,
     command: Sequence[str] = (),
+    reuse: Path | None = None,
 ) -> dict[str, Any]:
     """Train a model on texts; the result is what `result.json` holds, with the model's folder.
 
     An interrupted call resumes when repeated, and ends with the same model, bit for bit. `plan`
-    is a file that `planned_settings` reads. Raises what reading, planning and training do.
+    is a file that `planned_settings` reads. `reuse` is another run, from which tokenizer and shards
+    are taken where they would be the same. Raises what reading, planning and training do.
     Source: ours. Oracle: tests/arch/test_resume.py::test_killed_and_resumed_equals_straight
     """
     if plan is not None:
         settings = planned_settings(settings, plan)
-    place = Place(runs=runs, folder=folder, fresh=fresh, command=command)
+    place = Place(runs=runs, folder=folder, fresh=fresh, command=command, reuse=reuse)
     job = pretrain_job(settings)
     for value in job.given.values():
         _ = value.key  # what is not there is told before a run folder is made

@@ -82,6 +82,7 @@ def cell_trainer(shared: PretrainSettings) -> Train:
     """A function that pretrains a cell's plan in a folder, and tells what it reached.
 
     Its rows hold the size that was trained, by the plan's convention, and the held-out loss.
+    Cells share the tokenizer and the shards of the first one.
     An interrupted call resumes when repeated. Source: ours.
     Oracle: tests/recipes/test_laddering.py::test_a_ladder_is_trained_and_fitted
     """
@@ -91,7 +92,10 @@ def cell_trainer(shared: PretrainSettings) -> Train:
         plan = folder / "plan.json"
         write_json(plan, cell)
         started = time.monotonic()
-        result = pretrain(replace(shared, seed=cell.seed), plan=plan, folder=folder / "run")
+        others = (path / "run" for path in sorted(folder.parent.iterdir()) if path != folder)
+        first = next((run for run in others if (run / "result.json").is_file()), None)
+        own = replace(shared, seed=cell.seed)
+        result = pretrain(own, plan=plan, folder=folder / "run", reuse=first)
         values, shape = result["plan"]["values"], Shape(**result["plan"]["shape"])
         counted = shape.counted(cell.counts, context=values["context"])
         loss = result["validation"]
