@@ -54,7 +54,7 @@ def _instead(runs: Runs, why: str) -> str:
 def report(
     fit: Fit, runs: Runs, intervals: Mapping[str, list[float] | None]
 ) -> tuple[float | None, list[str]]:
-    """Condition number of the normal matrix (None: singular), and what is weakly identified, in words.
+    """Condition number of the normal matrix (None: singular), and what is weakly identified.
 
     Source: ours. Oracle: tests/scaling/test_identify.py::test_a_flat_direction_is_named
     """
