@@ -54,7 +54,7 @@ def greedy(
             break
         block = unit[start : start + block_rows]
         best, owner = _nearest(block, kept[: len(chosen)], chosen)
-        inside = _cosines(block, block)
+        inside = cosines(block, block)
         for i in range(len(block)):
             if len(chosen) >= most:
                 break
@@ -74,16 +74,19 @@ def _nearest(
     """Similarity to the nearest chosen row before the block, and which that is."""
     if not len(kept):
         return np.full(len(block), -np.inf), np.full(len(block), -1, dtype=np.int64)
-    products = _cosines(block, kept)
+    products = cosines(block, kept)
     at = products.argmax(axis=1)
     best = products[np.arange(len(block)), at].astype(np.float64)
     return best, np.asarray(chosen, dtype=np.int64)[at]
 
 
-def _cosines(
+def cosines(
     rows: Float[np.ndarray, "N d"], others: Float[np.ndarray, "k d"]
 ) -> Float[np.ndarray, "N k"]:
-    """All cosines. Some BLAS raises the floating-point flag for lanes outside of its operands."""
+    """All cosines of unit rows.
+
+    Some BLAS raises floating-point flags for lanes outside of its operands; they are ignored.
+    """
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         return rows @ others.T
 
@@ -112,7 +115,7 @@ def budget_curve(
     walks = [_Walk(threshold, np.zeros_like(unit)) for threshold in thresholds]
     for start in range(0, len(unit), block_rows):
         block = unit[start : start + block_rows]
-        inside = _cosines(block, block)
+        inside = cosines(block, block)
         for walk in walks:
             walk.go_on(block, inside)
     return {walk.threshold: np.array(walk.counts, dtype=np.int64) for walk in walks}

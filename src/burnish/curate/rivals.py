@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from burnish.curate.greedy import unit_rows
+from burnish.curate.greedy import cosines, unit_rows
 
 
 def deita_rule(
@@ -19,9 +19,9 @@ def deita_rule(
     chosen: list[int] = []
     for start in range(0, len(unit), batch_rows):
         block = unit[start : start + batch_rows]
-        near = np.tril(block @ block.T > threshold, -1).any(axis=1)
+        near = np.tril(cosines(block, block) > threshold, -1).any(axis=1)
         if chosen:
-            near |= (block @ unit[chosen].T > threshold).any(axis=1)
+            near |= (cosines(block, unit[chosen]) > threshold).any(axis=1)
         chosen += (start + np.flatnonzero(~near)).tolist()
     return np.array(chosen, dtype=np.int64)
 
@@ -38,7 +38,7 @@ def distilabel_rule(
     unit = unit_rows(vectors)
     kept: list[int] = []
     for start in range(0, len(unit), block_rows):
-        products = unit[start : start + block_rows] @ unit.T
+        products = cosines(unit[start : start + block_rows], unit)
         rows = np.arange(len(products))
         products[rows, start + rows] = -np.inf
         kept += (start + np.flatnonzero(products.max(axis=1) <= threshold)).tolist()
