@@ -14,6 +14,7 @@ from burnish.base.meter import Meter
 from burnish.contracts.generation import Completion, Request, Sampling
 from burnish.engine import generate as generate_module
 from burnish.engine import loop as loop_module
+from burnish.engine import prefixes
 from burnish.engine.generate import generate
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
@@ -164,14 +165,14 @@ def test_shared_prefix_changes_no_text(
 def test_planted_prefix_longer_than_shared(
     tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_module, "_shared_prefix", lambda prompts: prompts[0][:31])
+    monkeypatch.setattr(prefixes, "shared_prefix", lambda prompts: prompts[0][:31])
     with pytest.raises(AssertionError):
         check_shared_prefix(generate, tiny_model("llama"), tiny_reference("llama"))
 
 
 def test_prefix_leaves_large_pieces() -> None:
     """Every piece has sixteen rows or more, so that its bits are those of the whole prompt."""
-    shared = loop_module._shared_prefix
+    shared = prefixes.shared_prefix
     head = tuple(range(20))
     tails = [tuple(range(100 * i, 100 * i + n)) for i, n in ((1, 16), (2, 40))]
     assert shared([head + tails[0], head + tails[1]]) == head

@@ -13,7 +13,8 @@ from burnish.draft.loop import open_drafted
 from burnish.engine.generate import generate, open_loop
 from burnish.engine.loop import CHUNK_ROWS, Loop
 from burnish.engine.policies import bounded_policy
-from burnish.engine.session import DecoderSession
+from burnish.engine.prefixes import Prefixes
+from burnish.engine.session import LEAST_ROWS, DecoderSession
 from burnish.models.load import Model
 
 MIXED = (
@@ -58,21 +59,38 @@ class Served:
             self.loop.round()
 
 
-def check_served(open_one: Open, wanted: dict[str, Completion], *, seed: int = 0) -> None:
+def alike() -> list[Request]:
+    """Requests that begin alike: two beginnings, turns of a conversation, pieces too small."""
+    heads, tails = texts([40, CHUNK_ROWS + 60, 20]), texts([17, 3, 30, 16, 90, 33], seed=9)
+    prompts = [heads[0] + tail for tail in tails[:4]] + [heads[1] + tail for tail in tails[2:5]]
+    prompts += [heads[2] + heads[0], heads[2] + heads[0] + tails[4], heads[0]]
+    return [
+        Request(id=f"r{i}", prompt=tuple(p), sampling=MIXED[i % len(MIXED)], num_logprobs=2)
+        for i, p in enumerate(prompts)
+    ]
+
+
+def check_served(
+    open_one: Open,
+    wanted: dict[str, Completion],
+    *,
+    seed: int = 0,
+    requests: Callable[[], list[Request]] = lambda: requests_for(),
+) -> None:
     """Requests at random times, some cancelled at random times: the others end as alone."""
     alone: dict[str, list[TokenLogprobs]] = {}
-    for request in requests_for()[1:4]:
+    for request in requests()[1:4]:
         one = Served(open_one, 1)
         one.add(request)
         one.finish()
         assert one.done == {request.id: wanted[request.id]}
         alone |= one.logprobs
     source = random.Random(seed)
-    served, waiting = Served(open_one, 4), requests_for()
+    served, waiting = Served(open_one, 4), requests()
     source.shuffle(waiting)
     extra = [
         Request(id=f"x{i}", prompt=r.prompt, sampling=r.sampling)
-        for i, r in enumerate(requests_for()[1:6])
+        for i, r in enumerate(requests()[1:6])
     ]
     while waiting or extra:
         served.add((waiting if not extra or (waiting and source.random() < 0.5) else extra).pop())
@@ -100,6 +118,54 @@ def opener(model: Model, **settings: Any) -> Open:
 def test_served_texts_are_those_of_generate(family: str, precision: str, tiny_model: Any) -> None:
     model = tiny_model(family, precision)
     check_served(opener(model), wanted_of(model))
+
+
+@pytest.mark.parametrize(("family", "precision"), [("llama", "fp32"), ("llama-wide", "bf16")])
+def test_served_texts_that_begin_alike(family: str, precision: str, tiny_model: Any) -> None:
+    model = tiny_model(family, precision)
+    wanted = {c.id: c for c in (generate(model, [r])[0] for r in alike())}
+    for seed in range(3):
+        check_served(opener(model), wanted, seed=seed, requests=alike)
+
+
+def test_planted_beginning_of_another_prompt(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model("llama")
+    wanted = {c.id: c for c in (generate(model, [r])[0] for r in alike())}
+    monkeypatch.setattr(Prefixes, "begins", lambda self, prompt: (
+        0 < len(self.tokens) <= len(prompt) - LEAST_ROWS))  # fmt: skip
+    with pytest.raises(AssertionError):
+        check_served(opener(model), wanted, requests=alike)
+
+
+def prefilled(model: Model, prompts: list[list[int]]) -> list[int]:
+    """Tokens read for each of several requests, one after another."""
+    served, found = Served(opener(model), 2), list[int]()
+    for index, prompt in enumerate(prompts):
+        before = served.loop.meter.totals().get("prefilled", 0)
+        one = Request(id=f"r{index}", prompt=tuple(prompt), sampling=Sampling(max_new_tokens=2))
+        served.add(one)
+        served.finish()
+        assert served.done[one.id] == generate(model, [one])[0]
+        found.append(served.loop.meter.totals()["prefilled"] - before)
+    return found
+
+
+def test_prompts_that_begin_alike_are_read_once(tiny_model: Any) -> None:
+    head, a, b, c, long = texts([30, 20, 21, 33, CHUNK_ROWS + 40])
+    model = tiny_model("llama")
+    assert prefilled(model, [head + a, head + b, head + c, a, head + c[:16]]) == [
+        50,
+        51,
+        33,
+        20,
+        16,
+    ]
+    turns = [head, head + a, head + a + b, head + a + b + c]
+    assert prefilled(model, turns) == [30, 50, 41, 54]  # the last turn and the new one
+    assert prefilled(model, [long + a, long + b, long + c]) == [len(long) + 20, len(long) + 21, 33]
+    assert prefilled(model, [head + a, head[:15] + b, head + c[:15]]) == [50, 36, 45]  # too small
 
 
 def test_served_under_a_policy(tiny_model: Any) -> None:

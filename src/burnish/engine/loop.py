@@ -13,9 +13,10 @@ from burnish.base.meter import Meter
 from burnish.contracts.generation import Completion, Finish, Request
 from burnish.contracts.session import Session
 from burnish.engine.policies import PolicySession
+from burnish.engine.prefixes import Prefixes
 from burnish.engine.row import Row
 from burnish.engine.sample import biased, discouraged, next_tokens, permitted, top_logprobs
-from burnish.engine.session import CHUNK_ROWS, LEAST_ROWS
+from burnish.engine.session import CHUNK_ROWS
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
 
@@ -58,8 +59,11 @@ class Loop:
         self._queue, self._waiting = deque[Row](), Counter[tuple[int, ...]]()
         self._shared: dict[tuple[int, ...], tuple[Any, Tensor]] = {}
         self.meter, self._on_done = meter or Meter(), on_done
-        self._prefix: tuple[int, ...] = ()
-        self._prefix_state: Any = None
+        self._prefixes = Prefixes(session)
+        # an adapter would read the rest of each prompt token by token, see `AdapterSession`; under
+        # a policy the bits of a prompt depend on where it is cut
+        self._splits = isinstance(model.network, Decoder)
+        self._splits &= not isinstance(session, PolicySession)
         self._reading: Reading | None = None
         self._long_turn = True
 
@@ -75,6 +79,11 @@ class Loop:
 
     def add(self, request: Request) -> Row:
         """Queue a checked request; it starts in order, as soon as a slot is free."""
+        if self._splits:
+            self._prefixes.learn(request.prompt)
+        return self._queued(request)
+
+    def _queued(self, request: Request) -> Row:
         row = Row(next(self._indices), request, self._text)
         self._queue.append(row)
         self._waiting[request.prompt] += 1
@@ -103,12 +112,9 @@ class Loop:
             if told:
                 told(completion)
 
-        # an adapter would read the rest of each prompt token by token, see `AdapterSession`; under
-        # a policy the bits of a prompt depend on where it is cut
-        splits = isinstance(self.model.network, Decoder)
-        splits &= not isinstance(self.session, PolicySession)
-        self._prefix = _shared_prefix([r.prompt for r in requests]) if splits else ()
-        self._report, rows = keep, [self.add(request) for request in requests]
+        if self._splits:
+            self._prefixes.share([r.prompt for r in requests])
+        self._report, rows = keep, [self._queued(request) for request in requests]
         while self._queue or self.rows:
             if self._queue and len(self.rows) <= self._num_slots * 3 // 4:
                 self._admit()
@@ -195,12 +201,13 @@ class Loop:
             if not known and most_rows is not None:
                 if self._reading is not None and self._reading.row.request.prompt == prompt:
                     break  # it is being read
-                num_rows += len(prompt)
+                num_left = self._prefixes.num_left(prompt)
+                num_rows += num_left
                 if fresh and num_rows > most_rows:
                     break
-                if len(ends := self.session.cuts(len(prompt))) > 1:
+                if len(self.session.cuts(num_left)) > 1:
                     if not fresh and self._reading is None:
-                        self._begin(self._queue.popleft(), ends)
+                        self._begin(self._queue.popleft())
                     break
             self._queue.popleft()
             if not known:
@@ -238,9 +245,18 @@ class Loop:
             del self._waiting[prompt]
             self._shared.pop(prompt, None)
 
-    def _begin(self, row: Row, ends: list[int]) -> None:
-        self.session.clear(self._num_slots - 1)
-        self._reading = Reading(row=row, ends=ends)
+    def _begin(self, row: Row) -> None:
+        """Begin to read a long prompt, piece by piece; a shared beginning ends a piece."""
+        prompt = row.request.prompt
+        known = self._prefixes.open(self._num_slots - 1, prompt)
+        shared = len(self._prefixes.tokens) if self._prefixes.begins(prompt) else known
+        ends = [
+            first + end
+            for first, last in itertools.pairwise((known, shared, len(prompt)))
+            if first < last
+            for end in self.session.cuts(last - first)
+        ]
+        self._reading = Reading(row=row, ends=ends, num_read=known)
         self._read_on(self._reading)
 
     def _read_on(self, reading: Reading) -> None:
@@ -254,6 +270,8 @@ class Loop:
         logits = self.session.prefill([source], [prompt[begin:end]])
         self._count_prefill(end - begin)
         reading.num_read = end
+        if end == len(self._prefixes.tokens) and self._prefixes.begins(prompt):
+            self._prefixes.keep(source)
         if reading.ends:
             return
         self._reading, slot = None, len(self.rows)
@@ -264,21 +282,20 @@ class Loop:
         self._start(slot, [slot])
 
     def _prefill(self, slots: list[int], prompts: list[tuple[int, ...]]) -> Tensor:
-        """Read prompts into slots; what all requests begin with is read once."""
-        length = len(self._prefix)
-        if length and self._prefix_state is None:
-            self.session.clear(slots[0])
-            self.session.prefill(slots[:1], [self._prefix])
-            self._prefix_state = self.session.snapshot(slots[0])
-            self._count_prefill(length)
-        for slot in slots:
-            if length:
-                self.session.restore(slot, self._prefix_state)
-            else:
-                self.session.clear(slot)
-        rest = [prompt[length:] for prompt in prompts]
-        self._count_prefill(sum(map(len, rest)))
-        return self.session.prefill(slots, rest)
+        """Read prompts into slots; what several of them begin with is read once."""
+        known = next((prompt for prompt in prompts if self._prefixes.begins(prompt)), None)
+        if known is not None and not self._prefixes.is_read:
+            num_read = self._prefixes.open(slots[0], known)
+            rest = self._prefixes.tokens[num_read:]
+            self.session.prefill(slots[:1], [rest])
+            self._count_prefill(len(rest))
+            self._prefixes.keep(slots[0])
+        opened = [
+            self._prefixes.open(slot, prompt) for slot, prompt in zip(slots, prompts, strict=True)
+        ]
+        rests = [prompt[num:] for prompt, num in zip(prompts, opened, strict=True)]
+        self._count_prefill(sum(map(len, rests)))
+        return self.session.prefill(slots, rests)
 
     def _count_prefill(self, num_tokens: int) -> None:
         self.meter.add("prefilled", num_tokens)
@@ -312,19 +329,3 @@ class Loop:
 
     def _text(self, tokens: list[int], *, special: bool = False) -> str:
         return self.model.tokenizer.decode(tokens, skip_special_tokens=not special)
-
-
-def _shared_prefix(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """Tokens that all of several prompts begin with, if that leaves large pieces to read.
-
-    Small pieces would take another path through the attention kernel, and then the numbers of a
-    request would depend on its batch.
-    Source: ours. Oracle: tests/engine/test_generate.py::test_shared_prefix_changes_no_text
-    """
-    distinct = set(prompts)
-    if len(distinct) < 2:
-        return ()
-    most = max(min(map(len, distinct)) - LEAST_ROWS, 0)
-    pairs = zip(min(distinct)[:most], max(distinct)[:most], strict=True)  # all lie between them
-    shared = tuple(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return shared if len(shared) >= LEAST_ROWS else ()
