@@ -17,7 +17,7 @@ from burnish.base.hashes import remembered_hash
 from burnish.base.log import parse_lines
 from burnish.base.records import read_records
 from burnish.data.corpora import parse_corpus
-from burnish.data.corpora.files import ROWS, TEXTS
+from burnish.data.corpora.files import ROWS, text_files
 from burnish.data.plain import plain_documents
 
 Units = Literal["auto", "file", "paragraphs", "lines"]
@@ -160,15 +160,7 @@ def _below(path: Path, spec: str) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise MissingFileError("corpus", spec, "does not exist", remedy=nearest_paths(path))
-    found = [p for p in sorted(path.rglob("*")) if p.is_file() and _is_text(p)]
-    if not found:
-        rule, remedy = "must contain text files", f"Known endings: {', '.join(sorted(TEXTS))}"
-        raise InputError("corpus", spec, rule, remedy=remedy)
-    return found
-
-
-def _is_text(path: Path) -> bool:
-    return path.suffix in TEXTS or path.name.endswith(ROWS)
+    return text_files(path)
 
 
 def _name(part: Part, path: Path) -> str:
