@@ -4,6 +4,7 @@ A part is a file, a folder, or a corpus (`stdlib`, `hub:name=...`), and may end 
 """
 
 import gzip
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -78,9 +79,9 @@ def parse_mixture(spec: str) -> list[Part]:
     if any(not part.spec for part in parts):
         raise SettingError("corpus", spec, "must name a source", remedy="Write FILE or FILE:WEIGHT")
     weights = [part.weight for part in parts]
-    if any(weight is not None and weight <= 0 for weight in weights):
-        remedy = "Leave the part out instead"
-        raise SettingError("corpus", spec, "must have positive weights", remedy=remedy)
+    if any(weight is not None and not 0 < weight < math.inf for weight in weights):
+        rule, remedy = "must have positive weights", "Leave the part out instead"
+        raise SettingError("corpus", spec, rule, remedy=remedy)
     if None in weights and any(weight is not None for weight in weights):
         rule, remedy = "must give every part a weight, or none", "Write a.txt:0.7,b.txt:0.3"
         raise SettingError("corpus", spec, rule, remedy=remedy)
