@@ -14,7 +14,7 @@ import burnish
 from burnish.base import provenance, stages
 from burnish.base.errors import InputError, MissingFileError, SettingError, StorageError
 from burnish.base.records import RecordLog, file_hash, read_json
-from burnish.base.runs import RESUMES, find_runs, load_run, open_run
+from burnish.base.runs import RESUMES, files_outside_runs, find_runs, load_run, open_run
 
 
 @pytest.fixture
@@ -405,3 +405,17 @@ def test_a_resumed_run_and_other_errors_leave_everything(begin):
     assert again.resumed
     fail(again, refused)
     assert (run.path / "run.json").exists()
+
+
+def test_runs_inside_a_folder_are_no_data(begin, tmp_path):
+    run = begin()
+    (run.path / "stages").mkdir()
+    for path in (
+        run.path / "stages" / "rows.jsonl",
+        tmp_path / "b.txt",
+        tmp_path / "runs" / "a.md",
+    ):
+        path.write_text("{}")
+    found = files_outside_runs(tmp_path)
+    assert found == [tmp_path / "b.txt", tmp_path / "runs" / "a.md"]
+    assert run.path / "stages" / "rows.jsonl" in files_outside_runs(run.path)

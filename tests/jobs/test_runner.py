@@ -48,6 +48,33 @@ def test_planted_key_without_what_is_read(tmp_path: Path, monkeypatch: Any) -> N
         check_reuse(tmp_path)
 
 
+def check_guarded(tmp_path: Path) -> None:
+    class Guarding(Count):
+        guards = ("double",)
+
+    def run(text: str) -> dict[str, Any]:
+        job = toy_job(text, parts=[Guarding(), Double()], fixed=True)
+        same = job.__class__(**{**vars(job), "settings": {}})
+        return run_job(same, Place(folder=tmp_path / "run"))
+
+    run("abcde")
+    before = (tmp_path / "run" / "stages" / "double" / "done.json").read_bytes()
+    with pytest.raises(SettingError, match="step 'double' has begun with other text"):
+        run("abcd")
+    run("abcde")
+    assert (tmp_path / "run" / "stages" / "double" / "done.json").read_bytes() == before
+
+
+def test_what_a_guarding_step_reads_is_fixed(tmp_path: Path) -> None:
+    check_guarded(tmp_path)
+
+
+def test_planted_guard_that_looks_away(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(runner, "check_guarded", lambda *given: None)
+    with pytest.raises(pytest.fail.Exception):
+        check_guarded(tmp_path)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Peeking(Step):
     """Reads more than it declares."""

@@ -87,6 +87,17 @@ def solver_dict(solver: SolverConfig) -> dict[str, Any]:
     return asdict(solver) | {"orders": list(solver.orders)}
 
 
+def keep_balance(config: Any, balance_loss: float) -> None:
+    """Make transformers add the balance loss too when it trains the model of a configuration.
+
+    Its loads sum to the experts of a token and ours to 1, so the factor is divided by their number.
+    Source: transformers, `load_balancing_loss_func`; by default it adds nothing.
+    Oracle: tests/arch/test_cases.py::test_balance_is_not_silently_off
+    """
+    config.output_router_logits = balance_loss > 0
+    config.router_aux_loss_coef = balance_loss / config.num_experts_per_tok
+
+
 def block_of(shape: DecoderConfig) -> str:
     """The block that a model's layers are, as its spec; its solver's in a few words."""
     if shape.experts is not None:

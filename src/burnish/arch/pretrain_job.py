@@ -138,6 +138,7 @@ class PlanStep(_OnShards):
 
     name: str = "plan"
     together = True
+    guards = ("train",)
 
     @property
     def writes(self) -> dict[str, str]:
@@ -178,7 +179,10 @@ class PlanStep(_OnShards):
         }
         if not is_own(settings):
             sources["vocab"] = f"that of {settings.base or settings.tokenizer}"
-        values = {**chosen.values, "context": context, "num_params": shape.num_params}
+        num_windows, num_filling = corpus.windows(context)
+        sources["num_windows"] = f"an epoch; the last ones have {num_filling} places without text"
+        values = {**chosen.values, "context": context, "num_windows": num_windows}
+        values["num_params"] = shape.num_params
         found = training.planned(Chosen(values=values, sources=sources), shape)
         if is_main():
             say(page.plan_in_words(found))

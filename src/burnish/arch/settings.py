@@ -11,6 +11,14 @@ from burnish.data.mixtures import Reading, Units
 from burnish.train.routing_settings import RoutingSettings
 
 OWN = "own"
+BYTES = 256  # every one has a token
+FRACTIONS = {
+    "warmup_frac": (0.0, 0.99),
+    "decay_frac": (0.0, 1.0),
+    "final_frac": (0.0, 1.0),
+    "weight_decay": (0.0, 1e3),
+    "max_grad_norm": (1e-9, 1e9),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +92,7 @@ class PretrainSettings:
         blocks.parse(self.block)
         for name in ("minutes", "tokens", "steps"):
             value = getattr(self, name)
-            if value is not None and parse_count(name, value) <= 0:
+            if value is not None and not 0 < parse_count(name, value) < math.inf:
                 raise SettingError(name, value, "must be positive", remedy="Raise it")
         if self.minutes is not None and self.tokens is not None:
             got = f"{self.minutes} minutes, {self.tokens} tokens"
@@ -92,10 +100,21 @@ class PretrainSettings:
             raise SettingError("budget", got, rule, remedy="Leave one out")
         positive = ("depth", "vocab", "context", "width", "ffn_width", "num_heads", "num_kv_heads")
         positive += ("batch_tokens", "learning_rate", "pass_tokens", "save_every_steps")
+        positive += ("evaluation_tokens",)
         for name in (*positive, "shard_tokens"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise SettingError(name, value, "must be positive", remedy="Raise it")
+            if value is not None and not 0 < value < math.inf:
+                raise SettingError(name, value, "must be positive and finite", remedy="Raise it")
+        for name in ("num_evaluations", "sample_tokens"):
+            if (value := getattr(self, name)) < 0:
+                raise SettingError(name, value, "must not be negative", remedy="0 turns it off")
+        for name, (least, most) in FRACTIONS.items():
+            if not least <= (value := getattr(self, name)) <= most:
+                rule = f"must lie between {least:g} and {most:g}"
+                raise SettingError(name, value, rule, remedy="Leave it out for the default")
+        if self.vocab is not None and self.vocab <= BYTES:
+            rule = f"must be more than {BYTES}: every byte and the end of a text need a token"
+            raise SettingError("vocab", self.vocab, rule, remedy="512 is a small one")
         if not (math.isfinite(self.first_order_loss) and self.first_order_loss >= 0):
             value, rule = self.first_order_loss, "must not be negative"
             raise SettingError("first_order_loss", value, rule, remedy="0 leaves it out")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from burnish.arch.configs import keep_balance
 from burnish.arch.measure import Chunk, chunks_of, measure_chunks
 from burnish.arch.network import base_network, new_network, save_network
 from burnish.arch.objective import NextToken
@@ -79,6 +80,15 @@ class ShardedCorpus:
     def smallest_part(self) -> int:
         """Training tokens of the smallest part."""
         return min((part["num_tokens"] for part in self.manifest["parts"]), default=0)
+
+    def windows(self, context: int) -> tuple[int, int]:
+        """Windows of an epoch, and places in the parts' last ones that hold no target.
+
+        Source: ours. Oracle: tests/arch/test_cases.py::test_a_document_longer_than_the_context
+        """
+        targets = [max(0, part["num_tokens"] - 1) for part in self.manifest["parts"]]
+        num_windows = sum(-(-num // context) for num in targets)
+        return num_windows, num_windows * context - sum(targets)
 
     def cursor(self, context: int, seed: int) -> WindowCursor:
         """Windows for training. Raises InputError for a part without text to learn from."""
@@ -261,8 +271,11 @@ def run_measured(
 
 
 def make_routing(settings: PretrainSettings, network: Decoder) -> Routing | None:
-    """What keeps the experts in use; None for a model without."""
-    return None if network.shape.experts is None else Routing(network, settings.routing)
+    """What keeps the experts in use, also where transformers trains on; None without experts."""
+    if network.shape.experts is None:
+        return None
+    keep_balance(network.config, settings.routing.balance_loss)
+    return Routing(network, settings.routing)
 
 
 def expert_load(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

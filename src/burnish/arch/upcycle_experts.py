@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from burnish.arch.blocks.moe import MoEBlock
+from burnish.arch.configs import keep_balance
 from burnish.base.errors import ModelError, SettingError
 from burnish.kv.rope import Rope
 from burnish.kv.shared import SharedAttend, packed
@@ -15,6 +16,7 @@ from burnish.models.config import DecoderConfig, decoder_config
 from burnish.models.count import count
 from burnish.models.decoder import Decoder
 from burnish.models.load import Model
+from burnish.train.routing_settings import RoutingSettings
 
 ROUTER_STD = 0.02
 SMALLEST_SHARED = 64  # of Qwen2-MoE folders, which cannot be without a shared expert
@@ -54,6 +56,7 @@ def upcycle(model: Model, block: MoEBlock, *, seed: int = 0) -> Upcycled:
         raise ModelError("model", model.spec, rule, remedy="Name another model")
     dense.unfuse()
     config = _make_config(dense, block, model.spec)
+    keep_balance(config, RoutingSettings().balance_loss)
     shape = decoder_config(config)
     assert shape is not None and shape.experts is not None
     with torch.device("meta"):

@@ -202,6 +202,16 @@ def find_runs(root: Path | str = "runs") -> list[RunRecord]:
     return sorted(runs, key=lambda run: (run.info["created"], run.path.name), reverse=True)
 
 
+def files_outside_runs(folder: Path) -> list[Path]:
+    """All files below a folder, sorted, but for what runs left there: they are nobody's data.
+
+    Source: ours. Oracle: tests/base/test_runs.py::test_runs_inside_a_folder_are_no_data
+    """
+    runs = {path.parent for path in folder.rglob(RUN_FILE)} - {folder}
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path in found if runs.isdisjoint(path.parents)]
+
+
 def _circumstances(code: str) -> dict[str, Any]:
     return {
         "created": datetime.datetime.now().astimezone().isoformat(timespec="milliseconds"),

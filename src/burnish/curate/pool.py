@@ -13,6 +13,7 @@ from typing import Any
 from burnish.base.canonical import parse_json
 from burnish.base.errors import BurnishError, InputError, MissingFileError
 from burnish.base.files import nearest_paths
+from burnish.base.runs import files_outside_runs
 from burnish.base.text import well_formed
 from burnish.curate.samples import Sample, ShapeError, read_sample
 
@@ -91,7 +92,7 @@ def pool_files(path: Path | str) -> list[Path]:
     """The files of a pool. Raises: MissingFileError; InputError, for no file of a known kind."""
     path = Path(path)
     if path.is_dir():
-        found = [p for p in sorted(path.rglob("*")) if p.is_file() and p.name.endswith(KINDS)]
+        found = [p for p in files_outside_runs(path) if p.name.endswith(KINDS)]
         found = [p for p in found if p.name not in ("dataset_info.json", "state.json")]
     elif path.is_file():
         found = [path] if path.name.endswith(KINDS) else []

@@ -4,6 +4,7 @@ A part is a file, a folder, or a corpus (`stdlib`, `hub:name=...`), and may end 
 """
 
 import gzip
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from burnish.base.hashes import remembered_hash
 from burnish.base.log import parse_lines
 from burnish.base.records import read_records
 from burnish.data.corpora import parse_corpus
-from burnish.data.corpora.files import ROWS, TEXTS
+from burnish.data.corpora.files import ROWS, text_files
 from burnish.data.plain import plain_documents
 
 Units = Literal["auto", "file", "paragraphs", "lines"]
@@ -78,9 +79,9 @@ def parse_mixture(spec: str) -> list[Part]:
     if any(not part.spec for part in parts):
         raise SettingError("corpus", spec, "must name a source", remedy="Write FILE or FILE:WEIGHT")
     weights = [part.weight for part in parts]
-    if any(weight is not None and weight <= 0 for weight in weights):
-        remedy = "Leave the part out instead"
-        raise SettingError("corpus", spec, "must have positive weights", remedy=remedy)
+    if any(weight is not None and not 0 < weight < math.inf for weight in weights):
+        rule, remedy = "must have positive weights", "Leave the part out instead"
+        raise SettingError("corpus", spec, rule, remedy=remedy)
     if None in weights and any(weight is not None for weight in weights):
         rule, remedy = "must give every part a weight, or none", "Write a.txt:0.7,b.txt:0.3"
         raise SettingError("corpus", spec, rule, remedy=remedy)
@@ -160,15 +161,7 @@ def _below(path: Path, spec: str) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise MissingFileError("corpus", spec, "does not exist", remedy=nearest_paths(path))
-    found = [p for p in sorted(path.rglob("*")) if p.is_file() and _is_text(p)]
-    if not found:
-        rule, remedy = "must contain text files", f"Known endings: {', '.join(sorted(TEXTS))}"
-        raise InputError("corpus", spec, rule, remedy=remedy)
-    return found
-
-
-def _is_text(path: Path) -> bool:
-    return path.suffix in TEXTS or path.name.endswith(ROWS)
+    return text_files(path)
 
 
 def _name(part: Part, path: Path) -> str:

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from burnish.base.canonical import content_hash, jsonable
 from burnish.base.errors import SettingError
+from burnish.base.files import read_json
 from burnish.base.meter import Meter
 from burnish.base.naming import suggest
 from burnish.base.progress import say
 from burnish.base.settings import to_dict
-from burnish.base.stages import Stage, StageResult
+from burnish.base.stages import KEY_FILE, Stage, StageResult
 from burnish.base.team import TeamRun
 from burnish.contracts.step import Told
 from burnish.jobs.step import METERED, Composite, Given, Part, Step, Value
@@ -60,6 +62,7 @@ def performing(run: TeamRun) -> Perform:
     """Perform steps as stages of a run: unchanged ones are reused, interrupted ones resume."""
 
     def perform(step: Step, given: Given) -> StageResult:
+        check_guarded(run.path / "stages", step, given)
         stage = run.stage_together if step.together else run.stage
         done = stage(step.name, lambda stage: make(step, stage, given), **stage_inputs(step, given))
         if done.reused:
@@ -67,6 +70,24 @@ def performing(run: TeamRun) -> Perform:
         return done
 
     return perform
+
+
+def check_guarded(stages: Path, step: Step, given: Given) -> None:
+    """Raise SettingError where a step reads other values than when a step it guards began.
+
+    A training run of hours is then not thrown away because a text has changed.
+    Source: ours. Oracle: tests/jobs/test_runner.py::test_what_a_guarding_step_reads_is_fixed
+    """
+    key = stages / step.name / KEY_FILE
+    begun = [name for name in step.guards if (stages / name / KEY_FILE).is_file()]
+    if not begun or not key.is_file():
+        return
+    before, now = read_json(key)["inputs"]["reads"], given.keys()
+    changed = sorted(name for name in now if before.get(name) != now[name])
+    if changed:
+        rule = f"holds a run whose step {begun[0]!r} has begun with other {' and '.join(changed)}"
+        remedy = "Restore what was read to resume it, or name another folder"
+        raise SettingError("run folder", str(stages.parent), rule, remedy=remedy)
 
 
 def make(step: Step, stage: Stage, given: Given) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class Step(ABC):
     name: str  # of the stage's folder
     together = False  # whether all processes of a team make it, as training needs
     timed: tuple[str, ...] = ()  # entries of the output that are measured times or speeds
+    guards: tuple[str, ...] = ()  # later steps: once one has begun, what this one reads is fixed
     verified: Verification = "files"  # "again": `burnish verify` makes it again and compares
 
     @property

@@ -27,7 +27,9 @@ def describe(spec: str) -> dict[str, Any]:
     shape = decoder_config(config)
     if shape is not None:
         counted = count(shape)
-        own = {"kv_bytes_per_token": counted.kv_bytes_per_token(_element_bytes(folder))}
+        width = _element_bytes(folder)
+        own = {"weight_bytes": counted.num_params * width}  # all experts lie in memory
+        own |= {"kv_bytes_per_token": counted.kv_bytes_per_token(width)}
         return facts | {"engine": "decoder"} | counted.to_dict() | own
     import torch
     from transformers import AutoModelForCausalLM

@@ -103,11 +103,23 @@ def choose_device(device: str) -> torch.device:
     """`auto` takes the first GPU that torch sees, else the CPU."""
     if device != "auto":
         try:
-            return torch.device(device)
+            place = torch.device(device)
         except RuntimeError as error:
             rule, remedy = "is not known to torch", "Use auto, cpu, cuda or cuda:0"
             raise SettingError("device", device, rule, remedy=remedy) from error
+        _check_usable(place)
+        return place
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _check_usable(place: torch.device) -> None:
+    """Raise SettingError for a device that torch knows, and that is not here."""
+    try:
+        here = torch.zeros(1, device=place).tolist() == [0.0]
+    except (AssertionError, NotImplementedError, RuntimeError) as error:  # by kind and build
+        rule = f"cannot be used here ({first_line(error)})"
+        raise SettingError("device", str(place), rule, remedy="Use auto or cpu") from error
+    assert here
 
 
 def resolve_folder(spec: str) -> Path:

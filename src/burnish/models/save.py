@@ -62,7 +62,10 @@ def _write_decoder(decoder: Decoder, dtype: torch.dtype, target: Path) -> None:
     if decoder.shape.solver is None:  # transformers joins them for the types that it knows
         state = split_experts(state, decoder.shape.family)
     save_file(state, target / "model.safetensors", metadata={"format": "pt"})
-    _with_dtype(decoder.config, dtype).save_pretrained(target)
+    config = _with_dtype(decoder.config, dtype)
+    if getattr(config, "head_dim", None) is None:  # some families only derive it
+        config.head_dim = decoder.shape.head_dim
+    config.save_pretrained(target)
     if decoder.shape.solver is not None:
         write_remote_code(decoder.shape, target)
 

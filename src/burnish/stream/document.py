@@ -8,6 +8,7 @@ from typing import Any
 
 from burnish.base.errors import InputError, MissingExtraError, MissingFileError
 from burnish.base.files import nearest_paths
+from burnish.base.runs import files_outside_runs
 
 BETWEEN = "\n\n"
 SKIPPED = {".git", "__pycache__", "node_modules", ".venv"}
@@ -84,7 +85,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise MissingFileError("file", str(path), "does not exist", remedy=nearest_paths(path))
-    below = (p for p in sorted(path.rglob("*")) if p.is_file())
+    below = files_outside_runs(path)
     visible = [p for p in below if not SKIPPED & {*p.relative_to(path).parts}]
     return [p for p in visible if p.suffix == ".pdf" or _is_text(p)]
 

@@ -108,6 +108,7 @@ class PairsStep(Step):
 
     settings: Seq2SeqSettings
     name: str = "pairs"
+    guards = ("train",)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from burnish.base.errors import InputError, MissingFileError
 from burnish.base.files import nearest_paths, read_text
 from burnish.base.records import read_records
+from burnish.base.runs import files_outside_runs
 from burnish.data.corpora import Document, corpora
 
 ROWS = (".jsonl", ".jsonl.gz", ".parquet", ".json")
@@ -32,11 +33,7 @@ class Files:
         if not path.is_dir():
             remedy = nearest_paths(path)
             raise MissingFileError("corpus", self.path, "does not exist", remedy=remedy)
-        inside = [p for p in sorted(path.rglob("*")) if p.is_file() and _is_text(p)]
-        if not inside:
-            rule, remedy = "must contain text files", f"Known endings: {', '.join(sorted(TEXTS))}"
-            raise InputError("corpus", self.path, rule, remedy=remedy)
-        return [document for one in inside for document in self._file(one)]
+        return [document for one in text_files(path) for document in self._file(one)]
 
     def _file(self, path: Path) -> list[Document]:
         if not path.name.endswith(ROWS):
@@ -50,6 +47,15 @@ class Files:
                 raise InputError(where, type(text).__name__, rule, remedy=remedy)
             found.append(Document(name=f"{path.name}:{number}", read=lambda text=text: text))
         return found
+
+
+def text_files(folder: Path) -> list[Path]:
+    """The text files below a folder, sorted. Raises InputError where there is none."""
+    inside = [path for path in files_outside_runs(folder) if _is_text(path)]
+    if not inside:
+        rule, remedy = "must contain text files", f"Known endings: {', '.join(sorted(TEXTS))}"
+        raise InputError("corpus", str(folder), rule, remedy=remedy)
+    return inside
 
 
 def _is_text(path: Path) -> bool:
