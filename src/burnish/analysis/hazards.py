@@ -1,7 +1,7 @@
 """Calls that are dangerous whatever surrounds them, by the same rules in every language."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from burnish.analysis.outline import descendants
 from burnish.analysis.schema import Finding
@@ -15,12 +15,13 @@ _LOAD = ("CWE-502", "builds objects out of data that may not be trusted")
 _RANDOM = ("CWE-338", "is predictable; no secret may depend on it")
 _UNSAFE = ("CWE-119", "leaves the checks of memory behind")
 
-_C: dict[str, tuple[str, str]]
-_C = {name: _OVERFLOW for name in ("strcpy", "strcat", "sprintf", "vsprintf", "gets")} | {
-    name: _SHELL for name in ("system", "popen", "execl", "execlp", "execv", "execvp")
-} | {"rand": _RANDOM, "alloca": _UNSAFE}  # fmt: skip
+_C = {
+    **dict.fromkeys(("strcpy", "strcat", "sprintf", "vsprintf", "gets"), _OVERFLOW),
+    **dict.fromkeys(("system", "popen", "execl", "execlp", "execv", "execvp"), _SHELL),
+    **{"rand": _RANDOM, "alloca": _UNSAFE},
+}
 _JS = {"eval": _EVAL, "Function": _EVAL, "execSync": _SHELL, "exec": _SHELL, "spawnSync": _SHELL}
-HAZARDS: dict[str, dict[str, tuple[str, str]]] = {
+HAZARDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "c": _C,
     "cpp": _C,
     "java": {"exec": _SHELL, "readObject": _LOAD},

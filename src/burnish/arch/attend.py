@@ -9,7 +9,7 @@ from burnish.kv.rope import Rope, RowRotation, Windows, batched_heads
 
 
 class WindowAttend:
-    """Rows are windows of `T` tokens, one after another; a row sees the earlier ones of its own.
+    """Rows are consecutive windows of `T` tokens; a row sees earlier rows of its own window.
 
     `begins` marks rows with which a document begins: nothing before them is seen, but `across`.
     Windows without a border are one causal kernel call, the others one with a mask.

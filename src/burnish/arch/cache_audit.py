@@ -25,7 +25,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05}  # of the largest logit
 
 @dataclass(frozen=True, kw_only=True)
 class Audited:
-    """What an audit found; the numbers of `burnish arch audit`."""
+    """The numbers of `burnish arch audit`."""
 
     numbers: dict[str, Any]
 
@@ -84,7 +84,7 @@ def audit(model: Model, prompt: Sequence[int], *, num_tokens: int) -> Audited:
 
 
 class CorrectorOnly:
-    """The released cache: all evaluations of a layer write one place, and the corrector's stays.
+    """The released cache: a layer's evaluations write one place, and the corrector's remains.
 
     A predictor's stage then sees the corrector's keys and values of earlier tokens, and its own of
     this one.
@@ -157,8 +157,8 @@ def _in_chunks(model: Model, tokens: Sequence[int], wanted: Tensor, size: int) -
 def _released(
     model: Model, tokens: Sequence[int], wanted: Tensor, prompt: Sequence[int]
 ) -> dict[str, Any]:
-    """The same text under the released scheme: prompt in one pass, then token by token."""
-    network: Decoder = model.network  # type: ignore[assignment]
+    """The text under the released scheme: the prompt in one pass, then token by token."""
+    network = model.decoder
     solver, shape = network.shape.solver, network.shape
     assert solver is not None
     cache = DenseCache(

@@ -113,7 +113,7 @@ class CompareStep(Step):
 
 
 def _plans(settings: CompareSettings, corpus: Any) -> dict[str, dict[str, Any]]:
-    """Numbers of each block's runs; batch and middle rate of all are those of the first."""
+    """The numbers of each block's runs; all share batch and middle rate of the first."""
     plans: dict[str, dict[str, Any]] = {}
     for spec in settings.specs:
         run = settings.run_settings(spec)

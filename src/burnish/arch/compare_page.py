@@ -1,4 +1,4 @@
-"""Curves of several blocks read at equal cost, with intervals; and the page."""
+"""Curves of several blocks compared at equal cost, with intervals; and the page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -93,7 +93,7 @@ def tell_comparison(output: Mapping[str, Any]) -> Sequence[Told]:
 
 
 def _verdict(readings: Sequence[Mapping[str, Any]]) -> str:
-    """Who is better than the first block, and where, in a sentence."""
+    """Which blocks beat the first one, and at what cost, in a sentence."""
     said = []
     for row in readings:
         found = row["difference"]

@@ -15,7 +15,7 @@ WIDTH_STEP = 8  # of experts: rows of whole 16 bytes, in bf16 too
 
 
 def shape_config(shape: Any) -> DecoderConfig:
-    """The decoder's configuration for an `arch.plan.Shape`; transformers is not asked.
+    """The decoder's configuration for an `arch.plan.Shape`, without transformers.
 
     Source: ours. Oracle: tests/arch/test_network.py::test_blocks_have_their_parameters
     """
@@ -99,7 +99,7 @@ def keep_balance(config: Any, balance_loss: float) -> None:
 
 
 def block_of(shape: DecoderConfig) -> str:
-    """The block that a model's layers are, as its spec; its solver's in a few words."""
+    """The block of a model's layers, as a spec."""
     if shape.experts is not None:
         experts = shape.experts
         found: Block = MoEBlock(

@@ -27,7 +27,7 @@ ENLARGED = 1.5  # times what was asked for: said, as whole documents never fit e
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """What the corpus is made of, and how it is read."""
+    """The sources of the corpus, and how they are read."""
 
     parts: Sequence[Part]
     reading: Reading
@@ -69,7 +69,7 @@ class SurveyStep(Step):
         return facts
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """The counts."""
+        """Report the counts."""
         facts = {name: value for name, value in done.output.items() if name != "metered"}
         return (Told(section="notes", numbers={"corpus": facts}),)
 

@@ -88,7 +88,7 @@ def measure_chunks(network: Decoder, chunks: Sequence[Chunk]) -> list[float]:
 def logprobs_of_rows(
     network: Decoder, hidden: Float[Tensor, "R d"], wanted: Tensor
 ) -> Float[Tensor, " R"]:
-    """Log-probability of one token a row; logits exist for some rows at a time."""
+    """Log-probability of one token per row; logits are computed for a few rows at a time."""
     rows = max(1, (1 << 24) // network.shape.vocab_size)
     parts = range(0, len(hidden), rows)
     return torch.cat(
@@ -168,5 +168,5 @@ def _xz_bytes(data: bytes) -> int:
 
 
 def bits(nats: float) -> float:
-    """Nats as bits."""
+    """Nats converted to bits."""
     return nats / math.log(2)

@@ -1,4 +1,4 @@
-"""The network that a run trains: a new one of a shape, or another model's; and how it is saved."""
+"""The network that a run trains: new from a shape, or another model's; and how it is saved."""
 
 import math
 from pathlib import Path
@@ -78,7 +78,7 @@ def shape_of(network: Decoder) -> Shape:
 
 
 def save_network(network: Decoder, tokenizer: Any, folder: Path) -> float:
-    """Save as a Hugging Face folder; the largest difference of logits to transformers' reading.
+    """Save as a Hugging Face folder; return the largest difference to transformers' logits.
 
     Raises ModelError where they differ by more than 1e-4 of their scale: the folder would be
     another model. Raises StorageError.

@@ -1,4 +1,4 @@
-"""What a pretraining run tells: numbers, verdict, curves, samples."""
+"""The report of a pretraining run: numbers, verdict, curves, samples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from burnish.contracts.step import Told
 
 
 def plan_in_words(plan: Mapping[str, Any]) -> str:
-    """Every number with its source, a line each."""
+    """Every number with its source, one per line."""
     return "\n".join(["plan:", *(f"  {n}: {v} ({s})" for n, v, s in _plan_rows(plan))])
 
 
@@ -60,7 +60,7 @@ def tell_training(output: Mapping[str, Any]) -> Sequence[Told]:
 
 
 def _tell_experts(experts: Mapping[str, Any] | None) -> Sequence[Told]:
-    """How evenly experts are used, by step, and each one's part at the end."""
+    """How evenly experts are used, by step, and each expert's share at the end."""
     if experts is None:
         return ()
     curve = experts["load_variation"]
@@ -95,7 +95,7 @@ def scores(rows: Sequence[Mapping[str, Any]], *, seed: int) -> dict[str, Any]:
 
 
 def differently_scored(done: StageResult, *, seed: int) -> str:
-    """Names of the told numbers that the documents' own do not give."""
+    """Names of reported numbers that do not follow from the documents' own."""
     again = scores(read_json(done.path / "documents.json"), seed=seed)
     return ", ".join(name for name, value in again.items() if done.output[name] != value)
 
@@ -127,7 +127,7 @@ def tell_evaluation(output: Mapping[str, Any]) -> Sequence[Told]:
 def tell_against_plan(
     planned: Mapping[str, float], counts: str, plan: Mapping[str, Any], loss: float
 ) -> Sequence[Told]:
-    """What a plan file asked for and predicted, beside what was trained and measured.
+    """A plan file's numbers and predictions beside what was trained and measured.
 
     `counts` is the convention in which the file counts parameters.
     Source: ours. Oracle: tests/arch/test_page.py::test_plan_stands_beside_actual

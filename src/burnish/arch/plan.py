@@ -1,4 +1,4 @@
-"""From one dial to every number of a run: each with the source it comes from."""
+"""From one dial to every number of a run, each with its source."""
 
 import math
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """Numbers of a run, and where each comes from."""
+    """The numbers of a run, and the source of each."""
 
     values: Mapping[str, Any]
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Chosen:
 
 
 def planned_settings(settings: PretrainSettings, path: Path) -> PretrainSettings:
-    """Settings with what a plan file says; what they give themselves wins over it.
+    """Settings completed by a plan file; explicit settings win over the file.
 
     The file is `scaling plan`'s (or a run folder of it), or JSON with any of n, d, batch_tokens,
     lr and steps. Raises as `read_plan`; SettingError for a block that the file contradicts.
@@ -150,7 +150,7 @@ def read_plan(path: Path) -> dict[str, float]:
 
 
 def choose_vocab(settings: PretrainSettings) -> int:
-    """Size of an own tokenizer: what is given, else from the size of the model."""
+    """Vocabulary of a new tokenizer: as given, else by the size of the model."""
     if settings.vocab is not None:
         return settings.vocab
     params = _wanted_params(settings)
@@ -165,7 +165,7 @@ def choose_vocab(settings: PretrainSettings) -> int:
 
 
 def choose_shape(settings: PretrainSettings, vocab: int) -> Shape:
-    """Widths of the model for the dial and a vocabulary: those of a dense one, for every block.
+    """Widths of the model for a dial and a vocabulary: those of a dense one, for every block.
 
     `depth`: 64 wide a layer, heads of 64 (32 below a width of 256). `params`: the depth whose width
     is nearest to 64 a layer, then the feed-forward that comes nearest to the number.
@@ -309,7 +309,7 @@ def _experts(settings: PretrainSettings) -> tuple[int, int]:
 
 
 def _size(settings: PretrainSettings, shape: Shape) -> int:
-    """What the dial counts: all parameters, or a plan file's active ones by its convention."""
+    """What the dial counts: all parameters, or active ones by a plan file's convention."""
     if not _counts_as_planned(settings):
         return shape.num_params
     context = settings.context or DEFAULT_CONTEXT

@@ -146,7 +146,7 @@ class PlanStep(_OnShards):
         return {"plan": ""}
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Choose. Raises SettingError for a budget below one step, InputError for few tokens."""
+        """Choose all numbers. Raises SettingError for no whole step, InputError for few tokens."""
         from burnish.arch import training
         from burnish.arch.network import shape_of
 
@@ -207,7 +207,7 @@ class PlanStep(_OnShards):
         return tokens, speed
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """Every number and its source."""
+        """Report every number and its source."""
         return page.tell_plan(done.output["plan"])
 
 
@@ -240,7 +240,7 @@ class TrainStep(_OnShards):
         return train(stage, self.settings, corpus, plan, base=self._base(given), meter=meter)
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """Tokens and speed, the loss, samples."""
+        """Report tokens and speed, the loss, and samples."""
         return page.tell_training(done.output)
 
 
@@ -290,11 +290,11 @@ class EvaluateStep(Step):
         return page.scores(rows, seed=settings.seed) | xz_bits(texts)
 
     def recheck(self, done: StageResult, given: Given) -> str:
-        """The told numbers must follow from the documents' own."""
+        """Check that the reported numbers follow from the documents' own."""
         return page.differently_scored(done, seed=self.settings.seed)
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """The verdict, the numbers, and a plan file beside them."""
+        """Report the verdict and the numbers, beside a plan file's."""
         told, settings = page.tell_evaluation(done.output), self.settings
         if settings.planned is None:
             return told

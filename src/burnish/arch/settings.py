@@ -1,4 +1,4 @@
-"""Settings of `burnish arch pretrain`; what is left out follows from the dial, with its source."""
+"""Settings of `burnish arch pretrain`; the plan derives what is not given from the dial."""
 
 import math
 import re

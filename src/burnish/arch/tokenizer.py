@@ -1,4 +1,4 @@
-"""A tokenizer of one's own: byte-level BPE, written as a folder that transformers loads."""
+"""A new tokenizer: byte-level BPE, written as a folder that transformers loads."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ BYTES = 256
 def learn_tokenizer(
     texts: Iterable[str], folder: Path, *, vocab: int, exact: bool
 ) -> dict[str, Any]:
-    """Learn byte-level BPE from texts and save it; what was learned, as numbers.
+    """Learn byte-level BPE from texts and save it; return its counts.
 
     One special token, `<|endoftext|>`, stands between documents. Learned from the first 100
     million characters. `exact`: refuse a vocabulary that the text does not support, else lower it.
@@ -69,7 +69,7 @@ def encoder(tokenizer: Any) -> Encode:
 
 
 def marks_of(tokenizer: Any) -> Marks:
-    """What surrounds a document: the end token, and a begin token where it is another.
+    """The tokens around a document: the end token, and a different begin token if there is one.
 
     Raises ModelError for a tokenizer without an end token.
     Source: ours. Oracle: tests/arch/test_tokenizer.py::test_one_begin_and_one_end_a_document

@@ -195,12 +195,12 @@ class Speed(Hook):
 
     @property
     def tokens_per_s(self) -> float:
-        """Tokens trained on a second; 0 where nothing was left to train."""
+        """Training tokens per second; 0 if nothing was left to train."""
         return round(self.num_tokens / self.seconds, 1) if self.seconds else 0.0
 
 
 def tokens_in(training: Training, minutes: float) -> tuple[float, float]:
-    """Tokens that so many minutes allow, and the speed [tokens/s], from a few steps.
+    """Tokens that fit into a number of minutes, and the speed [tokens/s], from a few steps.
 
     The network is changed: make another. With several processes all take the main one's speed.
     Source: ours, measured when it is asked.
@@ -271,7 +271,7 @@ def run_measured(
 
 
 def make_routing(settings: PretrainSettings, network: Decoder) -> Routing | None:
-    """What keeps the experts in use, also where transformers trains on; None without experts."""
+    """Losses that keep experts in use, also in transformers; None for a model without experts."""
     if network.shape.experts is None:
         return None
     keep_balance(network.config, settings.routing.balance_loss)

@@ -1,4 +1,4 @@
-"""A dense model as a mixture of experts that says the same, whatever its router says."""
+"""A dense model as a mixture of experts with equal outputs under any router."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ class Upcycled:
 
 
 def upcycle(model: Model, block: MoEBlock, *, seed: int = 0) -> Upcycled:
-    """Make each feed-forward of a dense model the experts of a mixture; `model` is only unfused.
+    """Copy each feed-forward of a dense model into experts of a mixture; `model` is only unfused.
 
     Every expert is a copy, and the weights of a token's experts sum to 1, so logits stay what
     they were under any router, also with a bias; a shared expert begins with an output of zero.
@@ -146,7 +146,7 @@ def _windows_differ(spec: str, windows: Collection[int | None]) -> ModelError:
 
 
 def _weights(dense: Decoder, shape: DecoderConfig, source: torch.Generator) -> dict[str, Tensor]:
-    """Everything as it was, but each feed-forward copied to all experts."""
+    """The weights, with each feed-forward copied to all experts."""
     experts, old = shape.experts, dense.state_dict()
     assert experts is not None
     like = old["model.embed_tokens.weight"]

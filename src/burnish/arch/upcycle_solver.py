@@ -1,4 +1,4 @@
-"""Any model of our decoder as a predictor-corrector model that begins exactly equal."""
+"""Any model of our decoder as a predictor-corrector model that starts exactly equal."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ from burnish.models.solver import LayerSolver, SharedSolver
 
 
 def upcycle_solver(model: Model, block: PCformerBlock) -> Upcycled:
-    """Give each layer a solver, blended in from `beta` (0 without another): weights are shared.
+    """Give each layer a solver, blended in from `beta` (0 by default); weights are shared.
 
     At beta 0 a layer is `plain + 0 * (solver - plain)`, the plain layer to the last bit, and what
     beta learns first is whether to leave it. `model` is only unfused.
@@ -58,7 +58,7 @@ def upcycle_solver(model: Model, block: PCformerBlock) -> Upcycled:
 
 
 def fresh_solver(shape: DecoderConfig) -> dict[str, Tensor]:
-    """The solver's parameters as they begin, under their names in a checkpoint."""
+    """The solver's initial parameters, by their names in a checkpoint."""
     solver = shape.solver
     assert solver is not None
     parts: dict[str, Any] = {"model.solver": SharedSolver(solver, shape.d_model)}

@@ -1,5 +1,8 @@
 """One JSON form of every value, and the hashes made from it."""
 
+# Values of any type are walked, so what is inside them is unknown.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import dataclasses
 import enum
 import hashlib
@@ -62,8 +65,8 @@ def parse_json(text: str | bytes, *, name: str) -> Any:
     """
     try:
         value = json.loads(text)
-        escape = b"\\u" if isinstance(text, bytes) else "\\u"
-        return well_formed(value) if escape in text else value  # type: ignore[operator]
+        escaped = b"\\u" in text if isinstance(text, bytes) else "\\u" in text
+        return well_formed(value) if escaped else value
     except RecursionError:
         got, remedy = text[:40], "Write fewer levels"
         raise InputError(name, got, "must not be nested so deeply", remedy=remedy) from None

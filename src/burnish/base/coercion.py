@@ -5,6 +5,9 @@ YAML 1.2 (so `1e-4` is a number, `no` and `on` are words, `none` is null), else 
 Types are then checked strictly: `"5"` is no int, `1` is no bool, `2.0` is no int.
 """
 
+# yaml has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import dataclasses
 import json
 import re

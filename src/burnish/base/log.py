@@ -1,5 +1,8 @@
 """An append-only log of rows, for work that may be interrupted and resumed."""
 
+# What a line of a log holds is unknown.
+# pyright: reportUnknownVariableType=false
+
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping

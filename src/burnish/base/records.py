@@ -1,5 +1,8 @@
 """Rows in files (JSONL, JSON, Parquet), and everything else that is read or written whole."""
 
+# pyarrow has no types.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false, reportMissingTypeStubs=false
+
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any

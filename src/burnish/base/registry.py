@@ -113,10 +113,11 @@ class Registry(Generic[Method]):
 
     def spec(self, method: Method) -> str:
         """Return the canonical spec, defaults left out: `parse(spec(m)) == m`."""
-        name, types = self.name_of(method), field_types(type(method))
+        cls: type[Any] = type(method)
+        name, types = self.name_of(method), field_types(cls)
         parts = [
             f"{field.name}={write_text(field.name, value, types[field.name])}"
-            for field in dataclasses.fields(method)  # type: ignore[arg-type]
+            for field in dataclasses.fields(cls)
             if field.init and (value := getattr(method, field.name)) != default_of(field)
         ]
         return f"{name}:{','.join(parts)}" if parts else name
@@ -194,7 +195,7 @@ class Registry(Generic[Method]):
 
 
 def _split_fields(text: str) -> list[str]:
-    parts, start, depth, quoted, escaped = [], 0, 0, False, False
+    parts, start, depth, quoted, escaped = list[str](), 0, 0, False, False
     for i, char in enumerate(text):
         if quoted:
             quoted = escaped or char != '"'

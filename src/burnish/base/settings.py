@@ -3,6 +3,9 @@
 Later wins: defaults of the class (or `base`), the file, the overrides in order, `named`.
 """
 
+# Files of settings are walked, so what is inside them is unknown.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import dataclasses
 import json
 import tomllib

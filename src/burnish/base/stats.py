@@ -4,6 +4,9 @@ Counts of independent trials: `wilson`. Paired comparisons: `paired_difference`.
 `bootstrap`. A gate's outcome: `decide`. p-values are in `hypotheses.py`.
 """
 
+# scipy has no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import dataclasses
 import math
 from collections.abc import Callable, Hashable, Sequence

@@ -1,5 +1,8 @@
 """Text that can be stored and tokenised: no half of a surrogate pair stands alone in it."""
 
+# Values of any type are walked, so what is inside them is unknown.
+# pyright: reportUnknownVariableType=false
+
 from typing import Any
 
 from burnish.base.errors import InputError

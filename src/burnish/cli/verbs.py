@@ -95,7 +95,7 @@ def _for_shell(function: Function) -> Function:
     last = inspect.Parameter("as_json", kind, default=False, annotation=AsJson)
     parameters = [p.replace(kind=kind) for p in signature.parameters.values()]
     shown = signature.replace(parameters=[*parameters, last], return_annotation=None)
-    command.__signature__ = shown  # type: ignore[attr-defined]
+    command.__signature__ = shown  # pyright: ignore[reportAttributeAccessIssue] - typer reads it
     command.__annotations__ = {p.name: p.annotation for p in shown.parameters.values()}
     return command
 
@@ -134,7 +134,7 @@ def _for_python(function: Function, name: str) -> Function:
         return {key: value for key, value in outcome.result.items() if key != "page"}
 
     verb.__name__, verb.__qualname__ = name.rpartition(".")[2], name.removeprefix("burnish.")
-    verb.__signature__ = shown  # type: ignore[attr-defined]
+    verb.__signature__ = shown  # pyright: ignore[reportAttributeAccessIssue] - `inspect` reads it
     verb.__annotations__ = {p.name: p.annotation for p in shown.parameters.values()}
     return verb
 

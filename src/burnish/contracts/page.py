@@ -110,4 +110,4 @@ class Page:
     gates: Sequence[Mapping[str, Any]] = ()
     blocks: Sequence[Block] = ()
     command: str = ""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -23,7 +23,7 @@ class Record:
     finish: str = ""
     verdict: str = ""
     extracted: str | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ class Cost:
     trained_tokens: int = 0
     memory_bytes: int = 0
     disk_bytes: int = 0
-    num_items: Mapping[str, int] = field(default_factory=dict)
+    num_items: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Told:
     """
 
     section: Section = "results"
-    numbers: Mapping[str, Any] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = field(default_factory=dict[str, Any])
     gates: Sequence[Gate] = ()
     claims: Sequence[Claim] = ()
     headline: Sequence[tuple[str, str, str]] = ()

@@ -46,4 +46,4 @@ class Task:
     answer: str
     group: str
     checker: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])

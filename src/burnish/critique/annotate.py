@@ -45,7 +45,7 @@ def annotate(
 
 
 def hint(solution: Solution) -> str:
-    """What the annotator is told: by origin of the solution, the more the more is known."""
+    """What the annotator is told, by the origin of the solution and what is known about it."""
     told = f"\n\nThe reference answer is {solution.task.answer}. Do not tell it."
     error = -1 if solution.first_error is None else solution.first_error
     if solution.origin in ("located", "inserted") and error >= 0:

@@ -1,4 +1,4 @@
-"""The barrier against short cuts: a refinement that copies a result without working is refused."""
+"""The barrier against shortcuts: a refinement that states a result without working is refused."""
 
 from burnish.data.numbers import clean_text, find_numbers
 
@@ -6,12 +6,12 @@ SLACK = 2
 
 
 def num_numbers(text: str) -> int:
-    """Numbers in a text."""
+    """How many numbers a text contains."""
     return sum(1 for _ in find_numbers(clean_text(text)))
 
 
 def is_shortcut(refined: str, first: str, reference: str | None = None) -> bool:
-    """Whether a refinement holds far fewer numbers than the answer and the worked reference.
+    """Whether a refinement has far fewer numbers than the answer and the worked reference.
 
     Source: WooooDyy/MathCritique: fewer than the smaller of the two counts, less two. Without a
     worked reference the answer alone counts.
@@ -22,5 +22,5 @@ def is_shortcut(refined: str, first: str, reference: str | None = None) -> bool:
 
 
 def copies(refined: str, first: str) -> bool:
-    """Whether a refinement is the answer again."""
+    """Whether a refinement repeats the answer."""
     return refined.split() == first.split()

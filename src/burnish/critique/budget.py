@@ -1,4 +1,4 @@
-"""How many refinements each task gets out of a budget."""
+"""How a budget of refinements is divided among tasks."""
 
 import heapq
 from collections.abc import Sequence

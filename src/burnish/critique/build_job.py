@@ -175,7 +175,7 @@ class BuildStep(Step):
         return [one for one in _right(given["tasks"], self.build.seed) if one.right]
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """Counts by origin and type, and the page."""
+        """Report counts by origin and type, and the page."""
         told = done.output["told"]
         return (Told.of_page(build_page(told), told),)
 
@@ -199,7 +199,7 @@ def _right(tasks: Sequence[Task], seed: int) -> list[Solution]:
 
 
 def build_counts(triples: Sequence[Triple], settings: CritiqueBuildSettings) -> dict[str, Any]:
-    """What was built: counts and rates."""
+    """Counts and rates of what was built."""
     states = Counter[str]()
     agree = known = 0
     for triple in triples:
@@ -259,7 +259,7 @@ def triples_value(given: str) -> Value:
 
 @dataclass(frozen=True, kw_only=True)
 class FilterStep(Step):
-    """Refines with each critique and with a placebo, and keeps the critiques that help.
+    """Refines with each critique and a placebo, and keeps the critiques that help.
 
     Source: arXiv 2411.16579, stage 3.
     Oracle: tests/critique/test_build_job.py::test_a_filter_keeps_a_part
@@ -275,11 +275,11 @@ class FilterStep(Step):
 
     @property
     def writes(self) -> Mapping[str, str]:
-        """What is kept."""
+        """The triples that are kept."""
         return {"kept": TRIPLES_FILE}
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Filter, and write what is kept."""
+        """Filter, and write the triples that are kept."""
         settings = self.settings
         actor = model_player(given["actor"], stage.path / "logs", settings.place, meter)
         kept, told = filter_triples(
@@ -295,6 +295,6 @@ class FilterStep(Step):
         return {"told": told}
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """Counts and rates, and the page."""
+        """Report counts and rates, and the page."""
         told = done.output["told"]
         return (Told.of_page(filter_page(told), told),)

@@ -23,7 +23,7 @@ TRIPLES_FILE = "triples.jsonl"
 
 
 def checked(job: Job) -> Job:
-    """The job, once everything that it names was found: before a run folder is made.
+    """Check that everything the job names exists, before a run folder is made.
 
     Raises: what opening its files and finding its models raises.
     """
@@ -40,7 +40,7 @@ def handle_of(spec: str, place: PlaceSettings) -> ModelHandle:
 def model_player(
     handle: ModelHandle, folder: Path, place: PlaceSettings, meter: Meter
 ) -> ModelPlayer:
-    """A model that writes into logs of a stage."""
+    """A model as a player that logs its texts in a stage."""
     folder.mkdir(parents=True, exist_ok=True)
     return ModelPlayer(handle=handle, folder=folder, meter=meter, batch_size=place.batch_size)
 

@@ -25,7 +25,7 @@ def filter_triples(
     max_new_tokens: int = 128,
     seed: int = 0,
 ) -> tuple[list[Triple], dict[str, Any]]:
-    """Triples that are kept, with their scores, and what became of the others.
+    """The triples that are kept, with scores, and the reasons for dropping the others.
 
     Critiques of right solutions are kept as they are: there is nothing to refine. A leak is
     dropped, masked or kept before anything is measured.

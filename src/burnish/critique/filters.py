@@ -35,7 +35,7 @@ class FilterSettings:
 
 
 def is_kept(right_with: int, right_placebo: int | None, settings: FilterSettings) -> bool:
-    """Whether a critique is kept, from counts of right refinements."""
+    """Whether a critique is kept, given counts of right refinements."""
     if settings.kind == "none":
         return True
     if settings.kind == "rate" or right_placebo is None:
@@ -45,7 +45,7 @@ def is_kept(right_with: int, right_placebo: int | None, settings: FilterSettings
 
 
 def leaks(triple: Triple) -> bool:
-    """Whether the critique tells the reference, which neither task nor solution holds.
+    """Whether the critique gives away the reference, which neither task nor solution contains.
 
     A number is compared by value, other references as words.
     Source: ours. Oracle: tests/critique/test_filters.py::test_planted_leaks_are_found
@@ -56,7 +56,7 @@ def leaks(triple: Triple) -> bool:
 
 
 def tells(text: str, answer: str) -> bool:
-    """Whether a text holds an answer."""
+    """Whether a text contains an answer."""
     wanted = [number.value for number in find_numbers(clean_text(answer))]
     if len(wanted) == 1 and wanted[0] is not None:
         return wanted[0] in {number.value for number in find_numbers(clean_text(text))}
@@ -65,7 +65,7 @@ def tells(text: str, answer: str) -> bool:
 
 
 def masked(text: str, answer: str, mask: str = "?") -> str:
-    """A critique without the reference: what is left of it if it could not copy.
+    """A critique with the reference masked.
 
     Source: ours. Oracle: tests/critique/test_filters.py::test_masked_critiques_tell_nothing
     """

@@ -17,7 +17,7 @@ from burnish.data.checkers import judge
 
 @dataclass(frozen=True, kw_only=True)
 class FlawSettings:
-    """How many answers of each kind a task gets, and how they are sampled.
+    """How many answers of each kind a task gets and how they are sampled.
 
     `hot_temperature`: of the steps behind a located error's prefix. `max_resamples`: attempts to
     make it go wrong. `right_frac` is the share of right solutions among all: a critic that never
@@ -76,7 +76,7 @@ def judged(task: Task, one: Written, origin: str) -> Solution:
 def located_solutions(
     solutions: Sequence[Solution], actor: Player, settings: FlawSettings, *, seed: int
 ) -> list[Solution]:
-    """RG2: a right prefix, then hotter, until the answer goes wrong at or behind its end.
+    """RG2: a right prefix, continued at a higher temperature until the answer goes wrong after it.
 
     The prefix is that of a right solution, at a step drawn at random; where a program can verify
     steps, a continuation counts only if the prefix is right and the end wrong. Others count if

@@ -31,7 +31,7 @@ def levels_of(turns: Sequence[Turn]) -> dict[str, int]:
 
 
 def votes_by_task(turns: Sequence[Turn]) -> dict[str, list[Hashable | None]]:
-    """The answers' classes of each task."""
+    """The classes of the answers to each task."""
     found: dict[str, list[Hashable | None]] = defaultdict(list)
     for turn in turns:
         found[turn.task_id].append(turn.answer_class)
@@ -56,18 +56,18 @@ def accuracy_at(
 
 
 def ladder(longest: int) -> list[int]:
-    """1, 2, 4 and so on up to `longest`, which is the last."""
+    """The numbers 1, 2, 4, ... up to `longest`, which is included."""
     found = [1 << i for i in range(longest.bit_length()) if 1 << i <= longest]
     return found if found[-1] == longest else [*found, longest]
 
 
 def mean_tokens(rounds: Sequence[Sequence[Turn]]) -> float:
-    """Tokens of a path, all rounds, critics and prefills included."""
+    """Mean tokens per path, with all rounds, critics and prefills."""
     return sum(turn.tokens for turns in rounds for turn in turns) / max(1, len(rounds[0]))
 
 
 def equal_votes(k: int, rounds: Sequence[Sequence[Turn]]) -> int:
-    """Plain votes that cost as many tokens as `k` revised ones."""
+    """The number of plain votes that cost as many tokens as `k` revised ones."""
     plain = mean_tokens(rounds[:1])
     return max(1, round(k * mean_tokens(rounds) / max(plain, 1e-9)))
 

@@ -15,7 +15,7 @@ CHUNK = 256
 
 
 def graded(gold: str, answer: str, *, tolerance: float | None = None) -> dict[str, Any]:
-    """A grade as JSON values, with `correct`."""
+    """A grade as JSON, with `correct`."""
     return as_row(grade(gold, answer, tolerance=tolerance))
 
 
@@ -27,7 +27,7 @@ def as_row(found: Grade) -> dict[str, Any]:
 def grade_file(
     path: Path, *, tolerance: float | None = None, launcher: str = "serial"
 ) -> dict[str, Any]:
-    """Grade rows of `gold` and `answer`; with `correct` in the rows, agreement is told too.
+    """Grade rows of `gold` and `answer`; rows with `correct` also give the agreement.
 
     Raises: InputError, naming the row; UnknownNameError, for a launcher that is not known.
     Source: ours. Oracle: tests/critique/test_grading.py::test_a_file_equals_its_rows

@@ -1,4 +1,4 @@
-"""The one form of a critique, written and read back; what is malformed is a state of its own.
+"""The format of a critique, written and parsed; malformed text has a state of its own.
 
 Two forms hold the same: `full` is the published one (sentence, verdict, explanation), `compact`
 has one line a step (`17+25=42 ok`), for small models.
@@ -24,7 +24,7 @@ _COMPACT = re.compile(r"(?P<step>.+?) (?P<verdict>ok|no)(?: (?P<why>.*))?")
 
 
 class State(StrEnum):
-    """What a text that should be a critique is."""
+    """The state of a text that should be a critique."""
 
     SOUND = "sound"
     UNPARSABLE = "unparsable"  # not in the form, or cut before its final verdict
@@ -43,7 +43,7 @@ class StepVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Critique:
-    """Verdicts on steps in order, then on the final answer."""
+    """Verdicts on the steps in order, and on the final answer."""
 
     steps: tuple[StepVerdict, ...]
     right: bool
@@ -64,7 +64,7 @@ class Read:
 
     @property
     def usable(self) -> bool:
-        """Whether its verdicts may be acted on."""
+        """Whether its verdicts can be used."""
         return self.state == State.SOUND
 
 

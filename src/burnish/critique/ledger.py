@@ -57,7 +57,7 @@ def forecast(right: float, gain: float, loss: float, rounds: int) -> float:
 
 
 def flip(before_right: bool, after_right: bool, same: bool) -> str:
-    """The name of what a round did to an answer."""
+    """The name of a round's effect on an answer."""
     name = ("R" if before_right else "W") + ("R" if after_right else "W")
     return name if same or before_right != after_right else f"{name}'"
 

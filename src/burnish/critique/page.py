@@ -126,7 +126,7 @@ def flips_table(told: Mapping[str, Any]) -> Table:
 
 
 def critic_table(told: Mapping[str, Any]) -> Table:
-    """What the critic did, each number apart."""
+    """The critic's numbers, each in its row."""
     rows: list[list[Any]] = []
     for name in ("detection", "false_alarm", "helpfulness"):
         one = told[name]
@@ -144,7 +144,7 @@ def critic_table(told: Mapping[str, Any]) -> Table:
 
 
 def tokens_table(told: Mapping[str, Any]) -> Table:
-    """Where the tokens went."""
+    """Tokens by use."""
     rows = [[name, value] for name, value in told["tokens"].items()]
     rows += [["revisions that copy", told["num_copied"]]]
     rows += [["answers without a final answer", told["num_unparsable_answers"]]]

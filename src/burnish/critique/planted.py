@@ -47,7 +47,7 @@ def labelled(task: Task, chain: Chain, text: str, origin: str) -> Solution:
 
 
 def scripted_critique(solution: Solution, *, mode: str, leak: bool = False) -> Critique | None:
-    """The critique of a program that verifies steps; None for a task that it cannot verify.
+    """The critique by the program that verifies steps; None for a task that it cannot verify.
 
     `first_error` stops after the first wrong step, `full` goes on and calls all later ones wrong,
     as the released data do. `leak` adds the reference, for tests of the audit.
@@ -75,7 +75,7 @@ def scripted_critique(solution: Solution, *, mode: str, leak: bool = False) -> C
 
 
 def _why(chain: Chain, seen: Any, index: int) -> str:
-    """What the first wrong line should be."""
+    """What the first wrong line should have been."""
     if index != seen.first_error or index >= len(chain.moves):
         return "it follows from a wrong step"
     return chain.steps()[index]

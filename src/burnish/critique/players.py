@@ -1,4 +1,4 @@
-"""Whoever writes answers or critiques: a local model, a server, or a program."""
+"""Players, which write answers or critiques: a local model, a server, or a program."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from burnish.models.handle import ModelHandle
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """One text that is wanted: the prompt, how to sample, and what the text begins with."""
+    """A request for one text: the prompt, how to sample, and how the text begins."""
 
     id: str
     prompt: str
@@ -38,7 +38,7 @@ class Player(Protocol):
 
     @property
     def key(self) -> str:
-        """What its texts depend on."""
+        """A key of everything that its texts depend on."""
         ...
 
     def write(self, name: str, wishes: Sequence[Wish]) -> list[Written]:

@@ -73,7 +73,7 @@ def refine_job(settings: CritiqueRefineSettings) -> Job:
 
 @dataclass(frozen=True, kw_only=True)
 class RefineStep(Step):
-    """All turns, and what they show: flips, states, votes at equal tokens.
+    """Runs all turns, and measures flips, states, and votes at equal tokens.
 
     Source: arXiv 2411.16579.
     Oracle: tests/critique/test_refine_job.py::test_a_run_holds_turns_and_a_ledger
@@ -126,7 +126,7 @@ class RefineStep(Step):
         return first_answers(tasks, actor, plan, seed=seed, name=name)
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """The numbers, the ledger and the page."""
+        """Report the numbers, the ledger and the page."""
         told = done.output["told"]
         page = refine_page(told, done.output["shown"])
         return (Told.of_page(page, told),)

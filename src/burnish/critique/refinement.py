@@ -1,4 +1,4 @@
-"""Test time: answer, critique, revise, in parallel paths and sequential rounds."""
+"""At test time: answer, critique and revise, in parallel paths and sequential rounds."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +44,7 @@ class RefineSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """One answer on a path, and what came before it.
+    """One answer on a path, and the critique that led to it.
 
     `answer_class` is shared by equal answers, None without one. `acted`: the round revised the
     answer; `state` and `critique` are of the critique that it followed, "" in round 0. Tokens are
@@ -231,7 +231,7 @@ def _turn(task: Task, path: int, number: int, one: Written) -> Turn:
 
 
 def answer_class(task: Task, extracted: str | None) -> Hashable | None:
-    """What equal final answers of a task share; None for none."""
+    """A key that equal final answers of a task share; None without an answer."""
     if extracted is None:
         return None
     if task.checker.partition(":")[0] in ("number", "math"):

@@ -39,7 +39,7 @@ class Scores:
 
     @property
     def lowest(self) -> float:
-        """The least of them: an answer is as good as its worst step."""
+        """The lowest of them: an answer is as good as its worst step."""
         return min((*self.steps, self.answer))
 
 

@@ -26,7 +26,7 @@ class Thought:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """A part of a text, and whether it is learned from."""
+    """A span of a text, and whether it is trained on."""
 
     text: str
     learned: bool
@@ -52,7 +52,7 @@ def serialise(thoughts: Sequence[Thought]) -> str:
 
 
 def spans(thoughts: Sequence[Thought]) -> list[Span]:
-    """The text in parts: a step that is known to be wrong is not learned from."""
+    """The text in spans: a step that is known to be wrong is not trained on."""
     found: list[Span] = []
     for number, thought in enumerate(thoughts):
         for text in (thought.step, thought.why, thought.revised):

@@ -1,4 +1,4 @@
-"""What the commands of `burnish critique` can be told."""
+"""Settings of the commands of `burnish critique`."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,7 +12,7 @@ from burnish.critique.wording import Wording
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceSettings:
-    """Where models run, and how many texts a pass holds."""
+    """Where models run, and how many texts are in a pass."""
 
     batch_size: int = 32
     precision: str = "auto"

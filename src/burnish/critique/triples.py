@@ -1,4 +1,4 @@
-"""Flawed solutions and their critiques as rows: (task, solution, critique), with where from."""
+"""Flawed solutions and their critiques as rows: (task, solution, critique) with provenance."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -36,7 +36,7 @@ class Triple:
     scores: Mapping[str, Any] = field(default_factory=dict)
 
     def to_row(self) -> dict[str, Any]:
-        """As JSON values."""
+        """As JSON."""
         return asdict(self)
 
     @classmethod

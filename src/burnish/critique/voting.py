@@ -40,7 +40,7 @@ def _ways(counts: Sequence[int], silent: int, picks: int, limit: int) -> list[in
 
 
 def _joined(table: list[list[int]], count: int, limit: int) -> list[list[int]]:
-    """The table with one class more."""
+    """The table with one more class."""
     after = [[0] * len(row) for row in table]
     for drawn in range(min(count, limit, len(table) - 1) + 1):
         ways, tied = comb(count, drawn), drawn == limit

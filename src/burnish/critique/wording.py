@@ -1,4 +1,4 @@
-"""What actor and critic are asked, as text; in the long form for language models, or compact."""
+"""Prompts for actor and critic, in the full form for language models or in the compact form."""
 
 from dataclasses import dataclass
 from typing import Literal

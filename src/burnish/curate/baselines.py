@@ -19,7 +19,7 @@ MAX_SIDE = 256  # tokens of a question and of an answer that are read
 
 
 def instruction_lengths(samples: Sequence[Sample]) -> Float[np.ndarray, " R"]:
-    """Characters of what users say."""
+    """Number of characters in the users' turns."""
     return np.array([float(len(sample.question)) for sample in samples])
 
 

@@ -28,7 +28,7 @@ FAMOUS = re.compile(
 
 @dataclass(frozen=True)
 class Asked:
-    """A row and an item that may hold the same solution."""
+    """A row and an item that may contain the same solution."""
 
     row: int
     item: int
@@ -36,7 +36,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What came of running a row's functions on an item's tests."""
+    """The outcome of running a row's functions on an item's tests."""
 
     state: RunState
     function: str = ""
@@ -68,7 +68,7 @@ def run_asked(
     targets: Mapping[int, Target],
     executor: Executor,
 ) -> dict[Asked, Evidence]:
-    """Evidence on every pair; one passing function is enough.
+    """Evidence for every pair; one passing function is enough.
 
     Source: ours. Oracle: tests/curate/test_behaviour.py::test_planted_samples
     """
@@ -94,7 +94,7 @@ def _better(result: TrialResult, old: Evidence) -> bool:
 
 
 def is_common(item: BenchmarkItem, target: Target) -> bool:
-    """Whether many write this function without having seen the item.
+    """Whether the function is so common that many would write it without having seen the item.
 
     So it is where the reference is tiny, or short and asks for what textbooks ask.
     Source: ours; sizes set on MBPP's references against HumanEval's tests

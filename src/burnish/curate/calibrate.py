@@ -1,4 +1,4 @@
-"""From shares to scores that mean something: what the pool itself says is ordinary."""
+"""From shares to calibrated scores: the pool itself defines what is ordinary."""
 
 import math
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Background:
         return cls(*np.quantile(shares, (0.5, HIGH), axis=0))
 
     def excess(self, shares: Float[np.ndarray, "R E"]) -> Float[np.ndarray, "R E"]:
-        """How far shares lie above what is ordinary, in spreads of the reference."""
+        """How far shares lie above the ordinary, in units of the reference's spread."""
         return (shares - self.high) / np.maximum(self.high - self.middle, LEAST_SPREAD)
 
 
@@ -80,7 +80,7 @@ def discovery_rates(chances: Float[np.ndarray, " R"]) -> Float[np.ndarray, " R"]
 def gram_weights(
     counts: Float[np.ndarray, " M"], num_rows: int, prior: float
 ) -> Float[np.ndarray, " M"]:
-    """What a shared gram is worth: the log of how rare it is among rows.
+    """The weight of a shared gram: the log of its rarity among rows.
 
     `prior` rows without it are added, so that a small pool cannot make a gram worthless.
     Source: inverse document frequency, Spärck Jones 1972.

@@ -1,4 +1,4 @@
-"""Complexity of instructions: a head over a model's states, read as an expectation over levels."""
+"""Complexity of instructions: the expected level under a head over a model's states."""
 
 import json
 import zipfile
@@ -89,8 +89,9 @@ def fit_head(
 
 def save_scorer(scorer: Scorer, path: Path | str) -> None:
     """Write a scorer as one .npz file."""
-    arrays = {n: np.asarray(getattr(scorer, n), np.float32) for n in
-              ("weight", "bias", "mean", "scale")}  # fmt: skip
+    arrays: dict[str, Any] = {
+        n: np.asarray(getattr(scorer, n), np.float32) for n in ("weight", "bias", "mean", "scale")
+    }
     about = {"layer": scorer.layer, "backbone": scorer.backbone, "info": dict(scorer.info)}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, "wb") as file:
@@ -99,7 +100,7 @@ def save_scorer(scorer: Scorer, path: Path | str) -> None:
 
 
 def load_scorer(path: Path | str) -> Scorer:
-    """Read a scorer. Raises: MissingFileError; InputError, for a file that is none."""
+    """Read a scorer. Raises: MissingFileError; InputError, for a file that holds no scorer."""
     place = existing_file(path)
     try:
         with place.open("rb") as file, np.load(file, allow_pickle=False) as held:

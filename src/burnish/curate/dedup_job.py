@@ -1,4 +1,4 @@
-"""`burnish curate dedup`: near-duplicates are left out; the run says which row each repeats."""
+"""`burnish curate dedup`: drops near-duplicates, and records which row each repeats."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ MAX_ROWS = 200
 
 
 def drop_duplicates(settings: DedupSettings, place: Place | None = None) -> dict[str, Any]:
-    """Leave near-duplicates out; the result is what `result.json` holds.
+    """Drop near-duplicates; the result is what `result.json` holds.
 
     Raises: what reading the pool raises.
     Source: ours. Oracle: tests/curate/test_dedup_job.py::test_the_first_of_equal_rows_stays
@@ -54,7 +54,7 @@ def dedup_job(settings: DedupSettings) -> Job:
 
 @dataclass(frozen=True, kw_only=True)
 class DedupStep(Step):
-    """Walks the pool once; rows go to one of two files.
+    """Reads the pool once and writes each row to one of two files.
 
     Source: ours. Oracle: tests/curate/test_dedup_job.py::test_the_first_of_equal_rows_stays
     """
@@ -70,11 +70,11 @@ class DedupStep(Step):
 
     @property
     def writes(self) -> Mapping[str, str]:
-        """The rows that stay."""
+        """The rows that are kept."""
         return {"kept": KEPT}
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Write the kept rows, and why others are not among them."""
+        """Write the kept rows, and the reasons for the dropped ones."""
         report, dropped = PoolReport(), list[dict[str, Any]]()
         rows = self._kept(given["pool"], report, dropped)
         write_records(stage.path / KEPT, rows)

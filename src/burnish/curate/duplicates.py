@@ -31,7 +31,7 @@ def shingles(text: str) -> Integer[np.ndarray, " M"]:
 
 
 def bands(threshold: float, num_hashes: int = NUM_HASHES) -> tuple[int, int]:
-    """Rows of a band, and bands, so that a pair at the threshold is hardly ever missed.
+    """Rows per band and number of bands that hardly ever miss a pair at the threshold.
 
     A pair of Jaccard index J shares a band with a chance of 1 - (1 - J^r)^b.
     Source: Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3.
@@ -44,7 +44,7 @@ def bands(threshold: float, num_hashes: int = NUM_HASHES) -> tuple[int, int]:
 
 
 class Deduplicator:
-    """Rows one after another; each is new, or repeats the earliest row that it resembles.
+    """Takes rows one by one; each is new, or repeats the earliest row that it resembles.
 
     Candidates come from MinHash bands; the Jaccard index that decides is exact. It compares with
     rows that were kept alone, so a chain of small changes does not swallow its ends.
@@ -62,7 +62,7 @@ class Deduplicator:
         self._kept: dict[int, np.ndarray] = {}
 
     def add(self, row: int, text: str) -> Duplicate | None:
-        """Take the next row; None where it is new."""
+        """Take the next row; None if it is new."""
         key = _digest(plain(text))
         if key in self._equal:
             return Duplicate(row, self._equal[key], 1.0)
@@ -93,7 +93,7 @@ class Deduplicator:
 
 
 def jaccard(one: np.ndarray, other: np.ndarray) -> float:
-    """Shared part of two sorted sets of grams."""
+    """The Jaccard index of two sorted sets of grams."""
     shared = len(np.intersect1d(one, other, assume_unique=True))
     union = len(one) + len(other) - shared
     return shared / union if union else 1.0

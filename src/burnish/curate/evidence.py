@@ -1,4 +1,4 @@
-"""The evidence ledger: which stretches of a row match an item, where they stand, in which view."""
+"""The evidence ledger: which spans of a row match an item, where, and in which view."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ SPACE = re.compile(r"\s+")
 
 
 def spans_of(sample: Sample, view: View, item: int) -> list[dict[str, Any]]:
-    """The longest stretches of a row that an item's references hold, with message and place.
+    """The longest spans of a row that an item's references contain, with message and position.
 
     `message` is the index in the row's own list of messages; `start` and `end` count the
     characters of that message as it stands.
@@ -32,7 +32,7 @@ def spans_of(sample: Sample, view: View, item: int) -> list[dict[str, Any]]:
 
 
 def _grams_of(view: View, item: int) -> np.ndarray:
-    """Which grams of the index belong to the item."""
+    """Which grams of the index occur in the item."""
     of_item = np.flatnonzero(view.owners == item)
     grams = np.repeat(np.arange(view.index.num_grams), np.diff(view.index.ends))
     own = np.zeros(max(view.index.num_grams, 1), dtype=bool)
@@ -60,7 +60,7 @@ def _spans(turn: Turn, view: View, own: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _placed(text: str, view: View) -> tuple[np.ndarray, Sequence[tuple[int, int]]]:
-    """Token ids of a text and where each is in it."""
+    """Token ids of a text and the position of each."""
     if view.name == "code":
         return view.tokenize(text), [m.span() for m in CODE.finditer(text)]
     pieces: list[int] = []

@@ -1,4 +1,4 @@
-"""Instructions made harder step by step, by operators that need no model."""
+"""Instructions made harder in rounds, by operators that need no model."""
 
 from collections.abc import Callable, Sequence
 
@@ -50,7 +50,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
 
 
 def evolve(instruction: str, level: int, *, seed: int = 0) -> str:
-    """The instruction after so many rounds; each adds a demand of another kind than the last.
+    """The instruction after `level` rounds; each adds a demand of another kind than the last.
 
     Source: in-depth evolution as in WizardCoder, arXiv 2306.08568, which asks a model.
     Departure: operators of ours, so that nothing but permissive text is used, and six levels.

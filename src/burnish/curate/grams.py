@@ -54,7 +54,7 @@ def fold(ids: Integer[np.ndarray, " T"], n: int) -> tuple[np.ndarray, np.ndarray
 
 @dataclass(frozen=True)
 class Stream:
-    """Tokens of many texts, one after another, each followed by a 0; `owners` tell whose."""
+    """Tokens of many texts in sequence, each followed by a 0; `owners` names each token's text."""
 
     ids: Int[np.ndarray, " T"]
     owners: Int[np.ndarray, " T"]
@@ -70,7 +70,7 @@ class Stream:
 
 
 class GramIndex:
-    """Which items hold which n-grams; matches whole batches of texts at once.
+    """Which items contain which n-grams; matches whole batches of texts at once.
 
     `sizes[i]` is the number of distinct grams of item i.
     Source: ours. Oracle: tests/curate/test_grams.py::test_matches_equal_set_intersections
@@ -110,7 +110,7 @@ class GramIndex:
         return np.divmod(_distinct(owners * width + grams), width)
 
     def places(self, ids: Integer[np.ndarray, " T"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where a text's tokens begin a gram of some item: places, lengths and grams."""
+        """Where a text's tokens begin a gram of some item: positions, lengths and grams."""
         found = [fold(ids, n) for n in self.lengths]
         places = np.concatenate([p for p, _ in found])
         sizes = np.repeat(self.lengths, [len(p) for p, _ in found])

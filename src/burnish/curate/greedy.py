@@ -1,4 +1,4 @@
-"""Diversity: the paper's greedy walk, exact, in blocks, for any size of block the same."""
+"""Diversity: the paper's greedy walk, exact and in blocks; the block size changes no result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def greedy(
 def _nearest(
     block: Float[np.ndarray, "N d"], kept: Float[np.ndarray, "k d"], chosen: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Similarity to the nearest chosen row before the block, and which that is."""
+    """Similarity to the nearest row chosen before the block, and that row."""
     if not len(kept):
         return np.full(len(block), -np.inf), np.full(len(block), -1, dtype=np.int64)
     products = cosines(block, kept)
@@ -92,7 +92,7 @@ def cosines(
 
 
 def unit_rows(vectors: Float[np.ndarray, "R d"]) -> Float[np.ndarray, "R d"]:
-    """Rows of length 1, in fp32. Raises: InputError, naming the first row that has no direction."""
+    """Rows scaled to length 1, in fp32. Raises: InputError, naming the first row that is zero."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     wrong = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
     if len(wrong):
@@ -105,7 +105,7 @@ def unit_rows(vectors: Float[np.ndarray, "R d"]) -> Float[np.ndarray, "R d"]:
 def budget_curve(
     vectors: Float[np.ndarray, "R d"], *, thresholds: Sequence[float], block_rows: int = BLOCK_ROWS
 ) -> dict[float, Int[np.ndarray, " R"]]:
-    """For each threshold, how many of the first r rows a walk without a budget chooses.
+    """For each threshold, how many of the first r rows an unlimited walk chooses.
 
     A walk with a budget of k chooses the first k of them, so one walk a threshold gives every
     budget; the similarities inside of a block and to what other thresholds chose are shared.

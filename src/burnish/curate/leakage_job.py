@@ -81,7 +81,7 @@ def _items_key(settings: LeakageSettings) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class LeakageStep(Step):
-    """Scans and decides; killed while it scans, it resumes with the blocks that it has.
+    """Scans and decides; an interrupted scan resumes after its last finished block.
 
     Source: ours. Oracle: tests/curate/test_leakage_job.py::test_a_run_holds_ledger_and_clean_pool
     """
@@ -91,7 +91,7 @@ class LeakageStep(Step):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The pool, the benchmark's items, and what runs programs."""
+        """The pool, the benchmark's items, and the executor."""
         return ("pool", "items", "executor")
 
     @property
@@ -100,7 +100,7 @@ class LeakageStep(Step):
         return {"clean": CLEAN}
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Scan the pool, run what can be run, write the ledger and the clean pool."""
+        """Scan the pool, run its programs, and write the ledger and the clean pool."""
         settings = self.settings
         launcher = launchers.parse(settings.launcher)
         scan = scan_pool(given["items"], settings, launcher=launcher, folder=stage.path)
@@ -122,7 +122,7 @@ class LeakageStep(Step):
 
 
 def best_of(scan: Scan) -> list[float]:
-    """Best scores of at most 20,000 rows that lie apart, for the histogram."""
+    """Best scores of at most 20,000 evenly spaced rows, for the histogram."""
     scores = scan.scored.scores
     if not scores.shape[1]:
         return []

@@ -1,4 +1,4 @@
-"""The page of a leak scan: verdict, scores, what is flagged, pairs with the overlap shown."""
+"""The page of a leak scan: verdict, scores, flagged rows, pairs with their overlap."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def leakage_page(told: Result, best: Sequence[float], pairs: Sequence[Mapping[st
 
 
 def verdict_of(told: Result) -> str:
-    """One sentence."""
+    """The verdict in one sentence."""
     leaks, suspects = told["verdicts"]["leak"], told["verdicts"]["suspect"]
     if told["check"]["outcome"] == "pass":
         return (
@@ -93,7 +93,7 @@ def flagged_table(told: Result) -> Table:
 
 
 def pairs_table(told: Result, pairs: Sequence[Mapping[str, str]]) -> Table:
-    """Leaks beside what they leak, with the longest overlap between marks."""
+    """Leaks beside the items that they leak, with the longest overlap marked."""
     return Table(
         title="Leak pairs",
         columns=["row", "benchmark item", "text of the row", "text of the item"],
@@ -115,7 +115,7 @@ def reasons_table(told: Result) -> Table:
 
 
 def notes(told: Result) -> Text:
-    """What to know about the numbers."""
+    """Notes on how to read the numbers."""
     pool = told["pool"]
     says = [
         f"{told['num_tli_filtered']} rows reach the paper's filter (5% of an item's n-grams).",
@@ -128,7 +128,7 @@ def notes(told: Result) -> Text:
 
 
 def marked(text: str, spans: Sequence[Mapping[str, Any]], size: int = 600) -> str:
-    """A text with its longest span between marks, cut around it."""
+    """A text cut around its longest span, with the span marked."""
     if not spans:
         return text[:size]
     span = max(spans, key=lambda s: s["end"] - s["start"])

@@ -1,4 +1,4 @@
-"""Find what leaks a benchmark in a pool, with evidence: static views, calibration, behaviour."""
+"""Find the rows of a pool that leak a benchmark, with evidence: views, calibration, behaviour."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +67,7 @@ def scan_pool(
 
 
 def find_leaks(scan: Scan, settings: LeakageSettings, executor: Executor | None) -> dict[str, Any]:
-    """Run what can be run, decide on every row, and write down the evidence.
+    """Run the programs, decide on every row, and record the evidence.
 
     Source: XCoder, arXiv 2409.03810, section 3.1, for TLI; the rest is ours.
     Oracle: tests/curate/test_leaks.py::test_planted_leaks_are_found_and_others_are_not
@@ -124,7 +124,7 @@ def summary(
 def leak_check(
     flagged: Sequence[Mapping[str, Any]], num_above: int, num_rows: int, fpr: float
 ) -> dict[str, Any]:
-    """Whether a pool may be trained on: no leak, and no more suspects than chance makes.
+    """Whether a pool may be trained on: no leak, and no more suspects than chance explains.
 
     Source: ours; a one-sided binomial test against twice the declared rate.
     Oracle: tests/curate/test_leaks.py::test_the_check_fails_on_planted_leaks_alone
@@ -144,7 +144,7 @@ def leak_check(
 
 
 def clean_rows(settings: LeakageSettings, dropped: set[int]) -> Iterator[Mapping[str, Any]]:
-    """Rows of the pool as they were, without the dropped ones and those that are empty."""
+    """The pool's rows unchanged, without the dropped and the empty ones."""
     for number, sample in enumerate(read_pool(settings.pool, PoolReport())):
         if number not in dropped and not sample.is_empty:
             yield sample.row
@@ -164,7 +164,7 @@ def _tli_filtered(first: FirstPass, least: float) -> int:
 
 
 def _programs(scan: Scan, settings: LeakageSettings) -> dict[int, Definitions]:
-    """Programs of the rows that lie nearest to some item, at most `max_runs` of them."""
+    """Programs of the rows nearest to some item, at most `max_runs`."""
     if not scan.targets or not scan.scored.scores.size:
         return {}
     order = np.argsort(-scan.scored.scores[:, 0], kind="stable")[: settings.max_runs]
@@ -181,7 +181,7 @@ def _programs(scan: Scan, settings: LeakageSettings) -> dict[int, Definitions]:
 def _evidence(
     scan: Scan, programs: Mapping[int, Definitions], settings: LeakageSettings, executor: Executor
 ) -> dict[Asked, Evidence]:
-    """Rows from the nearest on, each on its nearest item; those that fail, on the next one.
+    """Run rows nearest first, each on its nearest item, and on the next one if it fails.
 
     So the runs that there are go to what is likeliest first.
     """
@@ -202,7 +202,7 @@ def _evidence(
 
 
 def _fitting(scan: Scan, row: int, program: Definitions) -> list[int]:
-    """The row's nearest items whose tests call a function of as many arguments."""
+    """The row's nearest items whose tests call a function with as many arguments."""
     arities = program.functions.values()
     return [
         int(item)

@@ -1,4 +1,4 @@
-"""The two passes of a leak scan over a pool: hits of all rows, then the rows that matter."""
+"""The two passes of a leak scan: hits of all rows, then the text of the rows that matter."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ Pairs = tuple[np.ndarray, np.ndarray]
 
 @dataclass
 class FirstPass:
-    """What is kept of every row: its id, whether it is empty, its hits, its share of TLI."""
+    """What the scan keeps of every row: id, whether it is empty, hits, and part of TLI."""
 
     ids: list[Any] = field(default_factory=list)
     empty: list[bool] = field(default_factory=list)
@@ -49,7 +49,7 @@ def first_pass(
     launcher: Launcher,
     folder: Path | None = None,
 ) -> FirstPass:
-    """Read a pool once. Blocks that `folder` holds already are not matched again.
+    """Read a pool once; blocks that `folder` holds already are not matched again.
 
     Source: ours. Oracle: tests/curate/test_passes.py::test_blocks_change_nothing
     """
@@ -113,7 +113,7 @@ def _blocks(things: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
 
 @dataclass
 class Scored:
-    """Every row's nearest items, with scores; calibrated where the pool is large enough.
+    """Every row's nearest items, with scores that are calibrated if the pool is large enough.
 
     `items[r]` are item numbers from the nearest on; `threshold`, `chances` and `q` are None in
     pools of fewer than 200 rows, whose scores are plain shares.
@@ -160,7 +160,7 @@ def _excess(one: Shares, mark: Background | None, block: int) -> Float[np.ndarra
 
 
 def second_pass(pool: Path | str, rows: set[int], use: Callable[[int, Sample], None]) -> None:
-    """Read a pool again and hand out the rows of these numbers, counted from 0."""
+    """Read a pool again and yield the rows with these numbers, counted from 0."""
     last = max(rows, default=-1)
     for number, sample in enumerate(read_pool(pool, PoolReport())):
         if number > last:

@@ -1,4 +1,4 @@
-"""`burnish curate pick`: scored rows are chosen; the run says of every row why."""
+"""`burnish curate pick`: chooses scored rows, and records a reason for every row."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ def pick_job(settings: PickSettings) -> Job:
 
 @dataclass(frozen=True, kw_only=True)
 class PickStep(Step):
-    """Chooses; rows that bring no `embedding` are embedded by the model.
+    """Chooses rows; those without an `embedding` are embedded by the model.
 
     Source: XCoder, arXiv 2409.03810, Algorithm 1.
     Oracle: tests/curate/test_pick_job.py::test_every_row_has_a_reason
@@ -119,7 +119,7 @@ class PickStep(Step):
 def candidates_of(
     samples: Sequence[Sample], settings: PickSettings, handle: ModelHandle, meter: Meter
 ) -> Candidates:
-    """What rows bring, and what a model adds. Raises: InputError, naming a row without a score."""
+    """Candidates from the rows' fields and the model. Raises: InputError naming an unscored row."""
     found = Candidates(
         complexity=_numbers(samples, "complexity", settings),
         quality=_numbers(samples, "quality", settings),
@@ -145,7 +145,7 @@ def candidates_of(
 
 
 def _numbers(samples: Sequence[Sample], name: str, settings: PickSettings) -> np.ndarray:
-    """A field of every row; NaN where it is not there or null. Scores of turns are aggregated."""
+    """A field of every row, NaN if missing or null. Scores of turns are aggregated."""
     found = np.full(len(samples), np.nan)
     for i, sample in enumerate(samples):
         turns = sample.row.get("turn_scores") if name == "complexity" else None
@@ -182,7 +182,7 @@ def _decision(
 
 
 def curves(found: Candidates, scores: np.ndarray, seed: int) -> dict[str, Any]:
-    """Rows that a walk keeps of the first r, for several thresholds; beside a random order."""
+    """How many of the first r rows a walk keeps at several thresholds, and in random order."""
     assert found.vectors is not None
     usable = np.flatnonzero(np.isfinite(scores) & ~np.array(found.empty))
     order = usable[np.argsort(-scores[usable], kind="stable")]

@@ -66,7 +66,7 @@ def decisions_table(told: Result) -> Table:
 
 
 def notes(told: Result) -> Text:
-    """What the numbers rest on."""
+    """Notes on what the numbers are based on."""
     pool = told["pool"]
     text = f"Scores of several turns are joined by {told['aggregate']}. "
     text += f"{pool['num_bad']} rows could not be read, {pool['num_duplicate_ids']} repeat an id."

@@ -1,4 +1,4 @@
-"""The paper's Algorithm 1: scores are joined, sorted, and walked for diversity under a budget."""
+"""The paper's Algorithm 1: join scores, sort, and walk for diversity under a budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ DEITA_BATCH = 1024
 
 @dataclass
 class Candidates:
-    """What the choice rests on. Quality NaN: not executable. `given`: a finished score, if any.
+    """The input of a choice. Quality is NaN if not executable; `given` is a finished score, if any.
 
     `vectors` may be None where diversity is off; `tokens` where the budget counts rows.
     """
@@ -33,7 +33,7 @@ class Candidates:
 
 @dataclass
 class Picked:
-    """Chosen rows in the order in which they were taken; every row's score and reason."""
+    """The chosen rows in order of choice, and every row's score and reason."""
 
     chosen: list[int]
     scores: Float[np.ndarray, " R"]
@@ -109,7 +109,7 @@ def _diverse(
     settings: PickSettings,
     reasons: list[dict[str, Any]],
 ) -> list[int]:
-    """Rows of the walk in their order; the others get the row that they are near to."""
+    """The rows that the walk chooses, in order; the others with the row that they are near to."""
     if settings.rule == "random" or settings.threshold >= 1 or candidates.vectors is None:
         return order.tolist()
     vectors = candidates.vectors[order]

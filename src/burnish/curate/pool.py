@@ -1,4 +1,4 @@
-"""Pools in the shapes of the field, row by row: what cannot be read is named, never fatal."""
+"""Pools in the usual formats, row by row: unreadable rows are named, never fatal."""
 
 import contextlib
 import gzip
@@ -26,7 +26,7 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(kw_only=True)
 class PoolReport:
-    """What was met while a pool was read. `problems` names the first rows; `num_` counts all."""
+    """What reading a pool found. `problems` names the first rows; `num_` fields count all."""
 
     num_rows: int = 0
     num_bad: int = 0
@@ -41,13 +41,13 @@ class PoolReport:
         self.note(where, problem, got)
 
     def note(self, where: str, problem: str, got: str) -> None:
-        """Name a row, unless a hundred are named already."""
+        """Name a row, up to a hundred rows."""
         if len(self.problems) < MAX_NAMED:
             text = well_formed(got[:80])
             self.problems.append({"row": where, "problem": problem, "got": text})
 
     def see(self, where: str, sample: Sample) -> None:
-        """Count a row that can be used; an id that came before is noted."""
+        """Count a usable row, and note an id that occurred before."""
         self.num_rows += 1
         key = json.dumps(sample.id, default=str)
         place = hash(key)
@@ -63,7 +63,7 @@ class PoolReport:
 
 
 def read_pool(path: Path | str, report: PoolReport, *, any_shape: bool = False) -> Iterator[Sample]:
-    """Samples of a file or folder of .jsonl, .jsonl.gz, .json, .parquet or .arrow, one by one.
+    """Yield the samples of a file or folder of .jsonl, .jsonl.gz, .json, .parquet or .arrow.
 
     JSONL, Parquet and Arrow are streamed. Rows that cannot be read are counted in `report` and
     named; lines over 16 MB are skipped without being held; a line that is not UTF-8 is read as
@@ -157,7 +157,7 @@ class _Recoded:
 
 
 def _bounded(opened: Any) -> Iterator[bytes | None]:
-    """Lines; None for one that is too long, whose bytes are read past and dropped."""
+    """Lines, with None for a line that is too long, whose bytes are skipped."""
     first = True
     while line := opened.readline(MAX_LINE_BYTES):
         if first:

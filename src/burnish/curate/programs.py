@@ -19,7 +19,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Definitions:
-    """The definitions of a program, without what it does when it is run.
+    """The definitions of a program, without the code that it runs.
 
     `functions` maps each function at the top to its least and largest number of arguments.
     """
@@ -59,7 +59,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def parse(code: str) -> ast.Module | None:
-    """The tree of Python code; None where it is none, or too long to be looked at."""
+    """The tree of Python code; None if it does not parse or is too long."""
     if len(code) > MAX_CODE or "def " not in code:
         return None
     try:
@@ -121,7 +121,7 @@ def target_of(item: BenchmarkItem) -> Target | None:
 
 
 def num_nodes(nodes: Sequence[ast.AST]) -> int:
-    """How large code is: nodes of its tree, without annotations' contexts and docstrings."""
+    """The size of code in nodes of its tree, without expression contexts and docstrings."""
     idle = ast.Load | ast.Store | ast.arguments | ast.arg | ast.Module
     return sum(not isinstance(node, idle) for node in nodes)
 

@@ -26,7 +26,7 @@ ASSERT = re.compile(r"^\s*assert\s+.+$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Quality:
-    """What tests say of an answer. `value` is the posterior chance that it is right.
+    """The quality of an answer by tests. `value` is the posterior chance that it is right.
 
     `state` is `executable`, or why there is no value: `not_executable` (no Python function in it),
     `no_tests`, `unscored` (the machine failed). `value` is None there, never 0.
@@ -39,7 +39,7 @@ class Quality:
 
 
 def row_tests(sample: Sample, most: int = 12) -> list[str]:
-    """Asserts out of a row: doctests, asserts in its text, and written examples `f(1) -> 2`.
+    """Asserts found in a row: doctests, asserts in its text, and examples such as `f(1) -> 2`.
 
     Source: ours; the paper asks a tuned model for twelve test cases.
     Oracle: tests/curate/test_quality.py::test_tests_are_read_from_texts
@@ -165,7 +165,7 @@ def measure_quality(
 
 
 def calls_own(test: str, program: Definitions) -> bool:
-    """Whether a test calls a function of the program."""
+    """Whether a test calls a function that the program defines."""
     names = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
     return bool(names & set(program.functions))
 

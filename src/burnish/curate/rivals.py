@@ -1,4 +1,4 @@
-"""Other tools' rules of diversity, written down to be measured beside the exact walk."""
+"""Other tools' diversity rules, implemented to be compared with the exact walk."""
 
 import numpy as np
 from jaxtyping import Float, Int

@@ -1,4 +1,4 @@
-"""One row of a pool, in whatever shape: turns of a conversation, or a text."""
+"""One row of a pool in any format: turns of a conversation, or a text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ TALKS = ("messages", "conversations", "conversation", "dialog")
 
 
 class ShapeError(InputError):
-    """A row that is no sample; the rule says why."""
+    """A row that is not a sample; the rule says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +39,12 @@ class Sample:
 
     @cached_property
     def question(self) -> str:
-        """What users say, or the whole text of a row that is no conversation."""
+        """The users' turns, or the whole text of a row that is not a conversation."""
         return "\n".join(t.text for t in self.turns if t.role in ("user", "text"))
 
     @cached_property
     def answer(self) -> str:
-        """What the assistant says."""
+        """The assistant's turns."""
         return "\n".join(t.text for t in self.turns if t.role == "assistant")
 
     @cached_property
@@ -54,7 +54,7 @@ class Sample:
 
     @property
     def is_empty(self) -> bool:
-        """Whether a side is blank: nothing can be learned from the row."""
+        """Whether a side is blank, so that nothing can be learned from the row."""
         talks = any(t.role != "text" for t in self.turns)
         return not self.question.strip() or (talks and not self.answer.strip())
 

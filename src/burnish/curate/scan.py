@@ -1,4 +1,4 @@
-"""One pass over a pool for all static views, in blocks; then shares, scores and the best items."""
+"""One pass over a pool for all static views, in blocks; then shares, scores and best items."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -73,7 +73,7 @@ def collect(views: Sequence[View], blocks: Iterator[Sequence[str]]) -> tuple[lis
 
 
 def backgrounds(shares: Sequence[Shares]) -> list[Background]:
-    """The background of every view; of a pool of many blocks, from some that lie apart."""
+    """The background of every view, from evenly spaced blocks if the pool has many."""
     found = []
     for one in shares:
         num = len(one.hits.blocks)
@@ -98,7 +98,7 @@ def by_item(
 
 
 def combined(parts: Sequence[Float[np.ndarray, "R E"]]) -> Float[np.ndarray, "R E"]:
-    """The sum over views; a view that has nothing on an item is taken as the mean of the others."""
+    """The sum over views; a view without a value for an item counts as the mean of the others."""
     stacked = np.stack(parts)
     there = np.isfinite(stacked)
     num = there.sum(axis=0)

@@ -1,4 +1,4 @@
-"""`burnish curate score`: complexity and quality of every row; rows go out with their scores."""
+"""`burnish curate score`: adds complexity and quality to every row."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,7 +96,7 @@ def _scorer_key(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreStep(Step):
-    """Scores every turn of users by itself; several become one as `turns` says.
+    """Scores every user turn alone; `turns` says how several become one score.
 
     Source: XCoder, arXiv 2409.03810: the score of a dialogue is the sum of its turns'.
     Oracle: tests/curate/test_score_job.py::test_rows_go_out_with_their_scores
@@ -107,7 +107,7 @@ class ScoreStep(Step):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The pool, the scorer and its model, and what runs programs."""
+        """The pool, the scorer and its model, and the executor."""
         return ("pool", "scorer", "model", "executor")
 
     @property
@@ -154,7 +154,7 @@ class ScoreStep(Step):
 def turn_scores(
     samples: Sequence[Sample], settings: ScoreSettings, handle: ModelHandle, meter: Meter
 ) -> list[list[float]]:
-    """Complexity of every turn of users; a baseline gives one score a row."""
+    """Complexity of every user turn; a baseline gives one score per row."""
     if settings.scorer in baselines.NAMES:
         if settings.scorer == baselines.LENGTH:
             values = baselines.instruction_lengths(samples)

@@ -1,4 +1,4 @@
-"""What scorers share: embeddings of cut texts, and one score out of several turns'."""
+"""Parts that scorers share: embeddings of cut texts, and one score from several turns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
 
 
 def cut_tokens(handle: "ModelHandle", text: str, most: int = MAX_TOKENS) -> str:
-    """The beginning of a text that is at most so many tokens long."""
+    """The beginning of a text, at most `max_tokens` long."""
     text = text[: most * 16]
     found = handle.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
     offsets = found["offset_mapping"]

@@ -49,7 +49,7 @@ class LeakageSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DedupSettings:
-    """How near-duplicates are found: character 5-grams whose Jaccard index is at least this."""
+    """How near-duplicates are found: by the Jaccard index of their character 5-grams."""
 
     pool: str = ""
     jaccard: float = 0.8
@@ -84,7 +84,7 @@ class ScoreSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PickSettings:
-    """The paper's Algorithm 1, with what it leaves open as settings.
+    """Settings of the paper's Algorithm 1, including what the paper leaves open.
 
     `alpha` weighs complexity against quality. `normalise`: ranks, or min-max. `rule`: `xcoder`,
     `deita` (complexity times quality, and its own batched filter) or `random`. `threshold`: cosine

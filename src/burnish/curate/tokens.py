@@ -1,4 +1,4 @@
-"""What static views read: characters, words in their stems, code without its names."""
+"""The tokens of static views: characters, word stems, and code without its names."""
 
 import functools
 import keyword
@@ -25,7 +25,7 @@ MAX_CACHE = 1 << 20
 
 
 def plain(text: str) -> str:
-    """One normal form: NFKC, line ends and runs of white space as one space, lower case."""
+    """A text in normal form: NFKC, runs of white space as one space, lower case."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.replace("\ufeff", ""))
     return " ".join(text.split()).lower()
@@ -55,7 +55,7 @@ class _Known(dict[str, int]):
 
 
 class Coder:
-    """Tokens of code: names and numbers lose what they say, Python's keywords and signs stay.
+    """Tokens of code: names and numbers are anonymous, Python's keywords and operators stay.
 
     So a renamed copy has the tokens of its original. Words of other languages count as names.
     Source: token normalisation as in clone detection, e.g. CCFinder (Kamiya et al. 2002).
@@ -82,7 +82,7 @@ class Coder:
 
 
 class Stemmer:
-    """Stems of the words in a text, those inside of names as well, without the commonest."""
+    """Stems of a text's words, including words inside names, without the most common ones."""
 
     def __init__(self) -> None:
         self._known = _Known(self._id)
@@ -106,7 +106,7 @@ def _stop() -> frozenset[str]:
 
 
 def stem(word: str) -> str:
-    """A word without its commonest English ending."""
+    """A word without its common English ending."""
     for ending in ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= LEAST_STEM:
             return word[: -len(ending)]

@@ -1,4 +1,4 @@
-"""`burnish curate train`: a complexity scorer for a model, from instructions that are evolved."""
+"""`burnish curate train`: trains a model's complexity scorer on evolved instructions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def _pools_key(pools: Sequence[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainScorerStep(Step):
-    """Evolves, embeds, fits, and measures on seeds that were held out.
+    """Evolves instructions, embeds them, fits the head, and measures it on held-out seeds.
 
     Source: XCoder, arXiv 2409.03810, section 3.1.
     Oracle: tests/curate/test_train_job.py::test_a_scorer_ranks_levels_of_new_seeds
@@ -146,7 +146,7 @@ class TrainScorerStep(Step):
         }
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """The ranks and the page."""
+        """Report the rank correlations and the page."""
         told = done.output["told"]
         rows = [[level, round(m, 3)] for level, m in enumerate(told["mean_score_by_level"])]
         page = Page(

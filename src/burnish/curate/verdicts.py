@@ -1,4 +1,4 @@
-"""From scores, shares and evidence to one verdict a row."""
+"""From scores, shares and evidence to one verdict per row."""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ SURE_RATE = 0.01  # expected share of false discoveries among rows that count as
 
 
 class LeakVerdict(enum.StrEnum):
-    """What a row is, as far as it matches an item.
+    """The verdict on a row that matches an item.
 
     `leak`: copied, or its program passes the item's tests, or so like the item that among such
     rows at most one in a hundred is chance. `suspect`: above the threshold, and no more is known.
@@ -36,7 +36,7 @@ class LeakVerdict(enum.StrEnum):
 
 @dataclass
 class Found:
-    """One row with the item that it matches best, and why."""
+    """One row with its verdict, the item that it matches best, and the reasons."""
 
     row: int
     item: int
@@ -53,7 +53,7 @@ class Found:
 def copies(
     shares: Sequence[Shares], block: int, num_items: int, settings: LeakageSettings
 ) -> dict[str, np.ndarray]:
-    """Which rows of a block hold which items as they are, by view.
+    """Which rows of a block contain which items verbatim, by view.
 
     A prompt counts by its characters; where a template makes up much of it, what is rare must be
     there too. A solution counts by its code. Translations count in small pools alone.
@@ -83,7 +83,7 @@ def decide(
     found: Found, evidence: Evidence | None, item: BenchmarkItem, target: Target | None,
     *, above: bool,
 ) -> Found:  # fmt: skip
-    """Set the verdict; None where nothing speaks for a leak. `above`: the calibrated threshold.
+    """Set the verdict; None if nothing indicates a leak. `above`: the calibrated threshold.
 
     Source: ours. Oracle: tests/curate/test_verdicts.py::test_truth_table
     """
@@ -109,7 +109,7 @@ def decide(
 def as_row(
     found: Found, ids: Sequence[Any], items: Sequence[BenchmarkItem], num_benchmarks: int
 ) -> dict[str, Any]:
-    """A row of `flagged`."""
+    """As a row of `flagged`."""
     item = items[found.item]
     name = {"benchmark": item.benchmark} if num_benchmarks > 1 else {}
     return {

@@ -20,7 +20,7 @@ CODE = re.compile(r"^\s*(?:def|class|import|from|function|public|#include|const|
 
 @dataclass(frozen=True)
 class View:
-    """A reading of texts, its references, and which item each of them stands for.
+    """A way of tokenizing texts, its references, and the item of each reference.
 
     `kinds[r]` says what a reference is: prompt, solution, or a language that it is translated to.
     """
@@ -80,7 +80,7 @@ def _code(items: Sequence[BenchmarkItem]) -> Iterable[tuple[int, str, str]]:
 
 
 def whole_solution(item: BenchmarkItem) -> str:
-    """The reference solution, behind its prompt where that begins the program; "" if no code."""
+    """The reference solution, after its prompt if that begins the program; "" if not code."""
     whole = item.solution if parses(item.solution) else item.prompt + item.solution
     return whole if CODE.search(whole) else ""
 

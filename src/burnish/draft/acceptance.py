@@ -1,4 +1,4 @@
-"""How often drafts are right on someone's own prompts: the model answers them, here and now."""
+"""How often drafts are right on a user's own prompts, measured on the model's answers."""
 
 import tempfile
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ NEW_TOKENS = 128  # the longer a text, the more of it there is to copy
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """What a drafter is wanted for. Greedy answers (temperature 0) repeat more than others."""
+    """What a drafter is planned for. Greedy answers (temperature 0) repeat more than others."""
 
     prompts: Sequence[str]
     temperature: float = 0.0

@@ -1,4 +1,4 @@
-"""Drafters against plain decoding on the same prompts, taking turns; every cell is kept."""
+"""Drafters and plain decoding in turns on the same prompts; every cell is kept."""
 
 import os
 import time
@@ -46,7 +46,7 @@ Arm = Callable[[Request], Completion]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One prompt by one arm: what it wrote, how long it took, in how many passes."""
+    """One prompt decoded by one arm: its text, seconds and passes."""
 
     prompt: str
     arm: str
@@ -112,7 +112,7 @@ def measure_cells(
     repeats: int = 1,
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Cell]:
-    """Every arm on every prompt, in turns; what the log holds is not measured again.
+    """Measure every arm on every prompt, in turns; cells in the log are not measured again.
 
     Every arm runs the first prompt once before anything counts. `enough` is asked before each
     prompt; where it says so, the prompts that are left stay unmeasured. Cells come back

@@ -21,7 +21,7 @@ def draft_of(root: int, tree: Tree, candidates: Sequence[Sequence[int]]) -> Draf
 
 
 def merged(draft: Draft, chain: Sequence[int]) -> Draft:
-    """The draft with a chain of tokens behind its root; what both hold stands there once.
+    """The draft with a chain of tokens merged in at its root; common prefixes appear once.
 
     Source: ours. Oracle: tests/draft/test_candidates.py::test_merged_holds_both
     """
@@ -38,7 +38,7 @@ def merged(draft: Draft, chain: Sequence[int]) -> Draft:
 
 
 def lookup(tokens: Sequence[int], num_tokens: int, *, max_match: int, min_match: int) -> list[int]:
-    """What followed the last earlier occurrence of the text's end; empty where there is none.
+    """The tokens that followed the last earlier occurrence of the text's end, if any.
 
     The longest end of at most `max_match` tokens counts first. A match close to the end is
     unrolled: the text `a b a b` continues as `a b a b ...` for as long as is asked.

@@ -28,7 +28,7 @@ def check_draft(name: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """How texts are decoded: `name` is a drafter's spec or `plain`, `reason` says why.
+    """How texts are decoded: `name` is a drafter's spec or `plain`, `reason` explains it.
 
     `ready` is the drafter at work; `plan` is there where the planner was asked.
     """
@@ -39,7 +39,7 @@ class Choice:
     plan: DraftPlan | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For records of a run."""
+        """As JSON, for a run's records."""
         plan = None if self.plan is None else self.plan.to_dict()
         return {"choice": self.name, "reason": self.reason, "plan": plan}
 

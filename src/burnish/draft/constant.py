@@ -21,12 +21,12 @@ class Constant:
         check_sizes(token=self.token, num=self.num)
 
     def begin(self, model: Model) -> Proposer:
-        """Any model will do."""
+        """Begin on a model; any model works."""
         return ConstantProposer(self)
 
 
 class ConstantProposer:
-    """Always the same chain."""
+    """Proposes the same chain every time."""
 
     riders: Riders | None = None
 
@@ -34,6 +34,6 @@ class ConstantProposer:
         self._chain, self.num_nodes = (settings.token,) * settings.num, 1 + settings.num
 
     def propose(self, anchors: Sequence[Anchor]) -> list[Draft]:
-        """The constant behind each root."""
+        """The constant chain after each root."""
         parents = tuple(range(-1, len(self._chain)))
         return [Draft(tokens=(a.tokens[-1], *self._chain), parents=parents) for a in anchors]

@@ -1,4 +1,4 @@
-"""What a pass costs on this machine: the measured half of the plan."""
+"""The cost of a pass on this machine: the measured half of the plan."""
 
 import statistics
 import time
@@ -24,7 +24,7 @@ ROOM_TOKENS = 192  # behind the context, for the largest draft with its pseudo s
 
 
 def step_name(spec: str, chained: bool) -> str:
-    """What a drafter's step is called."""
+    """The name of a drafter's step."""
     return f"{spec} with a chain" if chained else spec
 
 
@@ -38,11 +38,11 @@ class Workbench:
     batch_size: int
 
     def reset(self) -> None:
-        """The cache as it was."""
+        """Restore the cache to its state before the step."""
         self.session.cache.lengths[:] = [self.context_tokens] * self.batch_size
 
     def plain(self) -> None:
-        """One plain decode step, to the tokens."""
+        """One plain decode step, down to the tokens."""
         self._draw(self.session.step([7] * self.batch_size))
         self.reset()
 
@@ -100,11 +100,11 @@ class RowCosts:
     seconds: tuple[float, ...]
 
     def at(self, num_nodes: float) -> float:
-        """Between measured counts the straight line."""
+        """Seconds at a count, linear between the measured ones."""
         return float(np.interp(num_nodes, self.num_nodes, self.seconds))
 
     def variant(self, variant: Variant, *, chained: bool, entry_frac: float) -> float:
-        """About what a drafted step takes whose pseudo states enter at that part of the layers."""
+        """Estimated seconds of a drafted step, by where in the layers its pseudo states enter."""
         nodes, above = variant.tree.num_nodes + chained * variant.ngram, 1 - entry_frac
         if variant.passes == "two":
             return self.at(nodes) + above * self.at(variant.offsets)
@@ -120,7 +120,7 @@ def measure_rows(bench: Workbench, counts: Sequence[int], *, repeats: int) -> Ro
 
 
 def open_workbench(model: Model, *, context_tokens: int = 256, batch_size: int = 1) -> Workbench:
-    """A cache with texts of zeros: what is in it does not change the time."""
+    """A cache filled with zero tokens; its content does not affect the time."""
     room = context_tokens + ROOM_TOKENS
     session = open_session(model, num_slots=batch_size, capacity_tokens=room)
     assert isinstance(session, DecoderSession)
@@ -132,7 +132,7 @@ def open_workbench(model: Model, *, context_tokens: int = 256, batch_size: int =
 
 
 def time_steps(steps: Mapping[str, Callable[[], None]], *, repeats: int = 9) -> dict[str, float]:
-    """Median seconds of each step; all take turns, so that a change of load meets them all."""
+    """Median seconds of each step; steps take turns, so that a change in load affects all alike."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         step()

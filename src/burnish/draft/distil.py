@@ -1,4 +1,4 @@
-"""Self-distillation data: what the model itself answers, token by token, kept as it comes."""
+"""Self-distillation data: the model's own answers as tokens, saved as they are written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def answer_prompts(
     seed: int = 0,
     batch_size: int = 64,
 ) -> list[Text]:
-    """Let the model answer; what `log_path` holds already is not answered again.
+    """Let the model answer the prompts that `log_path` does not hold yet.
 
     Prompts take the temperatures in turn: every second answer is greedy and the others are sampled,
     so that a drafter learns both. Noise depends on seed and prompt only: a resumed call

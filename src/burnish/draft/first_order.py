@@ -31,7 +31,7 @@ class FirstOrder:
             raise SettingError("tokens", self.tokens, "must be positive", remedy="Use 4")
 
     def begin(self, model: Model) -> Proposer:
-        """Raises ModelError for a model whose layers are evaluated once."""
+        """Begin on a model. Raises ModelError if its layers are evaluated only once."""
         network = model.network
         if not isinstance(network, Decoder) or network.shape.solver is None:
             rule = "has no cheaper pass for drafting"
@@ -41,7 +41,7 @@ class FirstOrder:
 
 
 class FirstOrderProposer:
-    """Chains from the first-order pass. Texts are found again by what they begin with."""
+    """Proposes chains from the first-order pass; texts are recognised by their prefixes."""
 
     riders: Riders | None = None
 

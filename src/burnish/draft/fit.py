@@ -63,7 +63,7 @@ class FitSettings:
 
 
 class MapsModule(nn.Module):
-    """The trained parameters: nothing else learns."""
+    """The only parameters that are trained."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()

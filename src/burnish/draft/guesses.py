@@ -1,4 +1,4 @@
-"""What maps guess behind many anchors of known texts: for training and for measuring."""
+"""The maps' guesses after many anchors of known texts, for training and measuring."""
 
 import itertools
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ def tokens_of(streams: Streams) -> Int[Tensor, " N"]:
 
 
 def ends_of(streams: Streams, places: Places) -> Int[Tensor, " N"]:
-    """For each anchor the row behind its text."""
+    """For each anchor, the row after its text's last one."""
     ends = [*streams.begins, len(streams.final)][1:]
     counts = torch.tensor([len(rows) for rows in places.rows])
     return torch.tensor([ends[i] for i in places.texts]).repeat_interleave(counts)

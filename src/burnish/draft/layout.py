@@ -18,7 +18,7 @@ Parents = tuple[int, ...]
 
 
 def path_to(parents: Parents, node: int) -> list[int]:
-    """The nodes from the root to a node."""
+    """The path of nodes from the root to a node."""
     path = [node]
     while parents[path[-1]] >= 0:
         path.append(parents[path[-1]])

@@ -1,4 +1,4 @@
-"""The steps of `draft train`: answers, streams, and maps that are fitted and measured."""
+"""The steps of `draft train`: answers, hidden states, and fitting and measuring the maps."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ class AnswersStep(Step):
         return {"texts": ANSWERS}
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Answer what is not answered yet."""
+        """Answer the prompts that have no answer yet."""
         texts = answer_prompts(
             given["model"].model,
             given["prompts"],
@@ -85,7 +85,7 @@ class AnswersStep(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class StreamsStep(Step):
-    """What the model's layers hold at every place of the texts.
+    """Collects the model's hidden states at every position of the texts.
 
     Source: FIRP, arXiv 2410.20488.
     Oracle: tests/draft/test_train_job.py::test_nothing_is_done_twice
@@ -173,7 +173,7 @@ class FitStep(Step):
         return {**numbers, "loss_first": losses[:1], "loss_last": losses[-1:], "seconds": seconds}
 
     def recheck(self, done: StageResult, given: Given) -> str:
-        """The told acceptance must follow from the ranks in the file of maps."""
+        """Check that the reported acceptance follows from the ranks in the file of maps."""
         ranks = load_maps(done.path / MAPS).ranks
         if ranks is None:
             return "the maps hold no ranks"
@@ -186,14 +186,14 @@ class FitStep(Step):
         return ", ".join(name for name in kept if old.output[name] != new.output.get(name))
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """Acceptance by offset, and tokens per pass by tree size."""
+        """Report acceptance by offset, and tokens per pass by tree size."""
         numbers = {name: value for name, value in done.output.items() if name != METERED}
         page = train_page(numbers, kind=self.fit.kind)
         return (Told.of_page(page, {"weights": str(done.path / MAPS), **numbers}),)
 
 
 def train_page(numbers: Mapping[str, Any], *, kind: str) -> Page:
-    """The report of trained maps."""
+    """The report page of trained maps."""
     offsets = [f"+{i}" for i in range(1, len(numbers["top1"]) + 1)]
     rows = [
         [offset, top1["value"], top1["low"], top1["high"], top4["value"], top1["n"]]

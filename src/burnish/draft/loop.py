@@ -75,12 +75,12 @@ class Ready:
     proposer: Proposer
 
     def begin(self, model: Model) -> Proposer:
-        """The proposer that is there."""
+        """The proposer that has begun already."""
         return self.proposer
 
 
 def make_ready(drafter: Drafter | str, model: Model) -> Ready:
-    """Begin now; give what comes back to `generate_drafted` as its drafter."""
+    """Begin now; pass the result to `generate_drafted` as its drafter."""
     method = drafters.parse(drafter) if isinstance(drafter, str) else drafter
     return Ready(proposer=method.begin(model))
 

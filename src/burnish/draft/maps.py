@@ -25,7 +25,7 @@ SHIPPED = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True, kw_only=True)
 class Maps:
-    """What training leaves: `weight` `[k, d, f]`, `bias` `[k, d]`, and how to use them.
+    """Trained maps: `weight` `[k, d, f]`, `bias` `[k, d]`, and how to use them.
 
     `firp` maps the stream entering layer `entries[i]` to that of a later position; `medusa` maps
     the last hidden state. `vocabulary` are the tokens that are drafted, most frequent first.
@@ -46,7 +46,7 @@ class Maps:
 
     @property
     def num_offsets(self) -> int:
-        """Tokens ahead of the bonus token that are guessed."""
+        """How many tokens after the bonus token are guessed."""
         return len(self.weight)
 
     def riders(
@@ -128,7 +128,7 @@ def load_maps(path: Path | str) -> Maps:
 
 
 def maps_for(model: Model, kind: Kind, path: str = "") -> Maps:
-    """The maps at `path`, or those that ship for the model.
+    """The maps at `path`, or the bundled ones for the model.
 
     Maps of another model of the same shape are used with a warning: they cannot change a text.
     Raises ModelError where none ship or the shapes differ.
@@ -153,7 +153,7 @@ def maps_for(model: Model, kind: Kind, path: str = "") -> Maps:
 
 
 def shipped_maps(model: Model, kind: str) -> Maps | None:
-    """The maps in the package that were trained for exactly this model, if there are any."""
+    """The bundled maps that were trained for exactly this model, if any."""
     key = backbone_key(model)
     found = (load_maps(path) for path in sorted(SHIPPED.glob(f"*-{kind}.safetensors")))
     return next((maps for maps in found if maps.backbone == key), None)

@@ -131,7 +131,7 @@ class CellsStep(Step):
         return ("model", "prompts")
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Measure what is not measured yet."""
+        """Measure the cells that are missing."""
         settings, model = self.settings, given["model"].model
         specs = specs_of(settings, model)
         sampling = Sampling(max_new_tokens=settings.max_new_tokens)
@@ -149,28 +149,28 @@ class CellsStep(Step):
         }
 
     def recheck(self, done: StageResult, given: Given) -> str:
-        """The told numbers must follow from the cells."""
+        """Check that the reported numbers follow from the cells."""
         cells = [Cell(**row) for row in RecordLog(done.path / CELLS).peek()]
         return "" if jsonable(summarise(cells)) == done.output["drafters"] else "drafters"
 
     def differences(self, old: StageResult, new: StageResult) -> str:
-        """Whether texts were identical; times differ always."""
+        """Differences in whether texts were identical; times always differ."""
         return "identical" if all_identical(old.output) != all_identical(new.output) else ""
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """The numbers of every arm, and the page."""
+        """Report the numbers of every arm, and the page."""
         numbers = {name: value for name, value in done.output.items() if name != METERED}
         numbers |= {"model": self.settings.model, "all_identical": all_identical(done.output)}
         return (Told.of_page(bench_page(numbers), numbers),)
 
 
 def all_identical(output: Mapping[str, Any]) -> bool:
-    """Whether every drafted text is the plain one."""
+    """Whether every drafted text equals the plain one."""
     return all(arm["identical"]["value"] == 1.0 for arm in output["drafters"].values())
 
 
 def bench_page(result: Mapping[str, Any]) -> Page:
-    """The report: verdict, the table of all arms, and the speed-ups as bars."""
+    """The report page: verdict, table of all arms, bars of speed-ups."""
     arms = result["drafters"]
     drafted = {name: arm for name, arm in arms.items() if name != PLAIN}
     best = max(drafted, key=lambda name: drafted[name]["speedup"]["value"])

@@ -30,12 +30,12 @@ class Ngram:
             raise SettingError("ngram", value, rule, remedy="4, 2 and 4 are usual")
 
     def begin(self, model: Model) -> Proposer:
-        """Any model will do."""
+        """Begin on a model; any model works."""
         return LookupProposer(self)
 
 
 class LookupProposer:
-    """Chains from the text itself."""
+    """Proposes chains looked up in the text itself."""
 
     riders: Riders | None = None
 

@@ -24,7 +24,7 @@ MOST_LAYOUTS = 512  # kept; a layout is a few kilobytes
 
 @dataclass(frozen=True, kw_only=True)
 class Passed:
-    """What one pass over drafts gave; rows are nodes, text by text.
+    """The results of one pass over drafts; rows are nodes, text by text.
 
     `streams[t]` is the stream of the nodes before layer t, for the entry layers of a second pass.
     `pseudo` `[N, k, d]` are last hidden states of each node's pseudo states.

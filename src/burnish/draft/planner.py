@@ -1,4 +1,4 @@
-"""Whether drafting pays here, and how: measured cost times measured acceptance."""
+"""Whether and how drafting pays off here: measured cost times measured acceptance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -67,7 +67,7 @@ class DraftPlan:
     alarms: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """As JSON."""
         return asdict(self)
 
     def sentence(self) -> str:
@@ -179,7 +179,7 @@ def _screen(
 def _roughly(
     bench: Workbench, variants: Sequence[Variant], maps: Maps | None, ranks: Ranks
 ) -> dict[str, Option]:
-    """Every variant by T(n) alone: good enough to say which ones are worth timing."""
+    """Rough speed-ups of all variants from T(n) alone, to select which ones to time."""
     most = max(variant.num_nodes * (1 + variant.offsets) for variant in variants)
     counts = [n for n in ROW_COUNTS if n < most] + [most]
     costs = measure_rows(bench, counts, repeats=ROUGH_REPEATS)
@@ -230,7 +230,7 @@ def _option(variant: Variant, ranks: Ranks, times: Mapping[str, float]) -> Optio
 
 
 def predicted(ranks: Ranks, variant: Variant, relative_speed: float) -> Estimate:
-    """Speed-up with the interval of its acceptance: texts are drawn again."""
+    """Predicted speed-up, with an interval from resampling the texts of the acceptance."""
     replayed = ranks.replay(variant.tree, variant.ngram)
     tokens, passes = (np.array(part) for part in zip(*replayed, strict=True))
     if len(tokens) < 2:
@@ -246,7 +246,7 @@ def predicted(ranks: Ranks, variant: Variant, relative_speed: float) -> Estimate
 
 
 def probe(model: Model, spec: str) -> float:
-    """Tokens per verifying pass of a few short answers, decoded here and now."""
+    """Tokens per verifying pass of a few short answers, decoded now."""
     sampling = Sampling(max_new_tokens=PROBE_TOKENS)
     requests = [
         Request(id=text, prompt=tuple(render_prompt(model.tokenizer, text)), sampling=sampling)

@@ -62,7 +62,7 @@ class RankedProposer:
 
 
 def shape_for(maps: Maps, num_nodes: int, num_offsets: int) -> Tree:
-    """The tree that the maps' measured acceptance asks for; a chain where nothing was measured."""
+    """The best tree for the maps' measured acceptance; a chain if none was measured."""
     num = min(num_offsets or maps.num_offsets, maps.num_offsets)
     table = [[0.5, 0.1]] * num if maps.ranks is None else maps.ranks.acceptance()[:num]
     return grow_tree(table, num_nodes)

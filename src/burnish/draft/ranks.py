@@ -25,12 +25,12 @@ class Ranks:
     lookup: Tensor | None = None
 
     def exists(self) -> Tensor:
-        """Where the text goes on far enough for the offset."""
+        """Where the text is long enough for the offset."""
         left = torch.cat([torch.arange(n, 0, -1) for n in self.lengths])
         return torch.arange(self.values.shape[1])[None] < left[:, None]
 
     def top(self, offset: int, num_ranks: int = 1) -> tuple[int, int]:
-        """How often the right token of an offset is among the first ranks, and of how many."""
+        """How often an offset's right token is among the first ranks, and the number of cases."""
         exists = self.exists()[:, offset]
         hit = (self.values[:, offset] < num_ranks) & exists
         return int(hit.sum()), int(exists.sum())
@@ -90,7 +90,7 @@ class Ranks:
         return found
 
     def share_looked_up(self, tree: Tree, ngram: int) -> float:
-        """In how many of the passes that decode the texts a chain was found."""
+        """The fraction of decoding passes in which a looked-up chain was found."""
         if self.lookup is None:
             return 0.0
         anchors = [at for passes in self.visits(tree, ngram) for at, _ in passes]
@@ -102,6 +102,6 @@ class Ranks:
         return [(sum(moved for _, moved in passes), len(passes)) for passes in some]
 
     def tokens_per_pass(self, tree: Tree, ngram: int = 0) -> float:
-        """Tokens of all texts over passes of all texts."""
+        """Tokens over passes, summed over all texts."""
         tokens, passes = zip(*self.replay(tree, ngram), strict=True)
         return sum(tokens) / sum(passes)

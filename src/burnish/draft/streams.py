@@ -38,7 +38,7 @@ class Streams:
         return begins[:-1]
 
     def anchors(self, index: int) -> range:
-        """Rows of a text from which drafts start: the prompt's last to the last but two.
+        """Rows of a text from which drafts start: the prompt's last row to the third-last row.
 
         Each knows a token that follows it, and has at least one more to be guessed.
         """
@@ -72,7 +72,7 @@ def collect_streams(model: Model, texts: Sequence[Text], layers: Sequence[int]) 
 
 
 def save_streams(path: Path, streams: Streams) -> None:
-    """Keep streams on disk, for work that may be killed."""
+    """Save streams to disk, so that an interrupted run can resume."""
     from safetensors.torch import save_file
 
     temporary = path.with_suffix(".tmp")
@@ -82,7 +82,7 @@ def save_streams(path: Path, streams: Streams) -> None:
 
 
 def load_streams(path: Path, texts: Sequence[Text]) -> Streams:
-    """Streams that were kept for these texts."""
+    """Load the streams saved for these texts."""
     from safetensors.torch import load_file
 
     state = load_file(path)

@@ -1,4 +1,4 @@
-"""`burnish draft train`: the job that answers, keeps streams, fits and measures."""
+"""`burnish draft train`: the job that answers, collects hidden states, fits and measures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class DistilSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainDraftSettings:
-    """Everything that `draft train` does."""
+    """Settings of `draft train`."""
 
     model: str = "smollm2-135m"
     precision: str = "auto"

@@ -54,12 +54,12 @@ def path_products(tree: Tree, acceptance: Acceptance) -> list[float]:
 
 
 def chain(num_tokens: int) -> Tree:
-    """The likeliest candidate at each depth, one behind the other."""
+    """A chain of the likeliest candidate at each depth."""
     return Tree(parents=tuple(range(-1, num_tokens)), ranks=(-1,) + (0,) * num_tokens)
 
 
 def grow_tree(acceptance: Acceptance, num_nodes: int, *, max_leaves: int = 64) -> Tree:
-    """The tree of `num_nodes` nodes, root included, that yields most tokens per pass.
+    """The tree of `num_nodes` nodes, root included, with the most expected tokens per pass.
 
     Greedy by the product of acceptances along the path, which is optimal because a node is never
     likelier than its parent; `max_leaves` bounds the branches that the cache must hold.

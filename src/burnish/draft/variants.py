@@ -29,12 +29,12 @@ class Variant:
 
     @property
     def spec(self) -> str:
-        """How the shell names it."""
+        """Its spec, as the command line takes it."""
         return drafters.spec(self.settings)
 
     @property
     def ngram(self) -> int:
-        """Tokens of the looked-up chain; 0 without one."""
+        """Tokens in the looked-up chain; 0 if there is none."""
         return self.settings.tokens if isinstance(self.settings, Ngram) else self.settings.ngram
 
     @property
@@ -49,7 +49,7 @@ class Variant:
 
     @property
     def num_nodes(self) -> int:
-        """Nodes of a draft that holds a chain; chain and tree may share some."""
+        """Nodes of a draft with its chain; chain and tree may share some."""
         return self.tree.num_nodes + self.ngram
 
     def example(self, *, chained: bool) -> Draft:
@@ -59,7 +59,7 @@ class Variant:
         return merged(draft, range(200, 200 + self.ngram)) if chained else draft
 
     def ready(self, model: Model, maps: Maps | None) -> Ready:
-        """The drafter at work, with maps that are loaded already."""
+        """The drafter, begun with maps that are loaded already."""
         if isinstance(self.settings, Ngram):
             return make_ready(self.settings, model)
         assert maps is not None

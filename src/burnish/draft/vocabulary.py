@@ -1,4 +1,4 @@
-"""Drafting over the tokens that are written most: a small head, harmless to losslessness."""
+"""Drafting over the most frequent tokens: a smaller head, and decoding stays lossless."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ EYE_ROWS = 64  # at once: whole logits of all rows would take a hundred megabyte
 
 
 def ranked_vocabulary(texts: Iterable[Iterable[int]], size: int, vocab_size: int) -> list[int]:
-    """The `size` tokens that come most often; unseen ones join by id, low ids first.
+    """The `size` most frequent tokens; unseen ones follow by id, lowest first.
 
     Byte-pair encoders number tokens in the order in which they were merged, which is the order of
     frequency.

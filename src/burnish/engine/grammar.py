@@ -35,8 +35,9 @@ class JsonForms:
 
         try:
             text = json.dumps(schema, allow_nan=False)
-            options = {"whitespace_pattern": WHITE_SPACE}
-            grammar = LLMatcher.grammar_from_json_schema(text, overrides=options)
+            grammar = LLMatcher.grammar_from_json_schema(
+                text, overrides={"whitespace_pattern": WHITE_SPACE}
+            )
         except (ValueError, RecursionError) as error:
             raise _wrong_schema(str(error)) from error
         first = LLMatcher(known, grammar, log_level=0)

@@ -153,7 +153,9 @@ class Loop:
         )
         tokens = next_tokens(changed, settings, positions, seen)
         self.meter.add("generated", len(rows))
-        ended = [row.add(t, self.model.eos_ids) for row, t in zip(rows, tokens, strict=True)]
+        ended: list[Finish | None] = [
+            row.add(token, self.model.eos_ids) for row, token in zip(rows, tokens, strict=True)
+        ]
         for index, row in enumerate(rows):
             num = row.request.num_logprobs
             if num is None or ended[index] == "grammar":

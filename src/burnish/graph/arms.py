@@ -1,4 +1,4 @@
-"""The arms: ways to choose examples for queries, all on the same features and the same pool."""
+"""The arms: ways of choosing examples for queries, all with the same features and pool."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Chooser:
         return [[] for _ in queries]
 
     def random(self, queries: np.ndarray) -> Examples:
-        """Pool items by lot, by the query's name."""
+        """Random pool items, seeded by the query's name."""
         found = []
         for query in queries:
             name = self.problem.name(int(query))
@@ -53,17 +53,17 @@ class Chooser:
         return found
 
     def bm25(self, queries: np.ndarray) -> Examples:
-        """Pool items by words."""
+        """Pool items ranked by BM25."""
         scorer = Bm25([self.problem.text(int(i)) for i in self.problem.pool])
         scores = [scorer.scores(self.problem.text(int(query))) for query in queries]
         return [self._best(int(q), s) for q, s in zip(queries, scores, strict=True)]
 
     def text_knn(self, queries: np.ndarray) -> Examples:
-        """Pool items by the text features that all arms share."""
+        """Pool items ranked by the text features that all arms share."""
         return self._by_rows(queries, self.features)
 
     def propagated(self, queries: np.ndarray) -> Examples:
-        """As text, after two steps of propagation; nothing is learned."""
+        """As `text_knn`, with features after two steps of propagation; nothing is learned."""
         return self._by_rows(queries, propagated(self.features, self.problem.graph.adjacency))
 
     def neighbours(self, queries: np.ndarray) -> Examples:

@@ -1,4 +1,4 @@
-"""From examples to prompts, readings and utilities: where a problem meets a model."""
+"""From examples to prompts, readings and utilities: a problem put to a model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Asker:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the answer is chosen from; nothing in generation."""
+        """The labels that an answer is chosen from; empty in generation."""
         return () if self.problem.task == "generate" else self.problem.classes
 
     def prompt(self, query: int, examples: Sequence[int]) -> str:
-        """The text behind which the answer stands. The query's own answer is never looked at."""
+        """The text that the answer continues. The query's own answer is never used."""
         shown = list(examples)[: self.how.examples]
         if self.how.order == "nearest-last":
             shown.reverse()
@@ -36,7 +36,7 @@ class Asker:
     def read(
         self, queries: Sequence[int], examples: Sequence[Sequence[int]], *, what: str = ""
     ) -> list[Reading]:
-        """One reading of the classes a query."""
+        """The model's reading of the classes for each query."""
         prompts = [self.prompt(q, own) for q, own in zip(queries, examples, strict=True)]
         gap, end = self.template.gap, self.template.end
         return self.reader.read(prompts, self.labels, gap=gap, end=end, what=what)

@@ -1,4 +1,4 @@
-"""What language model, graph network, feedback and graph each add, with intervals."""
+"""What the language model, the graph network, the feedback and the graph each add."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ def _by_seed(pairs: Sequence[tuple[float, float, str, int]], sign: float) -> dic
 
 
 def conclusion(accuracy: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, bool | None]:
-    """One sentence, and whether it is good news: what the whole adds, what the model adds.
+    """The conclusion in one sentence, and whether it is a gain.
 
     Source: ours. Oracle: tests/graph/test_attribution.py::test_conclusions
     """

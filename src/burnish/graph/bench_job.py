@@ -71,7 +71,7 @@ def bench_job(settings: BenchSettings) -> Job:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedStep(Step):
-    """One seed; what the model said is kept in the graph's log, so it is never asked twice.
+    """Runs one seed; readings are kept in the graph's log, so the model is never asked twice.
 
     Source: ours. Oracle: tests/graph/test_bench_job.py::test_resumed_equals_straight
     """
@@ -87,7 +87,7 @@ class SeedStep(Step):
 
     @property
     def writes(self) -> Mapping[str, str]:
-        """Rows, and what is told of the seed."""
+        """The rows and facts of the seed."""
         return {f"rows-{self.seed}": ROWS, f"told-{self.seed}": ""}
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
@@ -125,11 +125,11 @@ class AttributionStep(Step):
 
     @property
     def shows(self) -> tuple[str, ...]:
-        """What was told of every seed, and the graph for the drawing."""
+        """The facts of every seed, and the graph for the drawing."""
         return (*(f"told-{seed}" for seed in self.bench.seeds), "graph")
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Compute."""
+        """Compute means, differences and attribution."""
         task = self.bench.base.problem.task
         rows = read_rows([given[name] for name in self.reads])
         accuracy = {name: value.to_dict() for name, value in by_arm(rows).items()}
@@ -171,14 +171,14 @@ class AttributionStep(Step):
 
 
 def read_rows(paths: Sequence[Path]) -> list[Row]:
-    """The rows that seeds wrote."""
+    """Read the rows that the seeds wrote."""
     names = ("arm", "query", "seed", "value")
     rows = [row for path in paths for row in read_records(path)]
     return [Row(**{name: row[name] for name in names}) for row in rows]
 
 
 def generation_sentence(found: Mapping[str, Any]) -> tuple[str, bool | None]:
-    """What examples by the graph do to the likelihood of the reference."""
+    """What examples chosen by the graph do to the reference's likelihood, in a sentence."""
     row = found.get("over_bm25") or found.get("over_random")
     if row is None:
         return "References were scored.", None

@@ -28,7 +28,7 @@ CLAIMED = ("gnn", "ours")  # the two arms of the feedback's claim
 
 @dataclass
 class Bench:
-    """Runs the arms of one seed, and keeps a row a query and arm.
+    """Runs the arms of one seed, with one row per query and arm.
 
     Source: ours. Oracle: tests/graph/test_bench_seed.py::test_structure_only
     Oracle: tests/graph/test_bench_seed.py::test_garbage_test_labels_change_no_prompt
@@ -42,7 +42,7 @@ class Bench:
     _feedback: Feedback | None = None
 
     def run(self) -> None:
-        """Train, choose, ask, judge: each arm in turn."""
+        """Run each arm in turn: train, choose, ask, judge."""
         problem, arms = self.world.problem, self.settings.arms
         self.told |= self._about_problem()
         self._trained["gnn"] = train_plain(self.world)
@@ -123,7 +123,7 @@ class Bench:
             self._describe_examples(queries, examples)
 
     def _describe_examples(self, queries: np.ndarray, examples: Examples) -> None:
-        """The vote of our examples, and how often the model says what they say."""
+        """The vote of our examples, and how often the model agrees with it."""
         problem = self.world.problem
         votes = vote(problem, examples)
         says = {row["query"]: row["prediction"] for row in self.rows if row["arm"] == "ours"}

@@ -38,7 +38,7 @@ class Bm25:
         self._weights = sparse.coo_array((values, (rows, columns)), shape=shape).tocsr()
 
     def scores(self, query: str) -> np.ndarray:
-        """One score a text of the collection."""
+        """One score for each text of the collection."""
         asked = np.zeros(len(self._places))
         for word, count in Counter(words_of(query)).items():
             if word in self._places:

@@ -1,4 +1,4 @@
-"""What a graph's owner should know before its numbers are believed."""
+"""Checks of a graph whose findings its owner should read before trusting numbers."""
 
 import re
 from collections import Counter
@@ -43,7 +43,7 @@ def summarise(graph: TextGraph) -> dict[str, Any]:
 
 
 def leaks(graph: TextGraph) -> list[bool]:
-    """Whether each node's text holds its label as a word of its own, whatever the case."""
+    """Whether each node's text contains its label as a whole word, in any case."""
     return [
         bool(label) and holds_word(text, label)
         for text, label in zip(graph.texts, graph.labels, strict=True)
@@ -51,7 +51,7 @@ def leaks(graph: TextGraph) -> list[bool]:
 
 
 def holds_word(text: str, word: str) -> bool:
-    """Whether a text holds a word or phrase that no letter or digit continues."""
+    """Whether a text contains a word or phrase bounded by neither letters nor digits."""
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
 
 
@@ -75,7 +75,7 @@ def crossing_duplicates(graph: TextGraph) -> int:
 
 
 def notes(graph: TextGraph, findings: dict[str, int]) -> list[str]:
-    """The findings in words; nothing where there is nothing to say."""
+    """The findings in sentences; empty if there are none."""
     read = graph.counts
     rows = [
         (findings["label_leaks"], "nodes with their label in their own text"),

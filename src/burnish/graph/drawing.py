@@ -14,7 +14,7 @@ MOST_HOPS = 3
 
 
 def hops(graph: TextGraph, start: int, ends: Sequence[int]) -> list[int | None]:
-    """Edges between a node and others; None where it is more than three.
+    """Number of edges between a node and others; None if more than three.
 
     Source: breadth-first search. Oracle: tests/graph/test_drawing.py::test_hops_equal_networkx
     """

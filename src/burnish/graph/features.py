@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -57,7 +58,7 @@ class TextVectors:
 
     @classmethod
     def load(cls, path: Path) -> "TextVectors":
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote."""
         with np.load(path, allow_pickle=False) as kept:
             words = tuple(kept["words"].tolist())
             return cls(words=words, weights=kept["weights"], directions=kept["directions"])
@@ -69,7 +70,7 @@ def words_of(text: str) -> list[str]:
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of length one; zero rows stay zero."""
+    """Rows scaled to unit length; zero rows stay zero."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1)
 
@@ -94,7 +95,7 @@ def normalised(adjacency: sparse.csr_array) -> sparse.csr_array:
     Source: Kipf & Welling 2017, arXiv 1609.02907.
     Oracle: tests/graph/test_features.py::test_propagation_is_a_dense_product
     """
-    size = adjacency.shape[0]
+    size = len(adjacency.indptr) - 1
     with_loops = adjacency + sparse.eye_array(size, dtype=adjacency.dtype, format="csr")
     scale = 1 / np.sqrt(with_loops.sum(axis=1))
     scaling = sparse.diags_array(scale).astype(adjacency.dtype)
@@ -122,10 +123,10 @@ def _weighted(
 
 def _directions(matrix: sparse.csr_array, width: int) -> np.ndarray:
     """Leading right singular vectors, a row for each column of the matrix."""
-    rank = min(width, *matrix.shape)
-    rng, matrix = np.random.default_rng(0), matrix.astype(np.float32)
-    size = (matrix.shape[1], min(rank + SPARE, *matrix.shape))
-    tried = rng.standard_normal(size, dtype=np.float32)
+    shape: Any = matrix.shape  # scipy has no types
+    rank = min(width, *shape)
+    rng, matrix = np.random.default_rng(0), sparse.csr_array(matrix, dtype=np.float32)
+    tried = rng.standard_normal((shape[1], min(rank + SPARE, *shape)), dtype=np.float32)
     rows, _ = np.linalg.qr(matrix @ tried)
     for _ in range(NUM_POWERS):
         columns, _ = np.linalg.qr(matrix.T @ rows)

@@ -18,7 +18,7 @@ LARGE = 4000  # a pool of more has queries enough in one fold: one network is tr
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
-    """Feedback, and what is told of it."""
+    """Feedback, and facts about it for the report."""
 
     feedback: Feedback
     told: dict[str, Any]
@@ -63,7 +63,7 @@ def cross_fitted(
     *,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of the pool its nearest other places, and how unsure the network was [nats].
+    """For each pool item its nearest others, and the network's uncertainty [nats].
 
     Source: ours. Oracle: tests/graph/test_feedback.py::test_no_network_has_seen_its_queries
     """
@@ -93,7 +93,7 @@ def cross_fitted(
 def chosen_pairs(
     asker: Asker, ranked: np.ndarray, doubt: np.ndarray, settings: FeedbackSettings
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Queries and their candidates (places of the pool) that the budget pays for.
+    """The queries and candidates (positions in the pool) that the budget covers.
 
     Candidates are spread evenly over the nearest. Where not all queries fit, those come first of
     whose class the network is least sure: there an example can change the answer.
@@ -130,7 +130,7 @@ def pair_tokens(asker: Asker, query: int, candidate: int) -> int:
 def describe(
     problem: Problem, queries: np.ndarray, candidates: np.ndarray, utilities: np.ndarray
 ) -> dict[str, Any]:
-    """How many pairs and flat queries, and whether utility is more than the same label.
+    """Counts of pairs and flat queries, and whether utility is more than an equal label.
 
     `same_label` and `other_label` are mean utilities of candidates that do and do not have the
     query's label: far apart means that the model copies labels.

@@ -24,16 +24,16 @@ class SparseMatrix:
     def __init__(self, matrix: sparse.csr_array) -> None:
         self._forward, self._backward = _as_csr(matrix), _as_csr(sparse.csr_array(matrix.T))
         self.is_empty = matrix.nnz == 0
-        self.num_rows = matrix.shape[0]
+        self.num_rows = len(matrix.indptr) - 1
 
     def __matmul__(self, rows: Tensor) -> Tensor:
         if self.is_empty:
             return rows.new_zeros(self.num_rows, rows.shape[1])
-        return _Product.apply(rows, self._forward, self._backward)  # type: ignore[return-value]
+        return _Product.apply(rows, self._forward, self._backward)
 
 
 class _Product(torch.autograd.Function):
-    """Sparse times dense."""
+    """Product of a sparse matrix and dense rows, with its gradient."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, forward: Tensor, backward: Tensor) -> Tensor:

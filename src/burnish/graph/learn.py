@@ -21,7 +21,7 @@ ROWS = 4096  # items whose vectors are computed at once
 
 @dataclass(frozen=True, kw_only=True)
 class Feedback:
-    """Utilities of candidates: `queries` and `candidates` are places in the pool, -1 is none."""
+    """Utilities of candidates: `queries` and `candidates` are positions in the pool, -1 is none."""
 
     queries: np.ndarray
     candidates: np.ndarray
@@ -30,7 +30,7 @@ class Feedback:
 
 @dataclass(frozen=True, kw_only=True)
 class Vectors:
-    """What a trained retriever says of items: unit vectors to compare, and class probabilities."""
+    """A trained retriever's output for items: unit vectors to compare, and class probabilities."""
 
     compared: np.ndarray
     classes: np.ndarray
@@ -99,7 +99,7 @@ class _Course:
         self._kept: dict[bytes, tuple[Tensor, Batch, Tensor]] = {}
 
     def parts(self, places: np.ndarray) -> Iterator[np.ndarray]:
-        """The pool's places in batches, shuffled; all at once by default."""
+        """The pool's positions in shuffled batches; one batch by default."""
         size = self._settings.batch_items
         if not size or size >= len(places):
             yield places

@@ -1,4 +1,4 @@
-"""Link prediction without a language model: common neighbours, and nearness of texts."""
+"""Link prediction without a language model: common neighbours and text similarity."""
 
 import numpy as np
 

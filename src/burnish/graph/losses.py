@@ -1,4 +1,4 @@
-"""Losses that teach an order of candidates; scores and utilities have a row a query."""
+"""Losses that teach an order of candidates; scores and utilities have one row per query."""
 
 import torch
 from jaxtyping import Bool, Float

@@ -55,12 +55,12 @@ def bench_page(
 
 
 def ends(row: Mapping[str, float]) -> str:
-    """An interval in words."""
+    """An interval as text."""
     return f"95% interval {row['low']:.3f} to {row['high']:.3f}, {row['n']} queries"
 
 
 def arm_chart(accuracy: Mapping[str, Any], measure: str) -> Chart:
-    """A bar an arm, with its interval."""
+    """A bar for each arm, with its interval."""
     names = list(accuracy)
     series = Series(
         name=measure, x=names, y=[accuracy[n]["value"] for n in names],
@@ -112,7 +112,7 @@ def seed_table(seeds: Mapping[str, Any]) -> Table:
 
 
 def feedback_table(seeds: Mapping[str, Any]) -> Table:
-    """What feedback cost, and whether the model looks at more than the label."""
+    """What feedback cost, and whether the model uses more than the label."""
     names = ("queries", "pairs", "flat_queries", "tokens", "same_label", "other_label")
     rows = [
         [seed, *(own["feedback"].get(name) for name in names)]

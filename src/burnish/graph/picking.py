@@ -1,4 +1,4 @@
-"""Examples for nodes out of other nodes, by the graph or by text alone; nothing is trained."""
+"""Examples for nodes from other nodes, by graph or text alone; nothing is trained."""
 
 from collections.abc import Sequence
 from typing import Literal

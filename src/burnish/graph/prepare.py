@@ -1,4 +1,4 @@
-"""From a world to its retrievers: without feedback, with it, and on the permuted graph."""
+"""The retrievers of one seed: without feedback, with it, and on the permuted graph."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +17,14 @@ from burnish.graph.world import World
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A retriever, and what its training told."""
+    """A retriever, and the numbers of its training."""
 
     retriever: Retriever
     told: dict[str, Any]
 
 
 def train_plain(world: World) -> Trained:
-    """The graph network alone."""
+    """Train the graph network alone."""
     retriever, told = train_retriever(
         world.problem, world.features, world.settings.retriever, seed=world.seed
     )
@@ -32,7 +32,7 @@ def train_plain(world: World) -> Trained:
 
 
 def train_ours(world: World) -> tuple[Trained, Feedback | None]:
-    """The graph network taught by feedback; with weight 0 the network alone, bit for bit.
+    """Train the graph network with feedback; weight 0 gives the network alone, bit for bit.
 
     Source: AskGNN, arXiv 2410.07074 (reconstruction).
     Oracle: tests/graph/test_prepare.py::test_a_hidden_attribute_is_learned_from_feedback
@@ -98,7 +98,7 @@ def rank(
 
 
 def by_utility(world: World, examples: Examples, queries: np.ndarray, num: int) -> Examples:
-    """The oracle: of each query's candidates the most useful, which needs the answer."""
+    """The oracle: the most useful candidate of each query, which takes knowing the answer."""
     width = max((len(own) for own in examples), default=0)
     candidates = np.full((len(examples), width), NONE, dtype=np.int64)
     for row, own in enumerate(examples):

@@ -1,4 +1,4 @@
-"""What is asked of a graph: items that can be examples, items that are queries, the answers.
+"""A graph's problem: items that can be examples, items that are queries, and answers.
 
 An item is a node, or for links a pair of nodes. Only the answers of `pool` are ever looked at
 before a query is judged.
@@ -20,7 +20,7 @@ YES, NO = "yes", "no"
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Items by index: `nodes` (a row an item), `answers` ("" unknown), and who is who.
+    """Items by index: `nodes` (one row per item), `answers` ("" if unknown), and their roles.
 
     `graph` is what messages pass along when queries are answered, `training` what the retriever is
     trained on. `inputs` are the texts that features are made of, one a node. `classes` is empty
@@ -62,14 +62,14 @@ class Problem:
         return low * (self.graph.duplicates.max() + 1) + high
 
     def fields(self, item: int) -> Mapping[str, str]:
-        """What a template shows of an item."""
+        """The fields of an item that a template shows."""
         texts = [self.inputs[node] for node in self.nodes[item]]
         if len(texts) == 1:
             return {"text": texts[0]}
         return {"first": texts[0], "second": texts[1]}
 
     def text(self, item: int) -> str:
-        """All of an item's texts as one, for word matching."""
+        """All texts of an item joined, for word matching."""
         return " ".join(self.inputs[node] for node in self.nodes[item])
 
     def name(self, item: int) -> str:
@@ -150,7 +150,7 @@ def _links(graph: TextGraph, settings: ProblemSettings, seed: int) -> Problem:
 
 
 def _generate(graph: TextGraph, settings: ProblemSettings, seed: int) -> Problem:
-    """A node's name is given, the rest of its text is to be written; features know names alone."""
+    """Generation: a node's name is given and its text is to be written; features use names only."""
     parts = [text.partition(settings.separator) for text in graph.texts]
     usable = np.array([bool(name.strip() and rest.strip()) for name, _, rest in parts])
     if not usable.any():
@@ -177,7 +177,7 @@ def _generate(graph: TextGraph, settings: ProblemSettings, seed: int) -> Problem
 
 
 def _drawn(items: np.ndarray, num: int, seed: int) -> np.ndarray:
-    """At most so many items, without order; a larger number holds those of a smaller one."""
+    """At most `num` random items; a larger draw contains a smaller one."""
     return np.sort(stream(seed, "graph", "queries").permutation(np.sort(items))[:num])
 
 

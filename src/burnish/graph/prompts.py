@@ -40,7 +40,7 @@ class Template:
     def prompt(
         self, query: Fields, examples: Sequence[tuple[Fields, str]], classes: Sequence[str] = ()
     ) -> str:
-        """The text behind which an answer is scored or written; examples in the order shown."""
+        """The text that the answer continues; examples in the order shown."""
         header = self.header if len(classes) <= MOST_LISTED else self.header_many
         parts = [_filled(header, {"classes": ", ".join(classes)})]
         for fields, answer in examples:
@@ -93,7 +93,7 @@ def open_template(name: str, task: str) -> Template:
 
 
 def cut(text: str, num_chars: int) -> str:
-    """At most so many characters on one line, without a torn word."""
+    """A text cut to a number of characters on one line, at a word's end."""
     line = " ".join(text.split())
     if len(line) <= num_chars:
         return line

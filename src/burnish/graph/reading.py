@@ -1,4 +1,4 @@
-"""What a model says of prompts: log-probabilities of labels, or an answer that it writes.
+"""A model's readings of prompts: log-probabilities of labels, or a written answer.
 
 Every reading is kept in a log, by the hash of all that it depends on, so that it is paid once:
 feedback, controls and later runs share it.
@@ -45,7 +45,7 @@ class ReadingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Of one prompt: `logprobs` [nats] and lengths of the labels, or the class that was written.
+    """The reading of one prompt: `logprobs` [nats] and lengths of labels, or the written class.
 
     `choice` is the class of the largest mean log-probability, or the parsed one; None: unparsed.
     """
@@ -56,7 +56,7 @@ class Reading:
 
     @property
     def means(self) -> tuple[float, ...]:
-        """Log-probability a token [nats]: long labels are not at a disadvantage."""
+        """Log-probability per token [nats], so that long labels have no disadvantage."""
         return tuple(v / n for v, n in zip(self.logprobs, self.num_tokens, strict=True))
 
     def shares(self, num_classes: int) -> list[float]:
@@ -74,7 +74,7 @@ class Reading:
 
 
 class Reader:
-    """Asks one model, local or behind a server, and remembers what it said.
+    """Asks one model, local or behind a server, and keeps its readings.
 
     Source: ours. Oracle: tests/graph/test_reading.py::test_readings_equal_whole_prompts
     """
@@ -93,7 +93,7 @@ class Reader:
     def read(
         self, prompts: Sequence[str], labels: Sequence[str], *, gap: str, end: str, what: str = ""
     ) -> list[Reading]:
-        """One reading a prompt of the same labels; each prompt that is new is asked once.
+        """One reading per prompt over the same labels; each new prompt is asked once.
 
         Raises ModelError for a server that returns no log-probabilities of prompts.
         """
@@ -193,7 +193,7 @@ def _score_chunk(
     *,
     handle: ModelHandle | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Rows of prompts, and what they cost; a worker loads the model once."""
+    """Readings of prompts and their cost; a worker loads the model once."""
     from burnish.engine.labels import score_labels
 
     meter = Meter("")
@@ -240,7 +240,7 @@ def _ask_echo(handle: ModelHandle, prompt: str, labels: Sequence[str], end: str)
 
 
 def check_reading(settings: ReadingSettings) -> None:
-    """Raise SettingError or UnknownNameError for what cannot be asked."""
+    """Raise SettingError or UnknownNameError for settings that the model cannot be asked with."""
     if settings.launcher:
         launchers.parse(settings.launcher)
     if settings.max_new_tokens < 1:

@@ -70,5 +70,5 @@ class Retriever(nn.Module):
 
     @property
     def sharpness(self) -> float:
-        """What inner products are multiplied with in the loss of feedback."""
+        """The factor of inner products in the feedback loss."""
         return 1 / self.settings.temperature if self.settings.space == "projected" else 1.0

@@ -30,7 +30,7 @@ WEIGHTS, VECTORS, ABOUT = "retriever.safetensors", "text_vectors.npz", "retrieve
 
 
 def save_retriever(folder: Path, world: World, retriever: Retriever) -> None:
-    """Write everything that asking needs. Raises StorageError."""
+    """Write everything needed for asking. Raises StorageError."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class SavedRetriever:
-    """A retriever as `graph train` left it, perhaps with new nodes.
+    """A retriever that `graph train` saved, possibly with new nodes.
 
     Source: ours. Oracle: tests/graph/test_saved.py::test_new_nodes_are_embedded_without_training
     """

@@ -16,7 +16,7 @@ ARMS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ProblemSettings:
-    """What is asked of the graph.
+    """The problem put to the graph.
 
     `labelled_frac` of the labelled nodes are examples where the graph has no split of its own; the
     bench takes 0.02.
@@ -79,7 +79,7 @@ class RetrieverSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class FeedbackSettings:
-    """What the language model tells the retriever.
+    """How the language model's feedback teaches the retriever.
 
     `weight` multiplies the loss; 0 leaves feedback out. `tokens` bounds what scoring may compute;
     the pairs are chosen for it. `candidates` a query, out of its `nearest`, found by networks that

@@ -163,7 +163,7 @@ def _records(
 def _places(
     where: str, cells: Sequence[str], names: Mapping[str, Sequence[str]], needed: Sequence[str]
 ) -> dict[str, int]:
-    """Column of every name; an alias counts where the name itself is not there."""
+    """The column of every name; an alias counts if the name is missing."""
     found: dict[str, int] = {}
     for name, aliases in names.items():
         place = next((cells.index(alias) for alias in aliases if alias in cells), None)

@@ -39,7 +39,7 @@ class TextGraph:
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Where each id stands."""
+        """The index of each id."""
         return {name: place for place, name in enumerate(self.ids)}
 
     @cached_property
@@ -54,7 +54,7 @@ class TextGraph:
 
     @cached_property
     def duplicates(self) -> np.ndarray:
-        """For each node a number that it shares with the nodes of the same text."""
+        """A number for each node, equal for nodes with equal texts."""
         numbers: dict[str, int] = {}
         keys = [" ".join(text.split()).casefold() for text in self.texts]
         return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)

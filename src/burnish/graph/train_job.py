@@ -1,4 +1,4 @@
-"""`graph train`, `graph ask` and `graph predict`: a retriever as a run, and what it is used for."""
+"""`graph train`, `graph ask` and `graph predict`: training and using a retriever."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -75,7 +75,7 @@ def train_job(settings: GraphSettings) -> Job:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrieverStep(Step):
-    """Feedback, training, one query as an example.
+    """Collects feedback, trains, and answers one query as an example.
 
     Source: ours. Oracle: tests/graph/test_train_job.py::test_train_ask_and_predict
     """

@@ -1,4 +1,4 @@
-"""One seed's world: problem, features, model, retrievers, examples; the parts that jobs share."""
+"""What the jobs of one seed share: problem, features, model, retrievers, examples."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +21,7 @@ from burnish.models.handle import ModelHandle
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """What a seed of a problem needs; everything is made when it is asked for, once."""
+    """Everything that one seed of a problem needs, made once on first use."""
 
     graph: TextGraph
     settings: GraphSettings
@@ -61,7 +61,7 @@ class World:
 
     @cached_property
     def features(self) -> np.ndarray:
-        """One row a node, the same for every arm."""
+        """One row per node, the same for every arm."""
         if self.feature_kind == "given":
             assert self.graph.features is not None
             return self.graph.features
@@ -81,7 +81,7 @@ class World:
 
     @property
     def log(self) -> Path | None:
-        """Where readings are kept: beside the graph, one file a model, unless settings say so."""
+        """The file of readings: one per model beside the graph, or the one in the settings."""
         if self.settings.reading.store:
             return Path(self.settings.reading.store)
         folder = Path(self.settings.graph)
@@ -97,7 +97,7 @@ class World:
 
 
 def model_vectors(handle: ModelHandle, texts: Any, meter: Meter) -> np.ndarray:
-    """Mean hidden states of the language model, a unit vector a text; zero for no text."""
+    """Mean hidden states of the language model, as one unit vector per text; zero if empty."""
     from burnish.engine.embed import embed
 
     model = handle.model

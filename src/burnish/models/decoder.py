@@ -7,13 +7,12 @@ adapters fit. The decoder sees rows, never sequences: positions, cache and mask 
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -23,8 +22,9 @@ from burnish.contracts.attention import Attend
 from burnish.kernels import ops
 from burnish.kernels.layers import Layers, LayerWeights, Sighted, Weight
 from burnish.models.config import DecoderConfig
-from burnish.models.moe import Make, MoE
-from burnish.models.parts import Linear, RMSNorm, Table, wants_grad
+from burnish.models.mlp import MLP
+from burnish.models.moe import MoE
+from burnish.models.parts import Linear, RMSNorm, Table, join_linears, wants_grad
 from burnish.models.products import Plain, Product, Tiled, make_product
 from burnish.models.solver import LayerSolver, SharedSolver, first_history, needs_history
 
@@ -90,40 +90,6 @@ class Attention(nn.Module):
 
     def _heads(self, part: Float[Tensor, "N e"]) -> Float[Tensor, "N H D"]:
         return part.unflatten(-1, (-1, self.head_dim))
-
-
-class MLP(nn.Module):
-    """Gated feed-forward, SwiGLU.
-
-    Source: arXiv 2002.05202, eq. 6.
-    Oracle: tests/models/test_decoder.py::test_logits_equal_transformers
-    """
-
-    def __init__(self, config: DecoderConfig) -> None:
-        super().__init__()
-        self.gate_proj = Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
-        self.up_proj = Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
-        self.down_proj = Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
-        self.fused: Product | None = None
-
-    def forward(self, rows: Float[Tensor, "N d"]) -> Float[Tensor, "N d"]:
-        """Feed-forward output of each row, before it is added to the stream."""
-        if self.fused is None or wants_grad(rows):
-            return self.down_proj(F.silu(self.gate_proj(rows)) * self.up_proj(rows))
-        both = self.fused(rows)
-        if ops.usable(both):
-            return self.down_proj(ops.silu_mul(both))
-        gate, up = both.chunk(2, dim=-1)
-        return self.down_proj(F.silu(gate) * up)
-
-    def fuse(self, make: Make) -> None:
-        """Make gate and up one product, and both products ready for inference."""
-        self.fused = make(*_join(self.gate_proj, self.up_proj))
-        self.down_proj.fast = make(self.down_proj.weight, self.down_proj.bias)
-
-    def unfuse(self) -> None:
-        """Forget what `fuse` made."""
-        self.fused = self.down_proj.fast = None
 
 
 class Layer(nn.Module):
@@ -317,7 +283,9 @@ class Decoder(nn.Module):
         make = make_product if self.may_pack() else Plain
         for layer in self.model.each_layer():
             attention = layer.self_attn
-            attention.fused = make(*_join(attention.q_proj, attention.k_proj, attention.v_proj))
+            attention.fused = make(
+                *join_linears(attention.q_proj, attention.k_proj, attention.v_proj)
+            )
             attention.o_proj.fast = make(attention.o_proj.weight, attention.o_proj.bias)
             layer.mlp.fuse(make)
         self.lm_head.fast = make(self.lm_head.weight, None)
@@ -375,17 +343,3 @@ def _feed_forward(config: DecoderConfig, layer: int) -> MLP | MoE:
         return MLP(config)
     shared = MLP(replace(config, d_ff=experts.d_shared)) if experts.d_shared else None
     return MoE(config.d_model, experts, shared)
-
-
-def _join(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """Move the weights of `linears` into one tensor and leave views in their place."""
-    weight = _joined([linear.weight for linear in linears])
-    biases = [linear.bias for linear in linears if linear.bias is not None]
-    return weight, _joined(biases) if biases else None
-
-
-def _joined(parameters: Sequence[Tensor]) -> Tensor:
-    whole = torch.cat([parameter.data for parameter in parameters])
-    for parameter, view in zip(parameters, whole.split([len(p) for p in parameters]), strict=True):
-        parameter.data = view
-    return whole

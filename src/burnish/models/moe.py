@@ -4,7 +4,6 @@ Parameter names are those of transformers' Mixtral and Qwen-MoE.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,12 +14,11 @@ from torch import Tensor, nn
 from burnish.kernels import ops
 from burnish.models.config import ExpertsConfig
 from burnish.models.grouped import collect, group, grouped_product, spread
-from burnish.models.products import Product, product
+from burnish.models.mlp import MLP
+from burnish.models.products import Make, Product, product
 
 INIT_STD = 0.02
 ROUTED_ROWS = 512  # at once in bf16: bounds what products of rows and experts take
-
-Make = Callable[[Tensor, Tensor | None], Product]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +155,7 @@ class MoE(nn.Module):
     Oracle: tests/models/test_moe.py::test_logits_equal_transformers
     """
 
-    def __init__(self, d_model: int, config: ExpertsConfig, shared: nn.Module | None) -> None:
+    def __init__(self, d_model: int, config: ExpertsConfig, shared: MLP | None) -> None:
         super().__init__()
         self.gate = Router(d_model, config)
         self.experts = Experts(d_model, config)

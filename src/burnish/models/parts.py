@@ -1,5 +1,7 @@
 """The smallest parts of a decoder: linear maps, embeddings and norms over rows."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -65,3 +67,17 @@ class RMSNorm(nn.Module):
 def wants_grad(rows: Float[Tensor, "*N d"]) -> bool:
     """Whether a gradient is needed: packed products have none."""
     return torch.is_grad_enabled() and rows.requires_grad
+
+
+def join_linears(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    """Move the weights of `linears` into one tensor and leave views in their place."""
+    weight = _joined([linear.weight for linear in linears])
+    biases = [linear.bias for linear in linears if linear.bias is not None]
+    return weight, _joined(biases) if biases else None
+
+
+def _joined(parameters: Sequence[Tensor]) -> Tensor:
+    whole = torch.cat([parameter.data for parameter in parameters])
+    for parameter, view in zip(parameters, whole.split([len(p) for p in parameters]), strict=True):
+        parameter.data = view
+    return whole

@@ -17,8 +17,9 @@ from burnish.base.progress import say
 from burnish.kernels import tiles
 from burnish.kernels.tiles import Tiles
 from burnish.models.cache import build_once
-from burnish.models.decoder import MLP, Decoder
+from burnish.models.decoder import Decoder
 from burnish.models.mapped import read_mapped, write_mapped
+from burnish.models.mlp import MLP
 from burnish.models.products import Tiled
 from burnish.models.weights import weight_files
 

@@ -25,6 +25,9 @@ class Product(Protocol):
         ...
 
 
+Make = Callable[[Tensor, Tensor | None], Product]  # of a weight and a bias
+
+
 @functools.cache
 def has_amx() -> bool:
     """Whether oneDNN multiplies bf16 with AMX here: its order of sums depends on the rows."""

@@ -66,7 +66,7 @@ def quantise_decoder(decoder: Decoder, bits: int, own: Mapping[str, Blocks]) -> 
             mlp.down_proj.fast = joined(place, ("down_proj",))
     table = blocks_of("model.embed_tokens.weight", HEAD_BITS)
     head = table if decoder.shape.tied else blocks_of("lm_head.weight", HEAD_BITS)
-    decoder.model.embed_tokens = Embedding(table)
+    decoder.model.register_module("embed_tokens", Embedding(table))
     decoder.lm_head.fast = quantised_product(head, None)
     decoder.lm_head.register_parameter("weight", None)
     decoder.bits = bits

@@ -1,4 +1,4 @@
-"""The whole alpha curve from one evaluation, and the alpha at which length does not pay."""
+"""The whole alpha curve from one evaluation, and the alpha at which length has no effect."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -22,7 +22,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Least-squares change of `y` for one more of `x`; 0 where `x` does not vary.
+    """Least-squares change of `y` per unit of `x`; 0 if `x` does not vary.
 
     Source: ordinary least squares. Oracle: tests/prefer/test_association.py::test_equals_scipy
     """
@@ -47,7 +47,7 @@ def paired_auc(differences: np.ndarray) -> float:
 
 
 def estimate(statistic: Statistic, num: int, rng: np.random.Generator) -> Estimate:
-    """A statistic of `num` pairs with its interval: pairs are drawn whole.
+    """A statistic over `num` pairs, with a bootstrap interval over whole pairs.
 
     Source: `burnish.base.stats.bootstrap`, given the pairs' indices as values.
     Oracle: tests/prefer/test_association.py::test_pairs_are_drawn_whole

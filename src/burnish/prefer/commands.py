@@ -1,4 +1,4 @@
-"""What the commands `audit` and `curve` do, for Python as well."""
+"""The work of the commands `audit` and `curve`, callable from Python."""
 
 from pathlib import Path
 from typing import Any

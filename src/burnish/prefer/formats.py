@@ -20,7 +20,7 @@ class RowError(InputError):
 
 
 class UndecidedError(RowError):
-    """A row whose judges did not agree on a better answer: no fault, and no pair."""
+    """A row whose judges agreed on no better answer: not faulty, but no pair."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Conversation:
 
 
 def read_row(row: Mapping[str, Any], number: int) -> Conversation:
-    """A row in any form that people publish; the question stands once in what comes out.
+    """Read a row in any published format; the question appears once in the result.
 
     Prompts: `prompt`, `conversations`, `question`, `input` or `instruction` (with `input` and
     `history`), with or without `system`; or what whole conversations, as messages or as transcripts

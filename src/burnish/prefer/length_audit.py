@@ -80,7 +80,7 @@ def check_enough(pairs: Sequence[Pair], num_problems: int) -> None:
 
 
 def check_enough_pairs(num_pairs: int, num_problems: int) -> None:
-    """The same for a count of pairs."""
+    """As `check_enough`, for a number of pairs."""
     if num_pairs < 2:
         remedy = f"{num_problems} rows had problems: correct them, or give more pairs"
         raise IncompleteError("usable pairs", num_pairs, "must be at least two", remedy=remedy)

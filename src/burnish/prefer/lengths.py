@@ -1,4 +1,4 @@
-"""How long a model's own answers are, and how many were cut at the cap."""
+"""Lengths of a model's own answers, and how many reached the cap."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -35,7 +35,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class PairLosses:
-    """One loss a pair; and its margin: what the sigmoid (or square) is taken of."""
+    """The loss of each pair, and its margin: the argument of the sigmoid (or square)."""
 
     losses: Float[Tensor, " B"]
     margins: Float[Tensor, " B"]
@@ -91,7 +91,7 @@ def simpo(batch: Batch, *, beta: float = 2.0, gamma: float = 1.0) -> PairLosses:
 
 
 def r_dpo(batch: Batch, *, beta: float = 0.1, length_penalty: float = 0.01) -> PairLosses:
-    """DPO whose reward pays `length_penalty` [nats] for each token.
+    """DPO whose reward loses `length_penalty` [nats] per token.
 
     Source: arXiv 2403.19159, eq. 9 (reconstruction; they call the penalty alpha).
     Oracle: tests/prefer/test_losses.py::test_closed_forms
@@ -132,7 +132,7 @@ def norm_dpo(batch: Batch, *, beta: float = 5.0) -> PairLosses:
 
 
 def dpop(batch: Batch, *, beta: float = 0.3, drop_penalty: float = 50.0) -> PairLosses:
-    """DPO that is charged `drop_penalty` times for a chosen answer less likely than before.
+    """DPO with a penalty where the chosen answer becomes less likely than under the reference.
 
     Source: Smaug, arXiv 2402.13228, eq. 3 (reconstruction; they call the penalty lambda).
     Oracle: tests/prefer/test_losses.py::test_closed_forms

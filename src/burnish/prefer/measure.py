@@ -1,4 +1,4 @@
-"""Margins of pairs, how they go with length, and accuracy where length cannot help."""
+"""Margins of pairs, their dependence on length, and accuracy where length cannot help."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +26,7 @@ STRATA = ("rejected longer", "alike", "chosen longer")
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Four numbers a pair, from which its margin follows for every alpha; and drift.
+    """Four numbers per pair, which give its margin at every alpha, and its drift.
 
     `public` and `tail` are log-likelihood ratios [nats], policy over reference, of the tokens up
     to and past the public length; columns are chosen and rejected. Without a reference they are
@@ -118,7 +118,7 @@ class PairMeasure:
 
 
 def measure_margins(scores: Scores, *, seed: int = 0) -> PairMeasure:
-    """Accuracy, its strata, and how margins go with length.
+    """Accuracy, overall and by strata, and how margins depend on length.
 
     What cannot be had (no pair in a stratum, lengths that never differ) is None.
     Source: ours. Oracle: tests/prefer/test_measure.py::test_measures_by_hand
@@ -135,7 +135,7 @@ def measure_margins(scores: Scores, *, seed: int = 0) -> PairMeasure:
     own = scores.own
     return PairMeasure(
         num_pairs=num,
-        accuracy=_share(margins > 0),
+        accuracy=wilson(int(right.sum()), num),
         strata={n: _share(margins[at] > 0) for n, at in _strata(scores.lengths).items()},
         balanced_accuracy=measured("balanced", lambda d: _balanced(right[d], excess[d]))
         if both

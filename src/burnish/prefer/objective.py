@@ -20,7 +20,7 @@ DRIFT = ("chosen_drift_nats", "rejected_drift_nats")
 
 
 class PreferenceObjective:
-    """Sum of the pairs' losses; pairs come whole, so a pass or a process never parts one.
+    """Sum of the pairs' losses; no pair is split between passes or processes.
 
     Source: ours. Oracle: tests/prefer/test_objective.py::test_step_is_the_mean_over_pairs
     """

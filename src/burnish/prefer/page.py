@@ -25,7 +25,7 @@ def make_page(
     *,
     pulls: Sequence[tuple[Sequence[tuple[str, str]], Pulls]],
 ) -> Page:
-    """Verdict and tiles, then length, margins, strata, the alpha curve, pulls on examples.
+    """The page: verdict and tiles, length, margins, strata, the alpha curve, pulls on examples.
 
     `pulls` gives, for each example, the texts of its tokens (chosen, rejected) and the pulls.
     """
@@ -49,7 +49,7 @@ def make_page(
 
 
 def verdict_sentence(result: Mapping[str, Any]) -> str:
-    """The one sentence that the report begins with."""
+    """The report's opening sentence."""
     accuracy = result["margins"]["accuracy"]
     lengths = result["lengths"]
     says = (

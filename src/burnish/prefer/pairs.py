@@ -43,7 +43,7 @@ class Pair:
 
     @property
     def num_terms(self) -> int:
-        """A step's loss is the mean over its pairs."""
+        """1: a step's loss is the mean over its pairs."""
         return 1
 
     @property

@@ -14,7 +14,7 @@ from burnish.prefer.reference import Reference
 
 @dataclass(frozen=True, kw_only=True)
 class Pulls:
-    """How much a step raises each token's log-probability: minus the loss's derivative by it."""
+    """How much a step raises each token's log-probability: minus the loss's derivative."""
 
     chosen: tuple[float, ...]
     rejected: tuple[float, ...]

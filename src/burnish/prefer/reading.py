@@ -1,4 +1,4 @@
-"""From a file of preferences to pairs of tokens; what cannot be used is named by its row."""
+"""From a file of preferences to pairs of tokens; unusable rows are named."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class UnusableRow:
     got: str
 
     def to_dict(self) -> dict[str, Any]:
-        """As it is printed."""
+        """As JSON."""
         return asdict(self)
 
 
@@ -42,7 +42,7 @@ class PairSet:
     end_ids: frozenset[int] = frozenset()
 
     def to_dict(self) -> dict[str, Any]:
-        """How many rows are of use, and why the others are not."""
+        """Counts of usable rows, and the problems of the others."""
         return {
             "num_pairs": len(self.pairs),
             "num_undecided": self.num_undecided,
@@ -52,7 +52,7 @@ class PairSet:
 
     @property
     def num_truncated(self) -> int:
-        """Pairs of which an answer lost its end to the length limit."""
+        """Pairs with an answer cut by the length limit."""
         return sum(any(pair.cut) for pair in self.pairs)
 
     @property
@@ -80,7 +80,7 @@ def pairs_path(given: Path | str) -> Path:
 
 
 def make_pairs(rows: Sequence[dict[str, Any]], model: Model, settings: PairSettings) -> PairSet:
-    """Pairs of rows. Lengths are counted after the limit has cut, and nothing fakes an end.
+    """Pairs from rows. Lengths are counted after cutting; a cut answer gets no end token.
 
     Source: ours. Oracle: tests/prefer/test_reading.py::test_bad_rows_are_named
     """

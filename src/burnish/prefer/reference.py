@@ -31,7 +31,7 @@ SHARD_PAIRS = 64  # lost at most, where a pass over many pairs is killed
 
 @runtime_checkable
 class Reference(Protocol):
-    """Gives the reference's log-probabilities of a pass, in the order of `answer_logprobs`."""
+    """Gives the reference's log-probabilities for a pass, in the order of `answer_logprobs`."""
 
     def __call__(self, network: Decoder | Adapter, pairs: Sequence[Pair]) -> Float[Tensor, " R"]:
         """Log-probabilities [nats], without a gradient."""
@@ -53,7 +53,7 @@ def adapter_off(network: Decoder | Adapter, pairs: Sequence[Pair]) -> Float[Tens
 
 
 class FrozenCopy:
-    """A second network, as the first was when this was made.
+    """A frozen copy of the network, made at construction.
 
     Source: ours. Oracle: tests/prefer/test_reference.py::test_three_references
     """

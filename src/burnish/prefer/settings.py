@@ -151,6 +151,6 @@ class PreferTrainSettings(PreferSettings):
     device: str = "auto"
 
     def alignment(self) -> PreferSettings:
-        """The settings without the place."""
+        """The settings without model, precision and device."""
         names = [one.name for one in dataclasses.fields(PreferSettings)]
         return PreferSettings(**{name: getattr(self, name) for name in names})

@@ -1,4 +1,4 @@
-"""Align a model with pairs on the one training loop, and measure it before, meanwhile and after."""
+"""Align a model with pairs on the training loop, and measure it before, during and after."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ STEPS, EVALUATIONS = "steps.jsonl", "evaluations.jsonl"
 
 @dataclass(frozen=True, kw_only=True)
 class Aligned:
-    """What alignment left: the network in place, the curve of its steps, evaluations by step.
+    """The result of an alignment: the network in place, numbers by step, evaluations by step.
 
     `steps` hold what the loop and the objective told, one mapping a step; `evaluations` what
     was measured on the held-out pairs, the first before any step; `scores` are those of the end.
@@ -129,7 +129,7 @@ def _live_reference(settings: PreferSettings, model: Model) -> Reference | None:
 
 
 def logged_differently(folder: Path, told: Mapping[str, Any]) -> str:
-    """What of `told` is not what the logs of an alignment in `folder` say; "" if all is.
+    """Which number of `told` differs from the logs of the alignment in `folder`; "" if none does.
 
     Source: ours. Oracle: tests/prefer/test_training.py::test_told_numbers_are_the_logged_ones
     """

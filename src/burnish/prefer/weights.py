@@ -1,4 +1,4 @@
-"""What a token counts: one weight a token is the whole difference between most losses."""
+"""Token weights, which are all that most of the losses differ in."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -62,7 +62,7 @@ def sampled_weights(lengths: Lengths, keys: Sequence[str], *, seed: int) -> Floa
 
 
 def answer_sums(values: Float[Tensor, " R"], lengths: Lengths) -> Float[Tensor, "B 2"]:
-    """Sum over the tokens of each answer; a column each for chosen and rejected."""
+    """Sums over the tokens of each answer, in the columns chosen and rejected."""
     parts = values.split([length for pair in lengths for length in pair])
     return torch.stack([part.sum() for part in parts]).view(-1, 2)
 

@@ -44,12 +44,12 @@ class CacheReader:
         self._cache, self._length = None, 0
 
     def extend(self, tokens: Sequence[int]) -> None:
-        """Read on."""
+        """Append tokens to the text."""
         for begin in range(0, len(tokens), self._chunk_rows):
             self.logits(tokens[begin : begin + self._chunk_rows], 1)
 
     def predict(self, tokens: Sequence[int], num_scored: int) -> Predicted:
-        """Predict the last `num_scored` tokens; the text stays as it was."""
+        """Predict the last `num_scored` tokens; the text is left unchanged."""
         kept = self._cache, self._length
         self._cache = copy.deepcopy(self._cache)
         first = len(tokens) - 1 - num_scored
@@ -67,7 +67,7 @@ class CacheReader:
 
     @torch.no_grad()  # not inference_mode: its tensors cannot be copied
     def logits(self, tokens: Sequence[int], num_kept: int) -> Float[Tensor, "R V"]:
-        """Read on; logits of the last `num_kept` tokens."""
+        """Append tokens; return logits of the last `num_kept` ones."""
         ids = torch.tensor([list(tokens)], device=self._adapter.device)
         settings: dict[str, Any] = {self._cache_name: self._cache, "use_cache": True}
         if self._takes_positions:
@@ -101,7 +101,7 @@ class WholeReader:
         self._text = []
 
     def extend(self, tokens: Sequence[int]) -> None:
-        """Read on; nothing is computed yet."""
+        """Append tokens; nothing is computed yet."""
         self._text += tokens
 
     @torch.inference_mode()
@@ -125,13 +125,13 @@ def adapter_reader(adapter: Adapter, *, chunk_rows: int = 512) -> Reader:
 
 
 def depends_on_length(config: Any) -> bool:
-    """Rotary positions that follow the length of a pass: cut up, it would be another model."""
+    """Whether rotary positions depend on the length of a pass, so that pieces change logits."""
     rope = getattr(config, "rope_parameters", None) or {}
     return "dynamic" in str(rope) or "longrope" in str(rope)
 
 
 def keeps_state(adapter: Adapter) -> bool:
-    """Whether two pieces give the logits of the whole.
+    """Whether reading in two pieces gives the same logits as one pass.
 
     Mamba-1, FalconMamba, Jamba and Zamba in transformers 5.23 begin anew with every piece of
     several tokens, without a word; a curve from pieces would show amnesia that is not there.

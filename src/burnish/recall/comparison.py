@@ -50,7 +50,7 @@ def copy_difference(before: Curve, after: Curve, *, seed: int = 0) -> Estimate |
 
 
 def same_texts(a: Curve, b: Curve) -> bool:
-    """Whether two curves asked for the same tokens: only then are trials pairs."""
+    """Whether two curves measured the same texts, so that their trials can be paired."""
     names = ("mode", "cue_tokens", "scored_tokens")
     same = all(a.get(name) == b.get(name) for name in names)
     hashes = [curve.get("material", {}).get("hash") for curve in (a, b)]
@@ -58,7 +58,7 @@ def same_texts(a: Curve, b: Curve) -> bool:
 
 
 def shared_lengths(a: Curve, b: Curve) -> list[int]:
-    """Lengths that both measured."""
+    """The lengths that both curves measured."""
     others = {p["length"] for p in b["points"] if p["copy"] is not None}
     return [p["length"] for p in a["points"] if p["copy"] is not None and p["length"] in others]
 
@@ -101,7 +101,7 @@ def compare_curves(curves: Sequence[tuple[str, Curve]], *, seed: int = 0) -> dic
 
 
 def compare_page(compared: Mapping[str, Any], curves: Sequence[tuple[str, Curve]]) -> Page:
-    """Both curves of each in one plot, and the table of their lengths."""
+    """Both curves of each run in one plot, and a table of their lengths."""
     rows = [_row(row) for row in compared["curves"]]
     ranked = sorted(compared["curves"], key=lambda row: -row["coarse_tokens"])
     told = ", ".join(f"{row['name']} {row['coarse_tokens']:,}" for row in ranked)

@@ -37,13 +37,13 @@ class DecoderReader:
 
     @torch.inference_mode()
     def extend(self, tokens: Sequence[int]) -> None:
-        """Read on."""
+        """Append tokens to the text."""
         for begin in range(0, len(tokens), self._chunk_rows):
             self._pass(tokens[begin : begin + self._chunk_rows])
 
     @torch.inference_mode()
     def predict(self, tokens: Sequence[int], num_scored: int) -> Predicted:
-        """Predict the last `num_scored` tokens; the text stays as it was."""
+        """Predict the last `num_scored` tokens; the text is left unchanged."""
         mark = self._memory.mark()
         fed, first = tokens[:-1], len(tokens) - 1 - num_scored
         parts: list[tuple[list[int], list[bool]]] = []

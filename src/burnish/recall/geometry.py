@@ -36,13 +36,13 @@ class Layout:
                 raise SettingError(name, value, "must be at least 1", remedy=remedy)
 
     def repeated(self, length: int) -> int:
-        """How many tokens of the text come again."""
+        """How many tokens of the text are repeated."""
         if self.mode == "paper":
             return length
         return min(length, min(self.cue_tokens, length // 2) + self.scored_tokens)
 
     def scored(self, length: int) -> int:
-        """How many of them, the last ones, are scored."""
+        """How many of the repeated tokens, the last ones, are scored."""
         if self.mode == "paper":
             return -(-length // 2)
         return self.repeated(length) - min(self.cue_tokens, length // 2)

@@ -20,7 +20,7 @@ OUTLIER_GAP, OUTLIER_SPREADS, LEAST_TRIALS = 0.2, 5.0, 4
 
 
 def longest(lengths: Sequence[int], holds: Sequence[bool | None]) -> int:
-    """The last length up to which every one holds; None (not measured) is passed over; 0: none.
+    """The last length before the first that fails; None (not measured) is skipped; 0 if none holds.
 
     Source: ours; the paper names fine and coarse memory length, its code computes neither.
     Oracle: tests/recall/test_lengths.py::test_longest_by_hand
@@ -93,7 +93,7 @@ def margin_p_value(
 
 
 def adjusted(pvalues: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction over the lengths that were measured."""
+    """p-values after Holm's correction over the measured lengths."""
     given = iter(holm([p for p in pvalues if p is not None]))
     return [None if p is None else next(given) for p in pvalues]
 

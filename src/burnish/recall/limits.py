@@ -18,7 +18,7 @@ NUM_RESAMPLES = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """Lengths that were measured, and both curves there."""
+    """The measured lengths, and both curves there."""
 
     lengths: tuple[int, ...]
     copy: np.ndarray
@@ -40,7 +40,7 @@ class Limit:
 
     @property
     def r2(self) -> float:
-        """Share of the copy curve's variance that is explained."""
+        """The fraction of the copy curve's variance that is explained."""
         return self.r2_copy
 
 
@@ -122,7 +122,7 @@ def _r2(left: float, curve: np.ndarray) -> float:
 
 
 def fit_limits(curve: Mapping[str, Any], *, seed: int = 0) -> dict[str, Any]:
-    """Both fits of a curve as `recall curve` writes it, and which of them explains it.
+    """Fit both limits to a curve that `recall curve` wrote, and name the better explanation.
 
     `cause` is `position`, `distance`, `undetermined` where both explain it alike, or `none` where
     the copy curve falls by less than 0.1: then the limit is null.

@@ -18,7 +18,7 @@ def greedy(logits: Float[Tensor, "R V"]) -> tuple[list[int], list[bool]]:
 
 
 def gather(parts: Sequence[tuple[list[int], list[bool]]]) -> Predicted:
-    """One prediction out of pieces."""
+    """Join predictions of pieces into one."""
     tokens = tuple(token for ids, _ in parts for token in ids)
     close = [tie for _, ties in parts for tie in ties]
     return Predicted(tokens=tokens, near_ties=tuple(i for i, tie in enumerate(close) if tie))
@@ -31,6 +31,6 @@ class Peak:
         self.num_bytes = 0
 
     def see(self, logits: torch.Tensor) -> torch.Tensor:
-        """Note the size of a block, and hand it on."""
+        """Record the size of a block, and return it."""
         self.num_bytes = max(self.num_bytes, logits.numel() * logits.element_size())
         return logits

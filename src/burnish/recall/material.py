@@ -80,7 +80,7 @@ def check_control(control: str) -> None:
 
 
 def encode(tokenizer: Any, text: str) -> list[int]:
-    """The text's tokens, without any that the tokenizer would add."""
+    """The text's tokens, without special tokens."""
     return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
 

@@ -27,13 +27,13 @@ class Ask:
 
     @property
     def key(self) -> Key:
-        """What names its row."""
+        """The key of its row."""
         return self.side, self.length, self.trial
 
 
 @dataclass(frozen=True, kw_only=True)
 class Walk:
-    """One prefix that is read once, and all that is asked on the way, lengths ascending."""
+    """A prefix that is read once, and the predictions to make on the way, in order of length."""
 
     prefix: tuple[int, ...]  # begins with the separator
     asks: tuple[Ask, ...]
@@ -67,7 +67,7 @@ def plan_walks(
 def walk(
     reader: Reader, plan: Walk, *, done: Iterable[Key] = (), keep: Callable[[Row], None]
 ) -> None:
-    """Read a prefix and keep one row for every prediction that is not `done`.
+    """Read a prefix and yield one row for every prediction that is not `done`.
 
     A row holds `hits`, one 0 or 1 a scored token, or, where a length failed, `error`: the next
     length begins anew and is measured all the same.

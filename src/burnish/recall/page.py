@@ -106,7 +106,7 @@ def _shades(result: Result) -> list[Series]:
 
 
 def heat_map(result: Result) -> Chart:
-    """Copy accuracy: a row a bin of positions, a column a distance."""
+    """Copy accuracy, with a row per bin of positions and a column per distance."""
     lengths = [point["length"] for point in result["points"]]
     cells = {(cell["first"], cell["length"]): cell["copy"] for cell in result["heat"]}
     bins = sorted({(cell["first"], cell["last"]) for cell in result["heat"]})

@@ -29,7 +29,7 @@ class Accuracies:
 
     @property
     def whole(self) -> np.ndarray:
-        """Which trials have both sides, by length."""
+        """Which trials have both accuracies, by length."""
         return ~(np.isnan(self.copy) | np.isnan(self.lm))
 
     def check(self) -> None:
@@ -165,7 +165,7 @@ def _memory_lengths(
     """Fine and coarse length, each with an interval and whether the grid ended first."""
     keep = [i for i, length in enumerate(found.lengths) if length >= settings.least_tokens]
     grid = [found.lengths[i] for i in keep]
-    good = found.whole.all(axis=0)[keep]
+    good = found.whole[:, keep].all(axis=0)
     copy = np.where(good, found.copy[:, keep], np.nan)
     gap = copy - np.where(good, found.lm[:, keep], np.nan)
     tested = memory.longest(grid, [_remembered(points[i]) for i in keep])

@@ -1,4 +1,4 @@
-"""What the measure asks of a model: read on, and say what it expects."""
+"""The interface that measuring needs of a model: append tokens, and predict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Reader(Protocol):
         ...
 
     def extend(self, tokens: Sequence[int]) -> None:
-        """Read on."""
+        """Append tokens to the text."""
         ...
 
     def predict(self, tokens: Sequence[int], num_scored: int) -> Predicted:

@@ -1,4 +1,4 @@
-"""The right reader for a model."""
+"""The reader that suits a model."""
 
 from burnish.base.errors import ModelError
 from burnish.kv.policies import kv_policies

@@ -29,7 +29,7 @@ class RemoteReader:
         self._text = []
 
     def extend(self, tokens: Sequence[int]) -> None:
-        """Read on; nothing is sent yet."""
+        """Append tokens; nothing is sent yet."""
         self._text += tokens
 
     def predict(self, tokens: Sequence[int], num_scored: int) -> Predicted:
@@ -62,7 +62,7 @@ class RemoteReader:
 
 
 def _hits(choice: Mapping[str, Any], whole: Sequence[int], num_scored: int) -> list[bool] | None:
-    """Whether each scored token was the likeliest; None where the server does not tell."""
+    """Whether each scored token was the likeliest; None if the server does not say."""
     begin = len(whole) - num_scored
     ranked = choice.get("prompt_logprobs")
     if ranked is not None and len(ranked) == len(whole):

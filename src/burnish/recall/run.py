@@ -1,4 +1,4 @@
-"""`burnish recall curve`: the texts are drawn, measured in shards, tabled and reported."""
+"""`burnish recall curve`: draws texts, measures them in shards, reports the curve."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -104,12 +104,12 @@ class MeasureStep(Step):
         }
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """The curve, what it was measured on, and its page."""
+        """Report the curve, its texts, and the page."""
         numbers = make_numbers(done, self.settings, given["material"])
         return (Told.of_page(make_page(numbers), numbers),)
 
     def differences(self, old: StageResult, new: StageResult) -> str:
-        """Points of the curve that differ; how many rows a resumed run computed does not count."""
+        """Points of the curve that differ; the number of rows computed after a resume may."""
         names = [n for n in ("rows", "reader") if old.output[n] != new.output[n]]
         return ", ".join(names)
 
@@ -142,7 +142,7 @@ def compare_models(
 
 
 def make_material(settings: RecallSettings) -> Material:
-    """The texts of a measurement; the same settings give the same."""
+    """The texts of a measurement; equal settings give equal texts."""
     corpus = parse_corpus(settings.corpus)
     tokenizer = open_tokenizer(settings)
     return draw_material(
@@ -157,7 +157,7 @@ def make_material(settings: RecallSettings) -> Material:
 
 
 def make_numbers(done: StageResult, settings: RecallSettings, material: Material) -> dict[str, Any]:
-    """The curve, what it was measured on, and what it took."""
+    """The curve, its texts, and what measuring it cost."""
     output = done.output
     return {
         "model": settings.model,
@@ -176,7 +176,7 @@ def make_numbers(done: StageResult, settings: RecallSettings, material: Material
 
 
 def material_facts(material: Material) -> dict[str, Any]:
-    """What a result says of its texts; equal hashes are equal texts."""
+    """What a result records about its texts; equal hashes mean equal texts."""
     return {
         "material": {
             "hash": _hash(material),

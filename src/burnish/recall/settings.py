@@ -1,4 +1,4 @@
-"""What `burnish recall curve` can be told."""
+"""Settings of `burnish recall curve`."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from burnish.recall.material import check_control
 
 @dataclass(frozen=True, kw_only=True)
 class RecallSettings:
-    """Everything that decides a curve.
+    """Everything that a curve depends on.
 
     `fine_share`: copy accuracy that counts as perfect. `margin`: copy minus language-model
     accuracy that counts as memory. `least_tokens`: shorter lengths define no memory length (they
@@ -55,7 +55,7 @@ class RecallSettings:
         check_control(self.control)
 
     def layout(self) -> Layout:
-        """Where scored tokens stand."""
+        """The positions of scored tokens."""
         return Layout(mode=self.mode, cue_tokens=self.cue_tokens, scored_tokens=self.scored_tokens)
 
     def grid(self) -> list[int]:
@@ -65,7 +65,7 @@ class RecallSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MemorySettings:
-    """A short probe curve: what `burnish improve` can afford twice.
+    """A short probe curve that `burnish improve` measures twice.
 
     `margin`: how much copy accuracy, mean over the lengths, may fall and still count as kept.
     `trials`: 0 leaves memory unmeasured.

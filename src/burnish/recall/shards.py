@@ -26,7 +26,7 @@ class Shard:
 
 
 def make_shards(settings: RecallSettings, material: Material, folder: Path) -> list[Shard]:
-    """Deal the trials out; a shard's log is named by its number."""
+    """Divide the trials into shards; a shard's log is named by its number."""
     return [
         Shard(
             settings=settings,
@@ -39,7 +39,7 @@ def make_shards(settings: RecallSettings, material: Material, folder: Path) -> l
 
 
 def run_shard(shard: Shard) -> dict[str, Any]:
-    """Measure a shard's trials; returns all its rows, and what it took."""
+    """Measure a shard's trials; return its rows and what they cost."""
     settings = shard.settings
 
     def reader() -> Reader:
@@ -56,7 +56,7 @@ def measure_logged(
     trials: Sequence[int],
     log: Path,
 ) -> dict[str, Any]:
-    """Measure what is not in `log` yet, keeping every row there as it is made.
+    """Measure what `log` does not hold yet, and write every row to it at once.
 
     A length that failed in an interrupted attempt is tried again; no model is loaded where
     nothing is missing.
@@ -79,7 +79,7 @@ def measure_logged(
 
 
 def spent(reader: Reader) -> dict[str, Any]:
-    """How a reader of ours worked, and what it took."""
+    """How the reader worked, and what it cost."""
     peak = getattr(reader, "peak", None)
     return {
         "reader": getattr(reader, "how", type(reader).__name__),
@@ -89,7 +89,7 @@ def spent(reader: Reader) -> dict[str, Any]:
 
 
 def open_handle(settings: RecallSettings) -> ModelHandle:
-    """The model of the settings; nothing is loaded yet."""
+    """A handle of the settings' model; nothing is loaded yet."""
     return ModelHandle(settings.model, precision=settings.precision, device=settings.device)
 
 

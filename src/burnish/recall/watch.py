@@ -40,7 +40,7 @@ class MemoryWatch(Hook):
         self.curves: list[tuple[int, dict[str, Any]]] = []
 
     def evaluate(self, progress: TrainingProgress) -> None:
-        """Measure, if it is time."""
+        """Measure if this step is due."""
         if progress.step and progress.step % self._every_steps == 0:
             step = progress.step - 1
             curve = self.measure()
@@ -54,12 +54,12 @@ class MemoryWatch(Hook):
             self._event("memory", step=step, **told, **means)
 
     def measure(self) -> dict[str, Any]:
-        """The curve of the model as it is now."""
+        """The model's current curve."""
         return curve_in_place(self._model, self._material, self._settings)
 
 
 def curve_in_place(model: Model, material: Material, settings: RecallSettings) -> dict[str, Any]:
-    """The curve of a model in memory, with no run and nothing written."""
+    """The curve of a model in memory, without a run folder."""
     rows: list[Row] = []
     with undisturbed(model.network):
         reader = open_reader(as_trained(model), kv=settings.kv, chunk_rows=settings.chunk_rows)

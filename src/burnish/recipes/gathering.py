@@ -180,7 +180,7 @@ def _critic_wishes(
 
 def _exchanged(texts: Sequence[str], wrong: Sequence[tuple[Task, Record]], seed: int) -> list[str]:
     """The placebo: each answer gets the critique of another task's answer."""
-    order = stream(seed, "shuffled").permutation(len(texts)).tolist()
+    order: list[int] = stream(seed, "shuffled").permutation(len(texts)).tolist()
     found: list[str] = []
     for place, (task, _) in enumerate(wrong):
         others = order[place:] + order[:place]

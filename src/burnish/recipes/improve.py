@@ -71,8 +71,10 @@ def check_settings(settings: ImproveSettings) -> None:
 
 def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
     """The job; without a plan only to look at a run that is already there."""
-    told = {"precision": settings.precision, "device": settings.device}
-    base, sampler = (ModelHandle(s, **told) for s in (settings.model, settings.sample.model))
+    base, sampler = (
+        ModelHandle(spec, precision=settings.precision, device=settings.device)
+        for spec in (settings.model, settings.sample.model)
+    )
     how = Decoding(batch_size=settings.batch_size, drafting=Drafting(draft=settings.sample.draft))
     shifted = shifted_specs(settings.tasks, settings.shift.tasks, settings.shift.num)
     numbers: dict[str, Any] = {"base": settings.model, "model": settings.model}

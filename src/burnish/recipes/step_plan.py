@@ -48,7 +48,7 @@ class PlannedStep:
         if self.cost is not None:
             names = ("generated_tokens", "prefilled_tokens", "trained_tokens")
             tokens = {name: getattr(self.cost, name) for name in names}
-        own = {"step": self.name, "does": self.does, "tokens": tokens}
+        own: dict[str, object] = {"step": self.name, "does": self.does, "tokens": tokens}
         return own | ({"within": self.within} if self.within else {})
 
 

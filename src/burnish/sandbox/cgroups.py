@@ -32,14 +32,14 @@ def is_unified(parents: tuple[str, ...]) -> bool:
 
 
 def left_behind(root: Path = ROOT) -> list[Path]:
-    """Groups of launchers that are no more; only a launcher that was killed leaves any."""
+    """Groups of launchers that are gone; only a launcher that was killed leaves any behind."""
     folders = (root, root / CONTROLLER)
     found = [path for folder in folders for path in folder.glob("burnish-*") if path.is_dir()]
     return [path for path in found if not _is_alive(path.name)]
 
 
 def sweep(root: Path = ROOT) -> int:
-    """Remove what is left behind and empty; returns how many groups went."""
+    """Remove empty groups that were left behind; return how many."""
     gone = 0
     for path in left_behind(root):
         with contextlib.suppress(OSError):  # still occupied, or somebody else's

@@ -22,7 +22,7 @@ TAIL_BYTES = 4000
 
 
 def status_of(outcome: Outcome, program: Program, *, isolation: str = "auto") -> Status | None:
-    """The verdict on a run by itself; None: it ended well, and its output decides.
+    """The verdict that the run alone gives; None if it ended well and its output decides.
 
     A run that failed is asked once more whether its code is a program at all, where nothing was
     compiled before.
@@ -47,7 +47,7 @@ def status_of(outcome: Outcome, program: Program, *, isolation: str = "auto") ->
 
 
 def reason_of(outcome: Outcome) -> str:
-    """One line about how a run ended."""
+    """How a run ended, in one line."""
     if outcome.failure:
         return outcome.failure
     if outcome.limit is Limit.FORBIDDEN:

@@ -1,4 +1,4 @@
-"""What the commands `run`, `judge` and `doctor` do, for Python as well."""
+"""The work of the commands `run`, `judge` and `doctor`, callable from Python."""
 
 import dataclasses
 import functools

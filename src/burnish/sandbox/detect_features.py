@@ -14,7 +14,7 @@ _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\d[\w.]*|[^\sA-Za-z0-9_]{1,3}")
 
 
 def bucket_features(code: str) -> np.ndarray:
-    """The distinct buckets of a text: single tokens, pairs, and the ends of lines.
+    """The distinct hash buckets of a text's tokens, token pairs and line ends.
 
     Source: ours; hashing as Weinberger et al. 2009 (arXiv 0902.2206), without signs.
     """

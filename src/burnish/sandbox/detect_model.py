@@ -52,7 +52,7 @@ class LanguageModel:
 def quantise(
     classes: tuple[str, ...], weights: np.ndarray, bias: np.ndarray, *, num_families: int
 ) -> LanguageModel:
-    """Weights of one byte each; nothing is fused yet. Raises: ValueError, for another width."""
+    """A model with one byte per weight and no fusion yet. Raises: ValueError, for a wrong width."""
     if weights.shape != (len(classes), NUM_BUCKETS):
         raise ValueError(f"weights must be {(len(classes), NUM_BUCKETS)}, are {weights.shape}")
     scale = float(np.abs(weights).max()) / 127 or 1.0

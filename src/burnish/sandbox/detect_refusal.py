@@ -70,7 +70,7 @@ def refuses(code: str, language: str, error_frac: float, confidence: float) -> b
 
 
 def is_data(code: str) -> bool:
-    """JSON, lines of JSON, or settings in sections: valid in some languages, and no program."""
+    """Whether a text is JSON, JSON lines or an INI file: valid syntax, but no program."""
     text = code.strip()
     if text[:1] in ("{", "["):
         lines = [line for line in text.splitlines() if line.strip()]

@@ -87,7 +87,7 @@ class Parsed:
 
 
 def parse_likely(model: LanguageModel, scores_nats: np.ndarray, code: str) -> dict[str, Parsed]:
-    """The text under the grammars of the likeliest languages, and of the others of their family."""
+    """The text parsed by the grammars of the likeliest languages and of their families."""
     order = np.argsort(-scores_nats)[:NUM_PARSED]
     names = {model.classes[i] for i in order}
     for extended, base in families():
@@ -98,7 +98,7 @@ def parse_likely(model: LanguageModel, scores_nats: np.ndarray, code: str) -> di
 
 @functools.cache
 def families() -> tuple[tuple[str, str], ...]:
-    """Languages that extend another one, with that one."""
+    """Pairs of a language that extends another, and the other."""
     pairs = [(name, languages.get(name).extends) for name in languages.names()]
     return tuple((name, base) for name, base in pairs if base)
 
@@ -140,13 +140,13 @@ def family_evidence(parsed: Mapping[str, Parsed]) -> np.ndarray:
 
 
 def fuse(scores_nats: np.ndarray, evidence: np.ndarray, fusion: np.ndarray) -> np.ndarray:
-    """Scores divided by a temperature that grows with the lines, plus what the parses say."""
+    """Scores over a temperature that grows with the number of lines, plus the parses' evidence."""
     sharpness = np.exp(evidence[..., 0] * fusion[0] + evidence[..., 1] * fusion[1])
     return scores_nats * sharpness + evidence[..., 2:] @ fusion[2:]
 
 
 def part_families(model: LanguageModel, scores: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-    """Tokens say how likely a family is; inside it syntax decides, which is the same everywhere.
+    """Split each family's probability among its members by syntax, not by tokens.
 
     Words tell C from C++ by project rather than by language; a `std::` or a type annotation
     settles it.
@@ -164,7 +164,7 @@ def part_families(model: LanguageModel, scores: np.ndarray, evidence: np.ndarray
 
 
 def parse_one(code: str, name: str) -> Parsed:
-    """The text under one grammar."""
+    """The text parsed by one grammar."""
     if name == "php" and not _PHP.search(code):
         return Parsed(error_frac=1.0)  # outside <?php everything is text, and text is no error
     try:

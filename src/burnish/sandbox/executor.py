@@ -28,7 +28,7 @@ class SandboxExecutor:
     memory_bytes: int = 512 * 1024 * 1024
 
     def run(self, trials: Sequence[Trial]) -> list[TrialResult]:
-        """Run all trials; equal ones once."""
+        """Run all trials; equal trials run once."""
         distinct = list(dict.fromkeys(trials))
         with ThreadPoolExecutor(self.num_workers) as pool:
             found = dict(zip(distinct, pool.map(self._one, distinct), strict=True))
@@ -49,7 +49,7 @@ class SandboxExecutor:
 
 
 def result_of(judged: Judged) -> TrialResult:
-    """A trial's state from a verdict: only what the machine did wrong is unscored."""
+    """A trial's state from a verdict; only a failure of the machine is `unscored`."""
     states = {
         Status.ACCEPTED: RunState.PASSED,
         Status.COMPILE_ERROR: RunState.NOT_EXECUTABLE,

@@ -24,7 +24,7 @@ class Turnstile:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Side by side with others."""
+        """Run in parallel with others."""
         with self._condition:
             self._condition.wait_for(lambda: not self._waiting)
             self._inside += 1
@@ -37,7 +37,7 @@ class Turnstile:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Exclusive within this process; across processes one at a time."""
+        """Run alone: exclusive in this process, and one at a time across processes."""
         with self._condition:
             self._waiting += 1
             self._condition.wait_for(lambda: not self._inside)

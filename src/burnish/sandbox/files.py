@@ -22,7 +22,7 @@ def read_program(path: Path) -> str:
 
 
 def detect_files(paths: Sequence[Path], *, content_only: bool = False) -> list[dict[str, Any]]:
-    """Path, language (None: not clear) and confidence of each file.
+    """Path, language (None if unclear) and confidence of each file.
 
     A file without text has no language, and the row has the `reason`: the others still count.
     Raises: MissingFileError.

@@ -107,17 +107,17 @@ class Attestation:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The limits that nothing enforced."""
+        """The limits that no mechanism enforced."""
         return tuple(k for k, how in self.mechanisms.items() if how == NOT_ENFORCED)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of results and reports."""
+        """As JSON, for results and reports."""
         return {"backend": self.backend, **self.mechanisms}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a job. Either `exit_code` or `signal` is set; both None: it never started.
+    """How a job ended. Either `exit_code` or `signal` is set; both are None if it never started.
 
     `failure` says why the machine, not the program, failed (empty: it did not). `cpu_s` and
     `memory_bytes` (peak) count the whole process tree.

@@ -34,7 +34,7 @@ class Judged:
     attestation: Attestation | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of `burnish sandbox judge`."""
+        """As JSON, as `burnish sandbox judge` prints it."""
         tests = [{k: v for k, v in vars(t).items() if k != "attestation"} for t in self.tests]
         attested = self.attestation.to_dict() if self.attestation else {}
         return {**vars(self), "tests": tests, "attestation": attested}
@@ -47,7 +47,7 @@ def judge(
     num_workers: int = 1,
     rewards: RewardScheme | None = None,
 ) -> Judged:
-    """Compile once, run every test, and name the worst that happened.
+    """Compile once, run every test, and return the worst verdict.
 
     Neither the order of the tests nor `num_workers` changes the result.
     Raises: IsolationError; UnknownNameError or SettingError, for the language or the comparator;
@@ -78,7 +78,7 @@ def judge(
 def judge_many(
     problems: Sequence[Problem], *, isolation: str = "auto", num_workers: int = 1
 ) -> list[Judged]:
-    """Judge problems in parallel; results are in the order of the problems."""
+    """Judge problems in parallel; results keep the order of the problems."""
     with ThreadPoolExecutor(num_workers) as pool:
         return list(pool.map(lambda problem: judge(problem, isolation=isolation), problems))
 
@@ -86,7 +86,7 @@ def judge_many(
 def combine(
     results: Sequence[TestResult], language: str, *, rewards: RewardScheme | None = None
 ) -> Judged:
-    """The verdict over the results of all tests."""
+    """The overall verdict on the results of all tests."""
     statuses = [result.status for result in results]
     verdict = worst(statuses)
     attested = [r.attestation for r in results if r.attestation is not None]

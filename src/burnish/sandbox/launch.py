@@ -24,12 +24,12 @@ class Report:
     truncated: dict[str, bool] = field(default_factory=dict)
 
     def number(self, name: str) -> float:
-        """A value as a number; 0 where it was not reported."""
+        """A value as a number; 0 if it was not reported."""
         return float(self.values.get(name, "0"))
 
     @property
     def failure(self) -> str:
-        """Why the job did not run to its end (empty: it did)."""
+        """Why the job did not run to its end; empty if it did."""
         said = self.values.get("failure", "")
         return said or ("" if self.number("done") or self.number("limit") else "the launcher died")
 
@@ -37,7 +37,7 @@ class Report:
 def launch(
     records: Iterable[tuple[str, bytes]], stdin: bytes, *, groups: tuple[str, ...] | None = None
 ) -> Report:
-    """Run a job that is given as records, and wait for its report.
+    """Run a job given as records, and wait for its report.
 
     With `groups` a launcher that waits is taken, in these control groups; otherwise one is started.
     """

@@ -36,7 +36,7 @@ class Machine:
 
 @functools.cache
 def probe() -> Machine:
-    """Try the mechanisms with the program `true`; some milliseconds, once per process."""
+    """Try each mechanism on the program `true`: a few milliseconds, once per process."""
     sweep()
     groups = group_parents()
     report = _try(groups, "namespaces")

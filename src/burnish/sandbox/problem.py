@@ -90,7 +90,7 @@ def read_problem(given: Any, *, name: str = "problem") -> Problem:
 
 
 def check_asserts(tests: Sequence[Test], language: str, name: str = "problem") -> None:
-    """See that scripts of asserts check something. Raises: InputError, naming the script."""
+    """Check that every assert script tests something. Raises: InputError, naming the script."""
     found = language_name(find_language(language)) if language else ""
     for i, test in enumerate(tests):
         if isinstance(test, AssertTest) and (rule := fault_of(test.asserts, found)):

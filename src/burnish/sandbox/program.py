@@ -48,7 +48,7 @@ def prepare(
     deadline_s: float = math.inf,
     packages: tuple[Path, ...] = (),
 ) -> Program | MissingToolChain | Outcome:
-    """Compile `code`, or find it in the cache; an Outcome is that of a compiler that failed.
+    """Compile `code`, or find it in the cache; returns the compiler's Outcome if it failed.
 
     The compiler has its language's limits, but no more time than `deadline_s`. `packages` are
     folders of third-party packages that the program sees read-only.
@@ -90,7 +90,7 @@ def prepare(
 
 @functools.cache
 def find_chain(language: Language) -> ToolChain | MissingToolChain:
-    """The language's tool chain; looked for once per process."""
+    """The language's tool chain, looked up once per process."""
     return language.find()
 
 
@@ -114,7 +114,7 @@ def job_of(program: Program, *, stdin: bytes = b"", limits: Limits | None = None
 
 
 def check_job(program: Program) -> Job | None:
-    """The job that fails if and only if the code is no program; None: the language has none."""
+    """The job that fails exactly if the code is no program; None if there is no such check."""
     command = program.language.check_command(program.chain, program.source)
     if command is None or program.folder is not None:
         return None
@@ -123,7 +123,7 @@ def check_job(program: Program) -> Job | None:
 
 
 def raised(limits: Limits, language: Language) -> Limits:
-    """Limits that the language's runtime can start under."""
+    """Limits raised to what the language's runtime needs to start."""
     floor = language.floor
     return dataclasses.replace(
         limits,
@@ -134,12 +134,12 @@ def raised(limits: Limits, language: Language) -> Limits:
 
 
 def encode(code: str) -> bytes:
-    """Source as bytes; what no UTF-8 can say (half a surrogate) becomes a question mark."""
+    """Source as UTF-8; a lone surrogate becomes a question mark."""
     return code.encode("utf-8", "replace")
 
 
 def without_mark(code: str) -> str:
-    """Code without the byte order mark that editors of some systems put before it."""
+    """Code without the byte order mark that some editors write."""
     return code.removeprefix("\ufeff")
 
 

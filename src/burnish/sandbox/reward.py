@@ -25,7 +25,7 @@ class RewardScheme:
     tampered: float = -1.0
 
     def of(self, status: Status) -> float | None:
-        """The reward of one verdict."""
+        """The reward for one verdict."""
         return {
             Status.ACCEPTED: self.passed,
             Status.PRESENTATION_ERROR: self.failed,

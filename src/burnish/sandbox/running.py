@@ -54,7 +54,7 @@ def run_job(job: Job, *, isolation: str = "auto") -> Outcome:
 
 @functools.cache
 def choose_backend(isolation: str) -> Backend:
-    """The back end that `isolation` stands for on this machine.
+    """The back end that `isolation` selects on this machine.
 
     Raises: IsolationError, where it is not to be had; UnknownNameError, SettingError.
     """

@@ -14,7 +14,7 @@ Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def fault_of(asserts: str, language: str) -> str:
-    """Why a script can check nothing, as the rule of an error; empty: it can.
+    """Why a script can check nothing, as the rule of an error; empty if it can.
 
     Of Python the calls are followed by name; of other languages only emptiness is seen.
     Source: ours. Oracle: tests/sandbox/test_scripts.py::test_scripts_that_check_nothing

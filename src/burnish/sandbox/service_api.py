@@ -26,7 +26,7 @@ KILLED = 137  # the shell's exit code of a process that was killed
 
 
 class DeadlinePassed(Exception):
-    """The service's deadline ended a job before a limit of its own did: there is no verdict."""
+    """The service's deadline ended a job before its own limits did: there is no verdict."""
 
     def __init__(self) -> None:
         super().__init__("the deadline of the service came before the job had ended")
@@ -111,7 +111,7 @@ def detect_code(body: Mapping[str, Any], *, deadline_s: float, isolation: str) -
 
 
 def text_field(body: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
-    """The text in a field of a request. Raises: InputError, where there is none."""
+    """The text in a field of a request. Raises: InputError, if it is missing."""
     value = body.get(name)
     if not isinstance(value, str) or not (value or empty):
         raise InputError(name, value, "must be a text", remedy=f"Give {name!r} in the body")

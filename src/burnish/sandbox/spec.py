@@ -21,7 +21,7 @@ def texts(kind: str, values: Iterable[str]) -> list[Record]:
 
 
 def limit_records(limits: Limits) -> list[Record]:
-    """The limits as settings; whole numbers for what is counted."""
+    """The limits as launcher settings; counts are whole numbers."""
     rows = vars(limits).items()
     return [
         option(name, f"{value:.6f}" if name.endswith("_s") else str(int(value)))
@@ -30,7 +30,7 @@ def limit_records(limits: Limits) -> list[Record]:
 
 
 def environment(job: Job, home: str) -> list[str]:
-    """The whole environment of the program; nothing comes from ours."""
+    """The program's whole environment; nothing is inherited from ours."""
     merged = SYSTEM | {"HOME": home} | dict(job.env)
     return [f"{name}={value}" for name, value in sorted(merged.items())]
 

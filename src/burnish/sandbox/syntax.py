@@ -23,7 +23,7 @@ def has_grammar(language: str) -> bool:
 
 
 def parse(code: str, language: str) -> "Tree":
-    """The concrete syntax tree; what does not parse is in it as ERROR nodes.
+    """The concrete syntax tree, with ERROR nodes for what does not parse.
 
     Grammars can go round in circles on texts of another language (TypeScript's on some of R), so
     the work is tried first and bounded: five times and more what programs need, counted, not timed.
@@ -81,7 +81,7 @@ def _let_go(given: list[bytes]) -> None:
 
 
 def error_frac(tree: "Tree") -> float:
-    """The fraction of bytes in ERROR nodes, and a little for each token that is missing."""
+    """The fraction of bytes in ERROR nodes, plus a little for each missing token."""
     root = tree.root_node
     if not root.has_error:
         return 0.0
@@ -98,7 +98,7 @@ def error_frac(tree: "Tree") -> float:
 
 
 def count_nodes(tree: "Tree", kinds: Collection[str]) -> int:
-    """How many nodes of these kinds a tree has, but for those that lack a token of their own.
+    """How many nodes of these kinds a tree has, without those that lack a token of their own.
 
     Raises: SettingError, for a kind that the grammar does not have.
     """

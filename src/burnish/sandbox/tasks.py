@@ -33,7 +33,7 @@ def load_program_tasks(path: str, *, language: str = "python") -> list[Task]:
 
 
 def program_task(row: Row, *, group: str, language: str = "python") -> Task:
-    """The task of one row. Raises: InputError, for a row in none of the formats.
+    """The task in one row. Raises: InputError, for a row in none of the formats.
 
     Source: MBPP (Austin et al. 2021), HumanEval (Chen et al. 2021), LeetCodeDataset (Xia et al.
     2025), and MPLSandbox's `question`, `unit_cases`.

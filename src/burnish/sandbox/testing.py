@@ -51,7 +51,7 @@ class TestResult:
 def run_test(
     test: Test, *, problem: Problem, language: Language, isolation: str = "auto"
 ) -> TestResult:
-    """Run one test; the program is compiled, or found in the cache.
+    """Run one test, compiling the program unless it is cached.
 
     Raises: IsolationError; UnknownNameError or SettingError, for the comparator.
     """

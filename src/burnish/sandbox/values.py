@@ -12,7 +12,7 @@ WHOLE = 2**53  # floats below it hold every integer
 
 @dataclass(frozen=True, kw_only=True)
 class Unordered:
-    """What a set holds; JSON has none, so a problem writes a list, in any order."""
+    """The items of a set, which JSON writes as a list in any order."""
 
     items: tuple[Any, ...]
 
@@ -34,7 +34,7 @@ def read_shown(data: Any) -> Any:
 
 
 def same_value(value: Any, expected: Any) -> bool:
-    """Whether a call returned what was expected; floats may differ by rounding, integers by none.
+    """Whether a call returned what was expected; only floats may differ, by rounding.
 
     Both are plain JSON data, so no comparison of theirs runs the tested code's own.
     Source: ours. Oracle: tests/sandbox/test_values.py::test_values_are_compared_by_kind

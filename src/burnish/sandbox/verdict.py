@@ -1,11 +1,11 @@
-"""The closed set of verdicts, and how bad each is."""
+"""The closed set of verdicts and their severity."""
 
 import enum
 from collections.abc import Iterable
 
 
 class Status(enum.StrEnum):
-    """What a judge says of a program, from best to worst; `max` by `severity` is the worst.
+    """Verdicts on a program, from best to worst.
 
     Source: the issue's closed set; the paper has four (all pass, a test fails, run-time error,
     compile error). Departure: limits, tampering and failures of the machine have their own.
@@ -24,10 +24,10 @@ class Status(enum.StrEnum):
 
     @property
     def severity(self) -> int:
-        """Position in the order above."""
+        """Position in that order; larger is worse."""
         return list(Status).index(self)
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """The worst of some verdicts, whatever their order. Without any: infrastructure error."""
+    """The worst of several verdicts; an infrastructure error if there are none."""
     return max(statuses, key=lambda s: s.severity, default=Status.INFRASTRUCTURE_ERROR)

@@ -29,7 +29,7 @@ class WaitingLauncher:
         socket.send_fds(self.line, [b"j"], fds)
 
     def ended(self, *, wait: bool) -> bool:
-        """Whether the process is gone and buried; with `wait`, see to it."""
+        """Whether the process has ended and was reaped; with `wait`, wait for that."""
         try:
             return os.waitpid(self.pid, 0 if wait else os.WNOHANG)[0] != 0
         except ChildProcessError:
@@ -46,7 +46,7 @@ class Waiting:
         self._owner = 0
 
     def take(self, groups: tuple[str, ...]) -> WaitingLauncher:
-        """The launcher that waited longest, or a new one."""
+        """Take the launcher that has waited longest, or start one."""
         with self._lock:
             if self._owner != os.getpid():  # after a fork they are our parent's
                 for one in (x for rows in self._ready.values() for x in rows):
@@ -58,12 +58,12 @@ class Waiting:
         return taken or _start(groups)
 
     def refill(self, groups: tuple[str, ...]) -> None:
-        """Have one wait for the next job while this one runs."""
+        """Start a launcher for the next job while this one runs."""
         if not self._ready.get(groups):
             self.give_back(_start(groups), groups)
 
     def give_back(self, launcher: WaitingLauncher, groups: tuple[str, ...]) -> None:
-        """Let a launcher whose job is done prepare and wait for another."""
+        """Let a launcher whose job has ended prepare for another."""
         with self._lock:
             ready = self._ready.setdefault(groups, [])
             enough = len(ready) >= MAX_WAITING
@@ -73,21 +73,21 @@ class Waiting:
             self.leave(launcher)
 
     def leave(self, launcher: WaitingLauncher) -> None:
-        """Close the line, which ends the job if it still runs; the process tidies up by itself."""
+        """Close the line, which ends a job that still runs; the process cleans up after itself."""
         launcher.line.close()
         with self._lock:
             self._leaving.append(launcher)
             self._leaving = [x for x in self._leaving if not x.ended(wait=False)]
 
     def settle(self) -> None:
-        """Wait until all that have left are gone."""
+        """Wait until all launchers that were let go have ended."""
         with self._lock:
             leaving, self._leaving = self._leaving, []
         for one in leaving:
             one.ended(wait=True)
 
     def dismiss(self) -> None:
-        """End all that wait, too."""
+        """End the waiting launchers, too."""
         if self._owner != os.getpid():
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""A law fitted to runs, with everything that is worth telling of it; or all laws, ranked."""
+"""A law fitted to runs, with its full report; or all laws, ranked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ TENSION = (
 
 @dataclass(frozen=True, kw_only=True)
 class LawReport:
-    """A fit and what `result.json` says of it."""
+    """A fit, and its entries of `result.json`."""
 
     fit: Fit
     told: Mapping[str, Any]
@@ -82,7 +82,7 @@ def analyse(
 
 
 def analyse_all(runs: Runs, settings: FitSettings) -> LawReport:
-    """Fit every law that the runs identify; the best on the held-out largest runs is told.
+    """Fit every law that the runs identify; report the best on the held-out largest runs.
 
     Source: ours. Oracle: tests/scaling/test_analyse.py::test_the_planted_law_ranks_first
     """
@@ -109,7 +109,7 @@ def analyse_all(runs: Runs, settings: FitSettings) -> LawReport:
 
 
 def num_widened(fit: Fit, settings: FitSettings) -> int:
-    """Parameters that intervals are widened for: none under Huber's loss of small delta.
+    """How many parameters intervals are widened for: none under Huber's loss with a small delta.
 
     Source: ours, by simulation. Oracle: tests/scaling/test_fitting.py::test_intervals_cover
     """
@@ -161,7 +161,7 @@ def _intervals(fit: Fit, num_runs: int, settings: FitSettings) -> dict[str, list
 
 
 def _aic(rest: np.ndarray, num_params: int) -> float | None:
-    """Akaike's criterion of log-loss residuals; None where nothing is left."""
+    """Akaike's criterion of the log-loss residuals; None if they are all zero."""
     left = float(np.square(rest).mean())
     return float(len(rest) * np.log(left) + 2 * (num_params + 1)) if left > 1e-20 else None
 
@@ -180,7 +180,7 @@ def _tension(spec: str) -> list[str]:
 
 
 def _out_of_place(spec: str, runs: Runs) -> str:
-    """Why a law is not tried among all, although its columns are there."""
+    """Why a law is left out of `all` although the runs have its columns."""
     few = {name: len(np.unique(runs.columns[name])) for name in ("n", "d", "e")}
     if spec in ("clark", "routed") and few["d"] > 1:
         return "holds at one amount of data, and d varies"

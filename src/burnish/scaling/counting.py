@@ -115,7 +115,7 @@ def convert_exponent(
 
 
 def conversions(exponent: float, shapes: Sequence[LayerShape], *, source: str) -> dict[str, float]:
-    """The exponent in every convention. Raises: as `convert_exponent`."""
+    """The exponent under every convention. Raises: as `convert_exponent`."""
     return {
         name: convert_exponent(exponent, shapes, source=source, target=name) for name in CONVENTIONS
     }

@@ -1,4 +1,4 @@
-"""Critical batch: steps and examples that reach a loss, and learning rates at a batch."""
+"""Critical batch size: steps and examples that reach a loss, and learning rates at a batch."""
 
 from typing import Any
 

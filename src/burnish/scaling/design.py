@@ -1,4 +1,4 @@
-"""Which run next: the one that cuts the variance of the target prediction most per FLOP."""
+"""The next run: the one that reduces the variance of the target prediction most per FLOP."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ RIDGE = 1e-12
 
 
 def next_run(fit: Fit, runs: Runs, candidates: Columns, target: Columns) -> list[dict[str, Any]]:
-    """Candidates by how much they cut the variance of the target's predicted log loss per FLOP.
+    """Candidates ranked by how much of the target's predicted variance they remove per FLOP.
 
     Linear in the parameters around the fit, equal noise of log loss in all runs; `variance_cut`
     is the share of today's variance that the run would remove.

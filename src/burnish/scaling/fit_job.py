@@ -1,4 +1,4 @@
-"""`burnish scaling fit`: a table of runs is read, laws are fitted, one is told."""
+"""`burnish scaling fit`: reads a table of runs, fits laws, and reports one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +62,7 @@ def fit_job(settings: ScalingFitSettings) -> Job:
 
 
 def check_table(data: DataSettings, fit: FitSettings) -> None:
-    """Read a table before a run is begun, say what is worth it, and refuse what cannot be fitted.
+    """Read a table before a run begins, warn of what is suspicious, refuse what cannot be fitted.
 
     Raises: as `read_runs`, `check_sigma` and `check_identified`.
     """
@@ -114,7 +114,7 @@ class ReadStep(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class FitStep(Step):
-    """Fits; quick enough that `burnish verify` does it again.
+    """Fits the laws; quick enough that `burnish verify` repeats it.
 
     Source: ours. Oracle: tests/scaling/test_fit_job.py::test_a_run_holds_what_was_fitted
     """
@@ -146,13 +146,13 @@ class FitStep(Step):
 
 
 def finite_draws(found: LawReport) -> np.ndarray:
-    """Bootstrapped thetas that are numbers."""
+    """The bootstrapped thetas that are finite."""
     draws = found.fit.draws
     return draws[np.isfinite(draws).all(axis=1)]
 
 
 def points_of(found: LawReport, runs: Runs) -> list[dict[str, float]]:
-    """Every run with the law's loss."""
+    """Every run with the loss that the law predicts."""
     fitted = found.fit.predict(runs.columns)
     names = [name for name in POINT_COLUMNS if name in runs.columns]
     return [
@@ -163,7 +163,7 @@ def points_of(found: LawReport, runs: Runs) -> list[dict[str, float]]:
 
 
 def runs_as_json(runs: Runs) -> dict[str, Any]:
-    """Runs as plain values."""
+    """Runs as JSON values."""
     return {
         "columns": {name: values.tolist() for name, values in runs.columns.items()},
         "given": list(runs.given), "lines": list(runs.lines), "counts": runs.counts,

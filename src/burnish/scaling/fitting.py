@@ -1,4 +1,4 @@
-"""Fit a law to runs: variable projection for the start, then BFGS with analytic gradients."""
+"""Fit a law to runs: variable projection for starts, then BFGS with analytic gradients."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +115,7 @@ def bootstrap(
     settings: FitSettings,
     fixed: tuple[int, ...],
 ) -> Thetas:
-    """Refits to runs drawn with replacement, from the estimate on; blocks of draws at once.
+    """Refit to runs drawn with replacement, starting at the estimate; draws run in blocks.
 
     `losses` has one row a resample.
 
@@ -158,7 +158,7 @@ def _resample(rng: np.random.Generator, num_runs: int, least: int) -> np.ndarray
 
 
 def _fixed(law: Law, settings: FitSettings) -> dict[int, float]:
-    """Places and values of parameters that are not fitted."""
+    """Positions and values of the parameters that are not fitted."""
     if settings.sigma is None or "sigma" not in law.params:
         return {}
     return {law.params.index("sigma"): float(np.log(settings.sigma))}
@@ -209,7 +209,7 @@ def _polish(
     settings: FitSettings,
     fixed: tuple[int, ...],
 ) -> tuple[np.ndarray, float]:
-    """Reweighted Gauss-Newton steps for as long as they gain: exact where residuals vanish."""
+    """Reweighted Gauss-Newton steps while they gain; exact where residuals vanish."""
     row = np.zeros(1, dtype=int)
     value, gradient = objective(theta[None], row)
     for _ in range(POLISHING):

@@ -26,7 +26,7 @@ def split_by_compute(runs: Runs, share: float) -> tuple[Runs, Runs]:
 
 
 def holdout_error(name: str, law: Law, runs: Runs, settings: FitSettings) -> dict[str, Any]:
-    """Relative errors on the largest runs by a law that never saw them.
+    """Relative errors on the largest runs, of a law fitted without them.
 
     `median`, `largest` (at the largest run) and `worst` are absolute; None, with a reason, where
     the smaller runs cannot identify the law.

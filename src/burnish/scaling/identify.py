@@ -1,4 +1,4 @@
-"""What runs can tell of a law's parameters, and what they cannot."""
+"""Which of a law's parameters the runs identify."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +16,12 @@ SINGULAR = 1e-7  # of the scaled Jacobian's singular values
 
 
 def missing_columns(law: Law, runs: Runs) -> list[str]:
-    """Columns that the law reads and the runs lack."""
+    """Columns that the law needs and the runs lack."""
     return [name for name in law.columns if name not in runs.columns]
 
 
 def check_identified(name: str, law: Law, runs: Runs) -> None:
-    """Raise InputError where these runs cannot tell the law's parameters at all.
+    """Raise InputError if these runs cannot identify the law's parameters at all.
 
     Source: ours. Oracle: tests/scaling/test_identify.py::test_what_runs_cannot_tell_is_said
     """

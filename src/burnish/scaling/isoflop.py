@@ -14,7 +14,7 @@ LEAST_SIZES = 3
 
 
 def vertex(log_n: Column, loss: Column) -> tuple[float, float]:
-    """Place and curvature of the parabola's minimum; log base e.
+    """Position and curvature of the parabola's minimum; logs have base e.
 
     Raises: InputError, where the vertex lies outside the grid or is a maximum.
     Source: Hoffmann et al. 2022, section 3.2; refusing outside vertices is ours.

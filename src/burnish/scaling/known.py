@@ -1,4 +1,4 @@
-"""A fit to plan with: one's own run, or a published one."""
+"""A fit to plan with: from a run, or published."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ STAGE = "fit"
 
 @dataclass(frozen=True, kw_only=True)
 class KnownFit:
-    """A fit and what was told of it."""
+    """A fit and its report."""
 
     fit: Fit
     told: Mapping[str, Any]
@@ -32,7 +32,7 @@ class KnownFit:
 
     @property
     def most_experts(self) -> float:
-        """Most experts of a run behind the fit."""
+        """The most experts of any run behind the fit."""
         return float(self.told["range"].get("e", [1.0, 1.0])[1])
 
 

@@ -139,7 +139,7 @@ def cell_row(cell: TrainingPlan) -> dict[str, Any]:
 
 
 def climb(settings: LadderSettings, runs: Runs) -> dict[str, Any]:
-    """Fit all but the largest runs, predict those, and say which run would tell most next.
+    """Fit all but the largest runs, predict those, and propose the most informative next run.
 
     `prediction.error` is relative and signed, beside that of a power law in compute alone.
     Raises: InputError, where the smaller runs do not identify the law.
@@ -168,15 +168,14 @@ def climb(settings: LadderSettings, runs: Runs) -> dict[str, Any]:
 
 
 def candidates(runs: Runs) -> Columns:
-    """Runs that might come next: around those there were, up to twice the largest compute."""
+    """Candidates for the next run: around the existing ones, up to twice the largest compute."""
     sizes = np.unique(runs.columns["n"])
     ratios = np.unique(np.round(runs.columns["d"] / runs.columns["n"], 6))
     pairs = np.unique(np.stack([runs.columns["e"], runs.columns["k"]], axis=1), axis=0)
     n = np.unique(np.outer(sizes, FACTORS))
     ratio = np.unique(np.outer([ratios.min(), np.median(ratios), ratios.max()], FACTORS))
     grid = [(a, a * r, e, k) for a in n for r in ratio for e, k in pairs]
-    names: tuple[str, ...] = ("n", "d", "e", "k")
-    columns = dict(zip(names, np.array(grid).T, strict=True))
+    columns: dict[str, np.ndarray] = dict(zip("ndek", np.array(grid).T, strict=True))
     columns["c"] = 6 * columns["n"] * columns["d"]
     chosen = columns["c"] <= 2 * runs.columns["c"].max()
     return {name: values[chosen] for name, values in columns.items()}

@@ -74,7 +74,7 @@ class EmitStep(Step):
         return {"cells": [asdict(cell) for cell in cells]}
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """The cells and what they cost in all."""
+        """Report the cells and their total cost."""
         cells = done.output["cells"]
         total = sum(cell["train_flops"] for cell in cells)
         page = Page(
@@ -91,7 +91,7 @@ class EmitStep(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainCellsStep(Step):
-    """Trains every cell, cheapest first; interrupted, it resumes in the cell that it was at.
+    """Trains every cell, cheapest first; interrupted, it resumes in the current cell.
 
     Source: ours. Oracle: tests/scaling/test_ladder_job.py::test_trained_cells_are_fitted
     """
@@ -125,7 +125,7 @@ class TrainCellsStep(Step):
         return runs_from_json(read_json(done.path / RUNS_FILE))
 
     def differences(self, old: StageResult, new: StageResult) -> str:
-        """What differs; seconds may."""
+        """Numbers that differ; seconds may."""
 
         def timeless(done: StageResult) -> list[Mapping[str, Any]]:
             return [{**row, "seconds": 0} for row in done.output["trained"]]
@@ -133,7 +133,7 @@ class TrainCellsStep(Step):
         return "" if timeless(old) == timeless(new) else "trained"
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """Every cell's loss."""
+        """Report every cell's loss."""
         rows = done.output["trained"]
         names = ("name", "n", "d", "e", "batch", "lr", "loss", "seconds")
         table = Table(
@@ -175,6 +175,6 @@ class ClimbStep(Step):
         return {"told": told, "points": points}
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """The fit, the prediction, what is next, and the page."""
+        """Report the fit, the prediction and the proposed next run, with the page."""
         told = done.output["told"]
         return (Told.of_page(ladder_page(told, done.output["points"]), told),)

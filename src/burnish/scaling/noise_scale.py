@@ -83,7 +83,7 @@ LEAST_PAIRS = 8  # in a part
 
 
 def read_norms(path: Path, columns: str) -> list[dict[str, float]]:
-    """Rows of squared gradient norms from a table, or from a run that noted them.
+    """Rows of squared gradient norms from a table, or from a run that recorded them.
 
     Where a resumed run noted a step twice, the last stands.
     Raises: InputError, for a bad cell, or a run without norms; MissingFileError.

@@ -65,7 +65,7 @@ class Optimum:
 
 
 def optimum(law: Law, theta: Thetas, limits: Limits) -> Optimum:
-    """Minimise the loss over N with D = what the budget leaves.
+    """Minimise the loss over N, with D set by what the budget leaves.
 
     Raises: SettingError, for a law that does not tell size from data.
     Source: ours.

@@ -56,12 +56,12 @@ def fit_tiles(told: Result) -> list[tuple[str, str, str]]:
 
 
 def percent(value: float | None) -> str:
-    """A share in percent, or that there is none."""
+    """A fraction in percent, or a dash for none."""
     return NONE if value is None else f"{100 * value:.2g}%"
 
 
 def ends_text(told: Result, name: str) -> str:
-    """An interval in words."""
+    """An interval as text."""
     ends = told["intervals"].get(name)
     if not ends:
         return "no interval"
@@ -109,7 +109,7 @@ def data_chart(points: Sequence[Mapping[str, float]]) -> Chart:
 
 
 def residual_chart(points: Sequence[Mapping[str, float]]) -> Chart:
-    """What the law leaves, over compute."""
+    """The law's residuals, over compute."""
     rows = sorted(points, key=lambda row: row["c"])
     gaps = [100 * (row["loss"] / row["fitted"] - 1) for row in rows]
     return Chart(
@@ -159,7 +159,7 @@ def isoflop_blocks(told: Result) -> list[Block]:
 
 
 def rules_table(rules: Mapping[str, Any]) -> Table:
-    """Own rules of batch and learning rate."""
+    """The rules of batch and learning rate that were fitted."""
     rows = [
         [name, row.get("factor"), row.get("exponents") or row.get("why")]
         for name, row in rules.items()
@@ -174,7 +174,7 @@ def rules_table(rules: Mapping[str, Any]) -> Table:
 
 
 def notes_block(told: Result) -> Text:
-    """What was left out, assumed or not identified."""
+    """Notes on what was left out, assumed or not identified."""
     noise = told.get("seed_noise")
     lines = [*told["notes"], *told.get("not_identified", [])]
     if noise:
@@ -218,7 +218,7 @@ def plan_verdict(told: Result) -> str:
 
 
 def plan_ends(told: Result, name: str) -> str:
-    """An interval in words."""
+    """An interval as text."""
     ends = told["intervals"][name]
     return f"{ends[0]:.3g} to {ends[1]:.3g}" if ends else "no interval"
 

@@ -1,4 +1,4 @@
-"""`burnish scaling plan`: what to train with a budget, as a result, a page and a plan file."""
+"""`burnish scaling plan`: plans training under a budget, as a result, a page and a plan file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def plan_job(settings: PlanSettings) -> Job:
 
 
 def fit_key(known: KnownFit) -> str:
-    """What changes when the fit does."""
+    """A key of the fit's content."""
     natural: Mapping[str, Any] = known.fit.natural
     draws = np.round(known.fit.draws, 9).tolist()
     return content_hash(jsonable([known.told["law"], dict(natural), draws]))
@@ -70,7 +70,7 @@ def fit_key(known: KnownFit) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanStep(Step):
-    """Plans; `burnish verify` does it again.
+    """Makes the plan; `burnish verify` repeats it.
 
     Source: ours. Oracle: tests/scaling/test_plan_job.py::test_the_plan_is_a_file
     """

@@ -62,7 +62,7 @@ def make_plan(settings: PlanSettings, known: KnownFit) -> dict[str, Any]:
 
 
 def check_plan(settings: PlanSettings, known: KnownFit) -> None:
-    """Raise SettingError for what the fit cannot answer."""
+    """Raise SettingError for a question that the fit cannot answer."""
     counts = known.told["counts"]
     if settings.counts and settings.counts != counts:
         rule = f"must be the convention of the fit, {counts!r}"
@@ -82,7 +82,7 @@ def check_plan(settings: PlanSettings, known: KnownFit) -> None:
 
 
 def _beyond(settings: PlanSettings, known: KnownFit, factor: float) -> tuple[str, str]:
-    """Rule and remedy for a budget too far above the data, with what the law would say."""
+    """Rule and remedy for a budget too far above the data, with the law's prediction."""
     rule = (
         f"is {factor:.3g} times the largest run ({known.largest_flops:.3g}), "
         f"and the limit is {settings.extrapolate:g}"
@@ -98,7 +98,7 @@ def _beyond(settings: PlanSettings, known: KnownFit, factor: float) -> tuple[str
 
 
 def _up(factor: float) -> float:
-    """A factor with two digits that is not smaller."""
+    """A factor rounded up to two digits."""
     power = 10.0 ** (np.floor(np.log10(factor)) - 1)
     return float(np.ceil(round(factor / power, 9)) * power)
 

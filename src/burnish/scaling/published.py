@@ -1,4 +1,4 @@
-"""Published fits: parameters, where they are from, how far they are known, how N is counted."""
+"""Published fits: parameters, sources, how far they are known, and how N is counted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class PublishedFit:
     holdout_error: float | None = None
 
     def told(self) -> dict[str, Any]:
-        """As a fit of ours tells itself, as far as it is known."""
+        """Its report in the form of our own fits, as far as it is known."""
         return {
             "law": self.law, "params": dict(self.params), "counts": self.counts,
             "range": {"c": [0.0, self.largest_flops], "e": [1.0, self.largest_experts]},

@@ -115,7 +115,7 @@ def published_rules() -> dict[str, dict[str, Rule]]:
 
 
 def rules_named(name: str) -> dict[str, Rule]:
-    """The pair of a name. Raises: UnknownNameError."""
+    """The pair of rules with a name. Raises: UnknownNameError."""
     known = published_rules()
     if name not in known:
         raise UnknownNameError("rule", name, "is not known", remedy=suggest(name, known))

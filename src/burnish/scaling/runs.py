@@ -1,4 +1,4 @@
-"""Training runs as columns: what is read, what is left out and why, what is worth a warning."""
+"""Training runs as columns: what is read, what is left out and why, what is suspicious."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ SAME_COMPUTE = 0.1  # relative distance from 6ND that is worth a word
 
 @dataclass(frozen=True, kw_only=True)
 class Runs:
-    """Finished runs. `given` are the columns that the file had; `notes` what to tell."""
+    """Finished runs. `given` are the columns of the file; `notes` are remarks for the report."""
 
     columns: Mapping[str, Column]
     given: Sequence[str]
@@ -49,14 +49,14 @@ class Runs:
         return self.columns["loss"]
 
     def take(self, chosen: np.ndarray) -> "Runs":
-        """Some of the runs, by index or mask."""
+        """A subset of the runs, by index or mask."""
         lines = [int(line) for line in np.asarray(self.lines)[chosen]]
         columns = {name: values[chosen] for name, values in self.columns.items()}
         return Runs(columns=columns, given=self.given, lines=lines, counts=self.counts)
 
 
 def read_runs(settings: DataSettings) -> Runs:
-    """Read a table of runs and clean it; nothing is left out in silence.
+    """Read a table of runs and clean it; everything left out is noted.
 
     Needs `n` and `loss`, and `d` or `c` (then D = C / 6N, or C over FLOPs per token). Rows without
     finite positive numbers, unfinished runs (`d` below `total_d`) and exact duplicates are left
@@ -154,7 +154,7 @@ def _merged(rows: list[dict[str, float]]) -> tuple[list[dict[str, float]], list[
 
 
 def _complete(columns: dict[str, Column]) -> list[str]:
-    """Fill in what follows: tokens from compute or compute from tokens, dense runs."""
+    """Fill in what follows: tokens from compute or compute from tokens, dense defaults."""
     notes = []
     if "d" not in columns:
         if "flops_per_token" in columns:

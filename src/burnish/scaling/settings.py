@@ -71,7 +71,7 @@ class ScalingFitSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSettings:
-    """What is to be planned, from which fit, under which limits.
+    """What to plan, from which fit, under which limits.
 
     `fit` is a run of `scaling fit` or the name of a published fit; by default `epoch-refit`, and
     `step-law-experts` for a mixture. `flops` is the training budget;
@@ -98,7 +98,7 @@ class PlanSettings:
 
     @property
     def fit_name(self) -> str:
-        """The fit in force."""
+        """The name of the fit that is used."""
         return self.fit or ("epoch-refit" if self.experts == 1 else "step-law-experts")
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A table of numbers as people export it: CSV of any separator, or JSONL, with named columns."""
+"""A table of numbers with named columns, from CSV with any separator or from JSONL."""
 
 import csv
 import difflib
@@ -84,7 +84,7 @@ def parse_columns(text: str) -> dict[str, str]:
 def match_columns(
     table: Table, columns: str, known: Mapping[str, Sequence[str]], needed: Sequence[str]
 ) -> dict[str, str]:
-    """Our names of the table's columns: as given, else by equal name in any case.
+    """Our names for the table's columns: as given, else by equal name in any case.
 
     `known` maps our names to what else people call them, for the suggestion only: a column that
     is nearly right is never taken silently. Raises: InputError.

@@ -1,4 +1,4 @@
-"""Laws that are sums of power terms and an offset: log-sum-exp of what is linear in parameters."""
+"""Laws that are sums of power terms and an offset, as log-sum-exp of linear terms."""
 
 import itertools
 from abc import ABC, abstractmethod
@@ -37,7 +37,7 @@ class TermsSurface:
         self._flat = np.ascontiguousarray(design.reshape(-1, design.shape[2]))
 
     def evaluate(self, theta: Thetas) -> tuple[PerRun, Pull]:
-        """Log of the sum, and the pull-back of weights on it."""
+        """Log of the sum, and its vector-Jacobian product."""
         num_terms, num_runs, _ = self._shape
         logs = (theta @ self._flat.T).reshape(len(theta), num_terms, num_runs)
         top = logs.max(axis=1)
@@ -148,7 +148,7 @@ class TermsLaw(ABC):
         return np.where(self.positive, np.log(np.where(self.positive, values, 1.0)), values)
 
     def allocation(self, natural: Mapping[str, float]) -> Mapping[str, float]:
-        """Beta / (alpha + beta), where the law has both."""
+        """The exponent beta / (alpha + beta), if the law has both."""
         if not {"alpha", "beta"} <= natural.keys():
             return {}
         total = natural["alpha"] + natural["beta"]

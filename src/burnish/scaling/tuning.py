@@ -59,7 +59,7 @@ LAW = cast("Law", TuningLaw())
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One training of the pilot: so many steps on so many different answers."""
+    """One training run of the pilot: its steps and its number of different answers."""
 
     steps: int
     examples: int
@@ -76,7 +76,7 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What a plan is bound by.
+    """Limits of a plan.
 
     `step_tokens` are those of a step, each counted as three that are read; `budget` is a multiple
     of what the default takes, at least 1; `extrapolate` is how far beyond the pilot's largest
@@ -117,7 +117,7 @@ class TuningPlan:
     regret: Estimate | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For `result.json`."""
+        """As JSON, for `result.json`."""
         return asdict(self)
 
 
@@ -135,7 +135,7 @@ def make_cells(num_examples: int, epochs: float, examples_per_step: int) -> list
 
 
 def untold(cells: Sequence[Cell], num_tasks: int) -> str:
-    """Why these trainings, measured on so many tasks, cannot tell the law; "" where they can.
+    """Why these trainings cannot identify the law; "" if they can.
 
     Source: ours. Oracle: tests/scaling/test_tuning.py::test_what_does_not_tell_keeps_the_default
     """
@@ -158,7 +158,7 @@ def plan_tuning(
     default: tuple[Option, int],
     terms: Terms,
 ) -> TuningPlan:
-    """The samples and steps of least predicted loss that cost no more than the budget.
+    """The samples and steps with the least predicted loss within the budget.
 
     `losses` has a row a development task and a column a cell [nats].
 
@@ -211,7 +211,7 @@ def _effort(fit: Fit, option: Option, num_steps: int, terms: Terms) -> Effort:
 
 
 def _within(cells: Sequence[Cell], effort: Effort, terms: Terms) -> bool:
-    """Whether the pilot speaks of it: not too much larger, and with as many passes at most.
+    """Whether the pilot covers it: not too much larger, and with no more passes.
 
     More passes than any training of the pilot made could overfit, which the law has no term for.
     """
@@ -228,7 +228,7 @@ def _within(cells: Sequence[Cell], effort: Effort, terms: Terms) -> bool:
 def _affordable(
     fit: Fit, cells: Sequence[Cell], option: Option, budget: float, terms: Terms
 ) -> list[Effort]:
-    """Efforts with so many samples that the budget pays for and the pilot speaks of."""
+    """Efforts with these samples that the budget covers and the pilot supports."""
     most = int((budget - option.sampling_tokens) / terms.step_tokens)
     if most < 1 or option.num_examples < 1:
         return []

@@ -62,13 +62,13 @@ def chat_routes(served: ServedModel) -> APIRouter:
         if index is None:
             served.check_name(body.model)
         _check(body)
-        kept = {"grammar": await form_of(served, body)}
-        kept["num_logprobs"] = (body.top_logprobs or 0) if body.logprobs else None
+        grammar = await form_of(served, body)
+        num_logprobs = (body.top_logprobs or 0) if body.logprobs else None
         if index is None:
             prompt = await asyncio.to_thread(served.conversation, body)
         else:
             prompt = await question_of(index, body)
-        requests = served.requests(body, [prompt], **kept)
+        requests = served.requests(body, [prompt], num_logprobs=num_logprobs, grammar=grammar)
         writing = await begin(served, requests, loop=body.model if index else MAIN)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time())}
         head |= {"model": body.model if index else served.name}

@@ -60,7 +60,7 @@ class ServedModel:
                 param: str) -> list[tuple[int, ...]]:  # fmt: skip
         """Token ids of one or several texts."""
         alone = isinstance(given, str) or (len(given) > 0 and isinstance(given[0], int))
-        items = [given] if alone else list(given)
+        items: list[Any] = [given] if alone else list(given)
         if not items:
             raise ApiError(f"{param} must not be empty", param=param)
         _check_number(len(items), param)

@@ -36,7 +36,7 @@ NUM_SPANS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class AskSettings:
-    """What is asked of which index. `conversation` is a file that keeps earlier turns.
+    """Settings of `burnish stream ask`. `conversation` is a file that keeps earlier turns.
 
     `model`: where the model lies now; by default where it was. `out`: folder of a page. `drafts`:
     tokens guessed from the text and verified in one pass; 0: one token a pass.
@@ -163,7 +163,7 @@ class Index:
         return answer, first_s, passes
 
     def _verified(self, memory: RetrievingMemory, rows: list[int]) -> list[int]:
-        """The drafts that are right, and the token behind them; what follows is forgotten."""
+        """The accepted drafts and the token after them; later tokens are dropped."""
         decoder, eos = self.model.decoder, self.model.eos_ids
         ids = torch.tensor(rows, device=memory.shape.device)
         hidden = decoder.hidden(ids, memory.attend_drafted(len(rows)))
@@ -176,7 +176,7 @@ class Index:
         return best[:num]
 
     def fork(self) -> RetrievingMemory:
-        """A memory of its own in which the text has been read."""
+        """An independent memory in which the text has been read."""
         return self._saved.fork()
 
     def spans(self, reads: "Reads") -> list[dict[str, Any]]:
@@ -207,7 +207,7 @@ class Index:
 
 
 def guessed(ids: list[int], most: int, *, tail: int = 3) -> list[int]:
-    """What followed the last time that the text's last `tail` tokens stood in it.
+    """The tokens that followed the last earlier occurrence of the text's last `tail` tokens.
 
     Source: prompt lookup, as in arXiv 2304.04487 (LLMA).
     Oracle: tests/stream/test_asking.py::test_drafts_are_copied_from_the_text

@@ -40,7 +40,7 @@ MEASURES = {
 
 @dataclass(frozen=True, kw_only=True)
 class AuditSettings:
-    """Which policies are compared, and on what.
+    """Settings of `burnish stream audit`: the policies and the texts that compare them.
 
     `length` [tokens] of each of `texts` texts, with `needles` planted sentences each; the last
     `tail` tokens hold none. `budget` far tokens, `local_tokens` and `num_sinks` are the same for
@@ -163,7 +163,7 @@ class PolicyStep(Step):
         return done.output["rows"]
 
     def key_of(self, name: str, done: StageResult) -> str:
-        """What the rows are."""
+        """The key of the rows."""
         from burnish.base.canonical import content_hash
 
         return content_hash(done.output["rows"])

@@ -30,7 +30,7 @@ WHAT = "stream-bench"
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSettings:
-    """What is timed: `lengths` [tokens], decoding of `steps` tokens at each.
+    """Settings of `burnish stream bench`: `lengths` [tokens], and `steps` tokens decoded at each.
 
     The median is that of a token; the mean also has its part of the choice that `every_tokens` of a
     policy makes.
@@ -92,7 +92,7 @@ def bench_job(settings: BenchSettings) -> Job:
 
 @dataclass(frozen=True, kw_only=True)
 class LengthStep(Step):
-    """One length. Times differ between runs, so that only its file is verified."""
+    """Measures one length. Times differ between runs, so only its file is verified."""
 
     settings: BenchSettings
     length: int
@@ -114,7 +114,7 @@ class LengthStep(Step):
         return done.output["row"]
 
     def key_of(self, name: str, done: StageResult) -> str:
-        """What the row says."""
+        """The key of the row."""
         return str(sorted(done.output["row"].items()))
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class LengthStep(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class TellStep(Step):
-    """All lengths side by side."""
+    """Reports all lengths side by side."""
 
     settings: BenchSettings
     name: str = "tell"
@@ -138,7 +138,7 @@ class TellStep(Step):
         return tuple(f"row of {length}" for length in self.settings.lengths)
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Put the rows together."""
+        """Collect the rows."""
         return {"lengths": [given[f"row of {length}"] for length in self.settings.lengths]}
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
@@ -185,7 +185,7 @@ def time_length(model: Any, settings: BenchSettings, length: int) -> dict[str, A
 
 
 def anonymous_bytes() -> int:
-    """Memory of this process that no file stands behind; 0 where the system does not tell."""
+    """Anonymous memory of this process [bytes]; 0 if the system does not report it."""
     status = Path("/proc/self/status")
     lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
     found = [line.split()[1] for line in lines if line.startswith("RssAnon")]

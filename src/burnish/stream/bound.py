@@ -1,4 +1,4 @@
-"""How much attention a reader can have missed at most, from what the index says of the unread."""
+"""An upper bound on the attention that was missed, from what the index knows of unread cells."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ class Cells:
 
 
 def cell_bounds(query: np.ndarray, cells: Cells) -> np.ndarray:
-    """Largest scaled product that a key of each cell can have with a query: ball or box, the less.
+    """Upper bound on the scaled product of a query with any key of each cell, by ball and box.
 
     Ball: q . c + |q| r; box: each dimension's better end.
     Source: ours (Cauchy-Schwarz); the box is Quest's, arXiv 2406.10774.
@@ -67,7 +67,7 @@ def missed_bound(log_kept: float, unread: np.ndarray) -> float:
 def tokens_for_bound(
     scores: np.ndarray, cells: Cells, each: np.ndarray, *, log_kept: float, bound: float
 ) -> int:
-    """Far tokens to be read, in whole cells by their bounds, until at most `bound` is missed.
+    """How many far tokens to read, cell by cell in the order of bounds, to miss at most `bound`.
 
     `scores`: of all tokens; `each`: logarithm of the most that each cell can hold.
     Source: ours. Oracle: tests/stream/test_bound.py::test_the_adaptive_budget_meets_the_bound

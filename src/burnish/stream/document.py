@@ -43,7 +43,7 @@ class Document:
         return {"file": part.name, unit: inside.count(mark) + 1}
 
     def joined(self, more: "Document") -> "Document":
-        """This text and another one behind it."""
+        """This text followed by another one."""
         shift = len(self.text) + len(BETWEEN)
         moved = (
             Part(name=p.name, first=p.first + shift, end=p.end + shift, pages=p.pages)
@@ -57,7 +57,7 @@ class Document:
 
     @classmethod
     def from_dict(cls, text: str, parts: Sequence[Sequence[Any]]) -> "Document":
-        """What `to_dict` gave, with its text."""
+        """The inverse of `to_dict`, given the text."""
         made = (Part(name=n, first=f, end=e, pages=p) for n, f, e, p in parts)
         return cls(text=text, parts=tuple(made))
 

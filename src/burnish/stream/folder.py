@@ -27,7 +27,7 @@ AGAIN = "Run stream ingest again with the same words: it resumes"
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What an index is: whose, of what text, and which files hold it.
+    """What an index holds: its model, its text, and its files.
 
     `num_tokens` of `total_tokens` have been read. `template`: `chat` if the text stands in the
     model's chat template. `fingerprint` names all that keys and values depend on.
@@ -73,7 +73,7 @@ class TokenizedDocument:
 
 
 def fingerprint(model: Any, key: str) -> dict[str, Any]:
-    """What keys and values depend on: weights and tokenizer, precision, rotary positions."""
+    """Hash of what keys and values depend on: weights, tokenizer, precision, rotary positions."""
     rope = model.config.rope_parameters
     return {
         "model": model.spec,
@@ -84,7 +84,7 @@ def fingerprint(model: Any, key: str) -> dict[str, Any]:
 
 
 def write_source(folder: Path, source: TokenizedDocument) -> dict[str, Any]:
-    """Write text and tokens under names of their own content; what the manifest says of them."""
+    """Write text and tokens to files named by content; return their entries in the manifest."""
     key = content_hash([source.document.text, source.head, source.ids.tolist()])[:16]
     text, tokens = f"text-{key}.txt", f"tokens-{key}.npz"
     with atomic_write(folder / text) as file:

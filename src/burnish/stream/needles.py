@@ -96,7 +96,7 @@ class Drawn(Protocol):
 
 
 def draw_haystack(tokenizer: Any, settings: Drawn, number: int, kind: Kind = "single") -> Haystack:
-    """The text of a number in a measurement; other seeds have no text in common.
+    """The text with this number in a measurement; different seeds share no text.
 
     Raises: as `make_haystack`.
     """
@@ -164,7 +164,7 @@ def make_haystack(
 
 
 def _owners(source: np.random.Generator, told: list[_Told]) -> list[int]:
-    """The question that each planted sentence belongs to, in text order; -1: to none."""
+    """The question that each planted sentence belongs to, in text order; -1 for none."""
     owners = [i for i, one in enumerate(told) for _ in one.sentences]
     owners += [-1] * sum(len(one.others) for one in told)
     if len(owners) == len(told):

@@ -1,4 +1,4 @@
-"""What policies read of planted sentences, beside what attention would have wanted."""
+"""What policies read of planted sentences, compared with what full attention would read."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -25,7 +25,7 @@ BOUND_LAYERS = 3  # first, middle and last: the bound needs all keys of a layer
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """What counts as far: behind `num_sinks`, and before the last `local_tokens`.
+    """Which tokens are far: those after `num_sinks` and before the last `local_tokens`.
 
     `answers`: also whether the answer is right, which takes a pass for each of its tokens.
     """
@@ -37,7 +37,7 @@ class Frame:
 
 
 class Seen:
-    """What the last query of each layer could have attended to: keys rotated once, then extended.
+    """The keys that each layer's last query could attend to, rotated once and then extended.
 
     Rotated to their places where the text fits the model's window; beyond it all far tokens are
     `local_tokens` away, as in the memory's own attention.
@@ -86,21 +86,21 @@ def under_budget(spec: str, *, far_tokens: int, local_tokens: int, num_sinks: in
     Source: ours.
     Oracle: tests/stream/test_policy_audit.py::test_all_policies_read_equally_many_tokens
     """
-    policy = kv_policies.parse(spec)
-    names = {field.name for field in fields(policy)}  # type: ignore[arg-type]
+    policy: Any = kv_policies.parse(spec)  # a dataclass, as all that are registered
+    names = {field.name for field in fields(policy)}
     wanted = {"far_tokens": far_tokens, "local_tokens": local_tokens, "num_sinks": num_sinks}
     given = {name: value for name, value in wanted.items() if name in names}
     if "budget_tokens" in names:
         sinks = num_sinks if kv_policies.name_of(policy) == "window" else 0
         given["budget_tokens"] = far_tokens + local_tokens + sinks
-    return replace(policy, **given)  # type: ignore[type-var]
+    return replace(policy, **given)
 
 
 @torch.inference_mode()
 def audit_text(
     model: Model, policy: KVPolicy, text: Haystack, frame: Frame
 ) -> list[dict[str, Any]]:
-    """One row a needle: evidence and mass recall, the bound, and whether the answer is right.
+    """One row per needle: evidence and mass recall, the bound, whether the answer is right.
 
     The text is read once, in chunks, under the policy itself; each question begins from there. The
     question's last token is read alone, so that far tokens are chosen by it.

@@ -17,7 +17,7 @@ Turns = Sequence[Mapping[str, str]]  # question and answer of earlier turns
 
 
 def make_source(tokenizer: Any, document: Document, template: str) -> TokenizedDocument:
-    """The document's tokens, behind what the template puts before it.
+    """The document's tokens after the template's opening.
 
     Raises ModelError where a template changes the document.
     Source: ours. Oracle: tests/stream/test_prompt.py::test_two_parts_are_the_whole_chat
@@ -37,7 +37,7 @@ def make_source(tokenizer: Any, document: Document, template: str) -> TokenizedD
 
 
 def extended_source(tokenizer: Any, source: TokenizedDocument, more: Document) -> TokenizedDocument:
-    """A source with another document behind it; the tokens before stay as they are."""
+    """A source with another document appended; its tokens so far stay as they are."""
     whole = source.document.joined(more)
     begin = len(source.document.text)
     made = tokenizer(whole.text[begin:], add_special_tokens=False, return_offsets_mapping=True)
@@ -53,7 +53,7 @@ def extended_source(tokenizer: Any, source: TokenizedDocument, more: Document) -
 def question_tokens(
     tokenizer: Any, source: TokenizedDocument, question: str, template: str, turns: Turns = ()
 ) -> tuple[list[int], str]:
-    """Tokens behind the document's, and how clean the seam is.
+    """Tokens of the question after the document, and how clean the seam is.
 
     `seamless`: together they are the tokens of the joined text; `hard`: the tokenizer would merge
     characters across the document's end, so that it is a boundary.

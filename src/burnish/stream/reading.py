@@ -40,7 +40,7 @@ SAVE_TOKENS = 8192  # read between two saved states
 
 @dataclass(frozen=True, kw_only=True)
 class IngestSettings:
-    """What is read, by which model, into which folder.
+    """Settings of `burnish stream ingest`: text, model and index folder.
 
     `policy` is the spec of a policy that retrieves; `far_tokens` overrides its budget. `template`:
     chat, plain, or auto (chat where the model has a template). `append` reads more text into a
@@ -137,7 +137,7 @@ def index_size(memory: RetrievingMemory, shape: KVShape) -> dict[str, Any]:
 def _begun(
     folder: Path, source: TokenizedDocument, found: dict[str, Any], how: tuple[str, str]
 ) -> Manifest:
-    """A manifest with nothing read, or the one that is there if it is of the same text."""
+    """A new manifest, or the existing one if it is for the same text."""
     there = (folder / MANIFEST).is_file()
     with _cleared_if_nothing_is_saved(folder):
         written = write_source(folder, source)
@@ -171,7 +171,7 @@ def _appended(folder: Path, model: Model, document: Any, found: dict[str, Any]) 
 
 
 def _resumed(folder: Path, wanted: Manifest, found: dict[str, Any]) -> Manifest:
-    """The manifest that is there, if it is of the same text and settings."""
+    """The existing manifest, if it is for the same text and settings."""
     there = read_manifest(folder)
     check_model(there, found)
     for name in ("policy", "template", "tokens"):

@@ -1,4 +1,4 @@
-"""`burnish stream calibrate`: which heads find by content what a question asks for."""
+"""`burnish stream calibrate`: which heads find by content the answer to a question."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ FAR_TOKENS = 1024  # that are read while heads are tried
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrateSettings:
-    """On what heads are tried: `texts` of `length` tokens with `needles` planted sentences each.
+    """Heads are tried on `texts` of `length` tokens with `needles` planted sentences each.
 
     The `heads` that find most of a sentence among the `votes` tokens [tokens] that a head likes
     best are named. The last text only tells how well they vote together.
@@ -135,7 +135,8 @@ def recalls(
     wanted = np.concatenate([np.arange(*place) for place in needle.places]) - num_sinks
     if heads:
         size = min(len(own[0]) for own in votes)
-        votes = [sum(votes[layer][head, :size] for layer, head in heads)[None]]  # type: ignore[index]
+        none = votes[0].new_zeros(size)
+        votes = [sum((votes[layer][head, :size] for layer, head in heads), none)[None]]
     rows = []
     for own in votes:
         top = own.topk(min(num, own.shape[1]), dim=-1).indices.cpu().numpy()

@@ -1,4 +1,4 @@
-"""An index as a decode loop: every text that it continues stands behind the document."""
+"""An index as a decode loop: every text continues the document."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,29 +17,31 @@ from burnish.stream.asking import Index, Reads
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cited(Completion):
-    """An answer, and what of the document was read for it: give it to `Index.spans`."""
+    """An answer with the document tokens read for it, which `Index.spans` takes."""
 
     reads: Reads
 
 
 class IndexSession(PolicySession):
-    """Slots that begin behind the document; questions are read as `Index.ask` reads them.
+    """Slots that begin after the document; questions are read as `Index.ask` reads them.
 
     `prefill` takes one piece of `cuts` a slot: the last token of a question is a piece of its own,
     because what is read for the answer is chosen there.
     Source: ours. Oracle: tests/stream/test_serving.py::test_served_answers_are_those_of_ask
     """
 
+    _memories: list[RetrievingMemory]  # what `open` gives
+
     def __init__(self, index: Index, num_slots: int) -> None:
         self._index = index
         super().__init__(index.model, kv_policies.parse(index.manifest.policy), num_slots)
 
     def open(self) -> RetrievingMemory:
-        """The document's memory, for one text."""
+        """A fork of the document's memory for one text."""
         return self._index.fork()
 
     def cuts(self, num_tokens: int) -> list[int]:
-        """Chunks, and the last token alone."""
+        """Where pieces end: chunks, and the last token alone."""
         ends = [*range(CHUNK_ROWS, num_tokens - 1, CHUNK_ROWS), num_tokens - 1, num_tokens]
         return [end for end in ends if end]
 
@@ -47,7 +49,7 @@ class IndexSession(PolicySession):
     def prefill(
         self, slots: Sequence[int], prompts: Sequence[Sequence[int]]
     ) -> Float[Tensor, "B V"]:
-        """Append a piece to each slot; what a last token and all after it read is counted."""
+        """Append a piece to each slot; reads count from a question's last token on."""
         last = []
         for slot, piece in zip(slots, prompts, strict=True):
             assert len(piece) <= CHUNK_ROWS, "a prompt is read in the pieces of `cuts`"
@@ -66,29 +68,31 @@ class IndexSession(PolicySession):
         self._memories[slot] = _counting(snapshot)
 
     def reads(self, slot: int) -> Reads:
-        """What the text in a slot has read of the document."""
-        return self._memories[slot].watch
+        """The document tokens that the text in a slot has read."""
+        watch = self._memories[slot].watch
+        assert isinstance(watch, Reads), "`prefill` counts from the last token of a question"
+        return watch
 
 
 class IndexLoop(Loop):
-    """The engine's loop behind a document: `add`, `cancel` and `round`; ends are `Cited`."""
+    """The engine's loop after a document: `add`, `cancel` and `round`; completions are `Cited`."""
 
     session: IndexSession
 
     def retire(self, slot: int, finish: Finish) -> None:
-        """A row has ended; what it has read is told with it."""
+        """End a row; its completion reports what it has read."""
         row, reads = self.rows[slot], self.session.reads(slot)
         self._report(row, Cited(**vars(row.completion(finish)), reads=reads))
         self._release(slot)
 
 
 def open_index_loop(index: Index, *, num_slots: int, on_done: OnDone | None = None) -> IndexLoop:
-    """A loop of `num_slots` slots without requests; prompts are what follows the document."""
+    """A loop of `num_slots` slots without requests; prompts follow the document."""
     return IndexLoop(index.model, IndexSession(index, num_slots), num_slots, on_done=on_done)
 
 
 def _counting(memory: RetrievingMemory) -> RetrievingMemory:
-    """A copy that counts on for itself."""
+    """A copy with its own count of reads."""
     other = memory.fork()
     other.watch = None if memory.watch is None else memory.watch.copy()
     return other

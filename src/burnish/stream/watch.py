@@ -1,4 +1,4 @@
-"""What a memory reads of a text, beside all keys that it ever saw."""
+"""Records what a memory reads of a text, and all keys that it ever saw."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from burnish.kv.retrieval.memory import RetrievingMemory
 
 
 class Watched:
-    """A memory whose keys (before rotation) and last queries are kept on the side.
+    """A memory that also records its keys (before rotation) and last queries.
 
     What the memory does is not changed: the keys are those of its own states, never those of full
     attention.
@@ -35,7 +35,7 @@ class Watched:
 
     @property
     def num_kept_tokens(self) -> int:
-        """As the memory's."""
+        """As in the watched memory."""
         return self.memory.num_kept_tokens
 
     def fork(self) -> "Watched":
@@ -51,11 +51,11 @@ class Watched:
         return _Watching(self, self.memory.attend(num_rows), num_rows)
 
     def advance(self) -> None:
-        """As the memory's."""
+        """As in the watched memory."""
         self.memory.advance()
 
     def see_surprise(self, values: Any) -> None:
-        """As the memory's."""
+        """As in the watched memory."""
         assert isinstance(self.memory, RetrievingMemory)
         self.memory.see_surprise(values)
 
@@ -73,7 +73,7 @@ class Watched:
         return torch.cat(self._parts[layer])
 
     def keys_from(self, layer: int, start: int) -> Float[Tensor, "T K D"]:
-        """Keys of the tokens from `start` on, where a part begins."""
+        """Keys of the tokens from `start`, the beginning of a part, on."""
         parts, at = self._parts[layer], 0
         while at < start:
             at, parts = at + len(parts[0]), parts[1:]
@@ -91,7 +91,7 @@ class Watched:
         self.held[layer] = [torch.cat((row.cpu(), local)) for row in at]
 
     def after(self, layer: int, query: Tensor, key: Tensor) -> None:
-        """Keep what a layer was given, and what it read for it."""
+        """Record a layer's input, and what it read."""
         self._parts[layer].append(key)
         self.queries[layer] = query[-1]
         end, heads = self.num_tokens + len(query), key.shape[1]
@@ -124,7 +124,7 @@ class _Watching:
 
 
 def recall_of(held: Sequence[Tensor], places: Sequence[tuple[int, int]]) -> float:
-    """Share of the tokens of a needle that a layer's heads read, mean over heads.
+    """Fraction of a needle's tokens that a layer's heads read, mean over heads.
 
     `places`: first token of each part of the needle, and the one behind its last.
     Source: ours (Ltri-LLM reports evidence recall, definition unseen).

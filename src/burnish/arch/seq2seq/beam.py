@@ -52,7 +52,7 @@ def beam_search(
 
 
 class _Search:
-    """Rows of all beams, and the hypotheses that have ended."""
+    """The rows of all beams, and the hypotheses that have ended."""
 
     def __init__(self, num_texts: int, settings: BeamSettings, end: int) -> None:
         self._settings, self._end = settings, end
@@ -93,7 +93,7 @@ class _Search:
         return [one for one in self._ended if one is not None]
 
     def _bound(self) -> Float[Tensor, "B W"]:
-        """What a row may score at most: not a nat is lost, and it becomes as long as it may."""
+        """Upper bound on a row's score: no further loss, at the best permitted length."""
         return self.scores / self._penalty(self._settings.max_new_tokens)
 
     def _keep(self, text: int, place: int, *, ended: bool) -> None:
@@ -110,6 +110,6 @@ class _Search:
 
 
 def cut(items: Sequence[Sequence[int]], size: int) -> list[list[int]]:
-    """Indices in batches of texts of like length, longest first."""
+    """Indices in batches of texts of similar length, longest first."""
     order = sorted(range(len(items)), key=lambda index: (-len(items[index]), index))
     return [order[begin : begin + size] for begin in range(0, len(order), size)]

@@ -27,19 +27,19 @@ class TokenPair:
 
     @property
     def num_terms(self) -> int:
-        """A step's loss is the mean over the targets' tokens, their end tokens included."""
+        """A step's loss is the mean over the targets' tokens, end tokens included."""
         return len(self.target) + 1
 
     @property
     def num_answer_tokens(self) -> int:
-        """Tokens that are learned from."""
+        """Tokens that are trained on."""
         return self.num_terms
 
 
 def padded(
     sequences: Sequence[Sequence[int]], filling: int, device: torch.device
 ) -> tuple[Int[Tensor, "B T"], Bool[Tensor, "B T"]]:
-    """Sequences of one length, filled up behind; and which tokens are their own."""
+    """Sequences padded on the right to one length, and which tokens are their own."""
     longest = max(map(len, sequences))
     rows = [[*one, *[filling] * (longest - len(one))] for one in sequences]
     lengths = torch.tensor([len(one) for one in sequences], device=device)

@@ -28,7 +28,7 @@ TOKENS_A_PAIR = 32  # what a plan takes for granted before there is a tokenizer
 
 
 def train_seq2seq(settings: Seq2SeqSettings, place: Place | None = None) -> dict[str, Any]:
-    """Train an encoder-decoder on pairs and measure it; killed, the same call goes on exactly.
+    """Train an encoder-decoder on pairs and measure it; an interrupted call resumes exactly.
 
     Raises what reading and training do; MissingExtraError, before anything runs, where BLEU is
     wanted and cannot be computed.
@@ -42,7 +42,7 @@ def train_seq2seq(settings: Seq2SeqSettings, place: Place | None = None) -> dict
 
 
 def plan_seq2seq(settings: Seq2SeqSettings) -> dict[str, Any]:
-    """What a run would do: pairs, parameters for the wanted vocabulary, steps, expected tokens.
+    """What a run would do: pairs, parameters at the wanted vocabulary, steps, expected tokens.
 
     Raises as `train_seq2seq`.
     Source: ours. Oracle: tests/arch/seq2seq/test_job.py::test_a_plan_says_what_the_run_does
@@ -101,7 +101,7 @@ def _pairs_of(path: Path) -> list[TextPair]:
 
 @dataclass(frozen=True, kw_only=True)
 class PairsStep(Step):
-    """Reads the pairs, and holds some of them out.
+    """Reads the pairs, and holds out some of them.
 
     Source: ours. Oracle: tests/arch/seq2seq/test_pairs.py::test_no_text_is_on_both_sides
     """
@@ -121,7 +121,7 @@ class PairsStep(Step):
         return {"train_pairs": "train.jsonl", "heldout_pairs": "heldout.jsonl"}
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Read and part. Raises InputError, with the line."""
+        """Read the pairs and split them. Raises InputError, with the line."""
         parted = _part(replace(self.settings, pairs=str(given["pairs"])))
         write_records(stage.path / "train.jsonl", parted.train)
         write_records(stage.path / "heldout.jsonl", parted.heldout)
@@ -154,7 +154,7 @@ class TokenizerStep(Step):
         return {"tokenizer": "tokenizer"}
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Learn; a text that supports fewer tokens gives fewer."""
+        """Learn the tokenizer; a text that supports fewer tokens gives fewer."""
         pairs = _pairs_of(given["train_pairs"])
         texts = (text for pair in pairs for text in (pair.source, pair.target))
         return learn_tokenizer(texts, stage.path / "tokenizer", vocab=self.vocab, exact=False)
@@ -199,7 +199,7 @@ class TrainStep(Step):
         return train_pairs(stage, self.settings, read_tokenizer(given["tokenizer"]), parts, meter)
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """Size, cost and losses."""
+        """Report size, cost and losses."""
         return page.tell_training(done.output)
 
 
@@ -233,12 +233,12 @@ class EvaluateStep(Step):
         return scores(rows, seed=settings.seed) | {"samples": told}
 
     def recheck(self, done: StageResult, given: Given) -> str:
-        """The told numbers must follow from the pairs' own."""
+        """Check that the reported numbers follow from the pairs' own."""
         from burnish.arch.seq2seq.measure import scores
 
         again = scores(read_json(done.path / "rows.json"), seed=self.settings.seed)
         return ", ".join(name for name, value in again.items() if done.output[name] != value)
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
-        """The verdict and the first translations."""
+        """Report the verdict and the first translations."""
         return page.tell_scores(done.output)

@@ -1,4 +1,4 @@
-"""What a run tells: numbers, the verdict, curves, translations."""
+"""The report of a run: numbers, verdict, curves, translations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Aligned pairs of texts: read from a file, and parted by content into training and held-out."""
+"""Aligned pairs of texts, read from a file and split by content into training and held-out."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Parted:
     num_overlapping: int
 
     def facts(self) -> dict[str, int]:
-        """The numbers, as a result has them."""
+        """The counts, as a result lists them."""
         return {
             "num_pairs": self.num_pairs,
             "num_duplicates": self.num_duplicates,
@@ -67,7 +67,7 @@ def read_pairs(path: Path | str, *, source: str = "source", target: str = "targe
 
 
 def part_pairs(pairs: Sequence[TextPair], *, heldout_frac: float, seed: int) -> Parted:
-    """Hold out a part by a hash of the source; the first of pairs with one source is kept.
+    """Hold out pairs by a hash of the source; of pairs with one source, the first is kept.
 
     A training pair whose source or target is also that of a held-out pair is left out.
     Raises InputError for fewer than three distinct pairs.

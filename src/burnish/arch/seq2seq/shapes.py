@@ -20,7 +20,7 @@ FFN_STEP = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Shapes:
-    """Encoder and decoder; both name the one vocabulary."""
+    """The shapes of encoder and decoder, which share a vocabulary."""
 
     encoder: Shape
     decoder: Shape
@@ -92,7 +92,7 @@ def make_seq2seq(shapes: Shapes, end: int) -> Seq2Seq:
 
 
 def new_seq2seq(shapes: Shapes, end: int) -> Seq2Seq:
-    """The same with random weights, from torch's global random stream."""
+    """As `make_seq2seq`, with random weights from torch's global random stream."""
     network = make_seq2seq(shapes, end)
     draw_weights(network.encoder, network.encoder_shape.num_layers)
     draw_weights(network.decoder, network.decoder.shape.num_layers)

@@ -1,4 +1,4 @@
-"""Training on pairs by the one loop, and held-out nats on the way."""
+"""Training on pairs with the training loop, and held-out nats on the way."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -38,7 +38,7 @@ def fitting(pairs: Sequence[TokenPair], most_tokens: int, name: str) -> list[Tok
 
 
 def num_steps_of(settings: Seq2SeqSettings, num_pairs: int) -> int:
-    """Steps of the run: given ones, or whole epochs."""
+    """Number of steps: as given, or of whole epochs."""
     return settings.steps or settings.epochs * -(-num_pairs // settings.pairs_per_step)
 
 
@@ -62,7 +62,7 @@ def pair_steps(pairs: Sequence[TokenPair], settings: Seq2SeqSettings) -> Indexed
 
 
 def in_passes(pairs: Sequence[TokenPair], most_rows: int) -> list[list[TokenPair]]:
-    """Pairs of like length together, so that little is padded."""
+    """Passes of pairs of similar length, so that padding is small."""
     by_length = sorted(pairs, key=lambda one: (len(one.target), len(one.source)))
     return list(fill_passes(by_length, most_rows, rows_of=len))
 

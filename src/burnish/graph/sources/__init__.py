@@ -8,7 +8,7 @@ from burnish.graph.tag import Dangling, TextGraph
 
 
 class GraphSource(Protocol):
-    """A place that a graph comes from."""
+    """A source of a graph."""
 
     def load(self) -> TextGraph:
         """The graph. Raises what its files need."""

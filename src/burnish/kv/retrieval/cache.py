@@ -1,6 +1,7 @@
 """Pages of far tokens that stay at hand, on the device that attends."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -27,8 +28,9 @@ class PageCache:
         num_tokens: int,
         keep: float = 0.0,
     ) -> None:
-        self._made = {"row": row, "dtype": dtype, "device": device, "num_tokens": num_tokens}
-        self._made["keep"] = keep
+        self._made: dict[str, Any] = {
+            "row": row, "dtype": dtype, "device": device, "num_tokens": num_tokens, "keep": keep,
+        }  # fmt: skip
         num_pages = max(1, num_tokens // PAGE_TOKENS)
         self._cells = torch.zeros((num_pages, PAGE_TOKENS, *row), dtype=dtype, device=device)
         self._slots: dict[int, int] = {}
@@ -43,7 +45,7 @@ class PageCache:
 
     def empty_copy(self) -> "PageCache":
         """Another cache with the same settings."""
-        return PageCache(**self._made)  # type: ignore[arg-type]
+        return PageCache(**self._made)
 
     def gather(
         self, index: Int[Tensor, "K M"], load: Callable[[int, int], Float[Tensor, "T 2 K D"]]

@@ -134,9 +134,15 @@ class SpanIndex:
     @classmethod
     def from_dict(cls, saved: dict[str, Tensor]) -> "SpanIndex":
         """What `to_dict` gave."""
-        arrays: dict[str, Any] = {n: saved[n].numpy() for n in ("starts", "lengths")}
-        names = ("owner", "token", "vectors", "kept")
-        return cls(**arrays, **{n: saved[n] for n in names}, scales=saved.get("scales"))
+        return cls(
+            starts=saved["starts"].numpy(),
+            lengths=saved["lengths"].numpy(),
+            owner=saved["owner"],
+            token=saved["token"],
+            vectors=saved["vectors"],
+            kept=saved["kept"],
+            scales=saved.get("scales"),
+        )
 
 
 def quantised(rows: Float[Tensor, "K V D"]) -> tuple[Int8[Tensor, "K V D"], Float[Tensor, "K V"]]:

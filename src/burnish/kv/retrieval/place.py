@@ -1,12 +1,10 @@
 """Where far tokens stand for the queries of a pass, in attention and in the choice alike."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from burnish.kv.retrieval.plan import Placing
+from burnish.kv.retrieval.plan import Placed, Placing
 from burnish.kv.rope import Rope, rotate
 
 
@@ -30,10 +28,8 @@ class Places:
         self._rope, self._local_tokens = rope, local_tokens
         self.start, self.num_rows = rows
         fits = max_position is None or self.start + self.num_rows <= max_position
-        auto: Placing = "true" if fits else "constant"
-        self.kind: Literal["true", "packed", "constant"] = (
-            auto if positions == "auto" else positions  # type: ignore[assignment]
-        )
+        auto: Placed = "true" if fits else "constant"
+        self.kind: Placed = auto if positions == "auto" else positions
 
     def turned(self, rows: Float[Tensor, "N H D"], at: Int[Tensor, " N"]) -> Tensor:
         """Rows rotated to positions."""

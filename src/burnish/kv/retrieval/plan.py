@@ -7,7 +7,8 @@ from burnish.kv.retrieval.segment import Segmenter
 
 Choice = Literal["spans", "tokens", "random"]
 Vectors = Literal["apart", "averaged", "bounds"]
-Placing = Literal["auto", "true", "packed", "constant"]
+Placed = Literal["true", "packed", "constant"]
+Placing = Placed | Literal["auto"]
 Tier = Literal["memory", "disk"]
 
 

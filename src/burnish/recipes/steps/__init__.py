@@ -6,12 +6,28 @@ with `configured` (or `in_round`) takes its fields from the settings; any other 
 built from its spec, `name:field=value`.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
 from burnish.base.registry import Registry
-from burnish.jobs.step import Part
+from burnish.jobs.step import Part, Step
 from burnish.recipes.settings import ImproveSettings
 
+if TYPE_CHECKING:
+    from burnish.recipes.steps.rounds import Roles
+
+
+class RoundPart(Protocol):
+    """A part of each round."""
+
+    @classmethod
+    def in_round(cls, settings: ImproveSettings, roles: "Roles") -> Sequence[Step]:
+        """Its steps in the next round; sets in `roles` which values they provide."""
+        ...
+
+
 improve_steps: Registry[Part] = Registry("improve step", "burnish.recipes.steps")
-round_steps: Registry[Part] = Registry("round step", "burnish.recipes.steps")
+round_steps: Registry[RoundPart] = Registry("round step", "burnish.recipes.steps")
 
 
 def parts_of(settings: ImproveSettings) -> list[Part]:

@@ -62,13 +62,14 @@ class PickStep(Step):
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
         """Pick, graph by graph."""
         train, heldout = (by_graph(given[name]) for name in ("train", "heldout"))
+        ranked: Mapping[Kind, By] = {"graph": self.graph.by, "random": "random"}
         rows = {
             kind: {
                 name: own
                 for folder, asked in heldout.items()
                 for name, own in self._picked(folder, train[folder], asked, by).items()
             }
-            for kind, by in {"graph": self.graph.by, "random": "random"}.items()
+            for kind, by in ranked.items()
         }
         write_json(stage.path / PICKED, rows)
         return {"num_tasks": sum(map(len, heldout.values()))}

@@ -163,8 +163,11 @@ class Taught(Composite):
             for one in (records, look(AFTER))
         ]
         less = paired_difference(*sides, rng=stream(seed, "taught", kind, "less"))
-        numbers = {"accuracy": accuracy.to_dict(), "improved_less_this": less.to_dict()}
-        numbers["num_lessons"] = len(look(self._lessons(kind).name))
+        numbers = {
+            "accuracy": accuracy.to_dict(),
+            "improved_less_this": less.to_dict(),
+            "num_lessons": len(look(self._lessons(kind).name)),
+        }
         table = Table(
             title="The improved model against trained controls",
             columns=["control", "answers learned", "improved less this", "low", "high"],

@@ -57,7 +57,7 @@ class Where:
     material: MaterialSettings
 
     @property
-    def model_settings(self) -> dict[str, str]:
+    def model_settings(self) -> dict[str, Any]:
         """The fields of a job's settings that say which model runs, and how."""
         return {"model": self.model, "precision": self.precision, "device": self.device}
 

@@ -20,27 +20,27 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def trouble(self, machine: Machine) -> str:
-        """Why this machine cannot do it; empty: it can."""
+        """Why this machine cannot isolate this way; empty if it can."""
 
     @abc.abstractmethod
     def records(self, job: Job, machine: Machine, folder: Path | None) -> list[Record]:
-        """The job for the launcher. `folder` is the work folder, where `needs_folder`."""
+        """The job as the launcher reads it; `folder` is the work folder if `needs_folder`."""
 
     @abc.abstractmethod
     def isolated_by(self, job: Job, machine: Machine, report: Report) -> Mapping[str, str]:
         """The mechanism of each of `GUARDS` (and of limits) that differs from `watched_by`."""
 
     def placed(self, job: Job, folder: Path) -> Job:
-        """The job with the paths that it has in a work folder of this machine."""
+        """The job with its paths translated to a work folder on this machine."""
         return job
 
     def seen(self, machine: Machine) -> Machine:
-        """The machine, less what the settings leave unused."""
+        """The machine's mechanisms that these settings use."""
         return machine
 
     @property
     def needs_folder(self) -> bool:
-        """Whether the work folder is one of this machine's, made for the job."""
+        """Whether the job needs a work folder made on this machine's disk."""
         return True
 
 

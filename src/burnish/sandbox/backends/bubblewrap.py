@@ -25,11 +25,11 @@ class Bubblewrap(Backend):
     """
 
     def trouble(self, machine: Machine) -> str:
-        """Whether it is installed."""
+        """Why bwrap cannot be used here; empty if it can."""
         return "" if machine.bubblewrap else "bwrap is not installed (apt-get install bubblewrap)"
 
     def records(self, job: Job, machine: Machine, folder: Path | None) -> list[Record]:
-        """The command behind bwrap."""
+        """The job as the launcher reads it, its command wrapped in bwrap."""
         words = [str(machine.bubblewrap), "--unshare-all", "--die-with-parent", "--new-session"]
         words += ["--share-net"] if job.limits.network else []
         words += ["--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--clearenv"]
@@ -47,7 +47,7 @@ class Bubblewrap(Backend):
         return plain_records(job, machine, folder, (*words, "--", *job.argv))
 
     def isolated_by(self, job: Job, machine: Machine, report: Report) -> Mapping[str, str]:
-        """What bwrap is asked to do."""
+        """The mechanisms that bwrap is asked for."""
         return {
             "files": "mount namespace (bubblewrap)",
             "network": "open, as asked" if job.limits.network else "network namespace (bubblewrap)",

@@ -26,15 +26,15 @@ class Landlocked(Backend):
     """
 
     def trouble(self, machine: Machine) -> str:
-        """What the trial said."""
+        """Why the trial run failed; empty if it did not."""
         return machine.landlock_trouble
 
     def placed(self, job: Job, folder: Path) -> Job:
-        """Paths of the environment are those of this machine."""
+        """The job with the environment's paths translated to this machine."""
         return placed_outside(job, folder)
 
     def records(self, job: Job, machine: Machine, folder: Path | None) -> list[Record]:
-        """The command as it is outside, and what it may read."""
+        """The job as the launcher reads it: the command outside a sandbox, and what it may read."""
         return [
             *plain_records(job, machine, folder, command_outside(job)),
             option("confine", "1"),
@@ -43,7 +43,7 @@ class Landlocked(Backend):
         ]
 
     def isolated_by(self, job: Job, machine: Machine, report: Report) -> Mapping[str, str]:
-        """As the launcher reported it for this very job."""
+        """The mechanisms that the launcher reported for this job."""
         abi = int(report.number("landlock"))
         signals = "signals stay inside" if abi >= 6 else "signals to the user's processes do not"
         user = ", user of its own" if report.number("own_user") else f"; {signals}"

@@ -36,15 +36,15 @@ class Namespaces(Backend):
     groups: bool = True
 
     def seen(self, machine: Machine) -> Machine:
-        """Without control groups, if so set."""
+        """The machine's mechanisms, without control groups if `groups` is off."""
         return machine if self.groups else dataclasses.replace(machine, groups=())
 
     def trouble(self, machine: Machine) -> str:
-        """What the trial said."""
+        """Why the trial run failed; empty if it did not."""
         return machine.trouble
 
     def records(self, job: Job, machine: Machine, folder: Path | None) -> list[Record]:
-        """Everything is the launcher's work."""
+        """The job as the launcher reads it; the launcher isolates it itself."""
         options = {
             "namespaces": "1",
             "report": str(int(job.report)),
@@ -65,7 +65,7 @@ class Namespaces(Backend):
         ]
 
     def isolated_by(self, job: Job, machine: Machine, report: Report) -> Mapping[str, str]:
-        """As the launcher reported it for this very job."""
+        """The mechanisms that the launcher reported for this job."""
         abi = int(report.number("landlock"))
         landlock = f", Landlock ABI {abi}" if abi else ""
         filtered = "seccomp filter" if report.number("seccomp") else NOT_ENFORCED
@@ -81,5 +81,5 @@ class Namespaces(Backend):
 
     @property
     def needs_folder(self) -> bool:
-        """The work folder is a tmpfs of the job."""
+        """False: the work folder is a tmpfs that only the job sees."""
         return False

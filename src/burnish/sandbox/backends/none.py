@@ -24,19 +24,19 @@ class Nothing(Backend):
     """
 
     def trouble(self, machine: Machine) -> str:
-        """It always works."""
+        """Empty: this always works."""
         return ""
 
     def placed(self, job: Job, folder: Path) -> Job:
-        """Paths of the environment are those of this machine."""
+        """The job with the environment's paths translated to this machine."""
         return placed_outside(job, folder)
 
     def records(self, job: Job, machine: Machine, folder: Path | None) -> list[Record]:
-        """The command as it is; /program and its like become folders of this machine."""
+        """The job as the launcher reads it; mounts such as /program are folders of this machine."""
         return plain_records(job, machine, folder, command_outside(job))
 
     def isolated_by(self, job: Job, machine: Machine, report: Report) -> Mapping[str, str]:
-        """Nothing."""
+        """No mechanism at all."""
         return {}
 
 
@@ -56,7 +56,7 @@ def plain_records(
 
 
 def placed_outside(job: Job, folder: Path) -> Job:
-    """The job whose environment, and `.pth` files, name mounted folders as they are outside."""
+    """The job with mounted folders in its environment and `.pth` files named as outside."""
     env = {"TMPDIR": str(folder), **job.env}
     places = [*job.mounts.items(), *((place, folder) for place in MOVED)]
     files = dict(job.files)
@@ -77,7 +77,7 @@ def _moved(value: str, places: list[tuple[str, Path]]) -> str:
 
 
 def command_outside(job: Job) -> tuple[str, ...]:
-    """The command with the names that mounted folders have outside the sandbox."""
+    """The command with mounted folders named as they are outside the sandbox."""
     command = []
     for word in job.argv:
         for inside, folder in job.mounts.items():

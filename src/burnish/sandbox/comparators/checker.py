@@ -46,7 +46,7 @@ class CheckerComparator:
             raise SettingError("checker", self.file, "needs either code or a file", remedy=remedy)
 
     def compare(self, output: str, expected: str, stdin: str) -> Match:
-        """Ask the checker."""
+        """Run the checker and read its verdict from its exit code."""
         program = prepare(self.code or read_text(self.file), find_language(self.language))
         if not isinstance(program, Program):
             said = program.stderr.decode(errors="replace") if isinstance(program, Outcome) else ""

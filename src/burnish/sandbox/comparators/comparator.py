@@ -32,17 +32,17 @@ ACCEPTED = Match(status=Status.ACCEPTED)
 
 
 def wrong(reason: str) -> Match:
-    """A wrong answer, and where it shows."""
+    """A wrong answer, with the place of the first difference."""
     return Match(status=Status.WRONG_ANSWER, reason=reason)
 
 
 def words(text: str) -> list[str]:
-    """What ASCII's white space parts; a no-break space is a character like others."""
+    """The words between ASCII white space; a no-break space belongs to its word."""
     return [word for word in re.split(f"[{SPACE}]+", text) if word]
 
 
 def first_difference(output: list[str], expected: list[str], unit: str) -> str:
-    """Where two lists part, in words that show no more than that place."""
+    """Where two lists first differ, as a sentence that shows only that place."""
     for i, (ours, theirs) in enumerate(zip(output, expected, strict=False), start=1):
         if ours != theirs:
             return f"{unit} {i} is {shortened(ours)}, not {shortened(theirs)}"
@@ -50,5 +50,5 @@ def first_difference(output: list[str], expected: list[str], unit: str) -> str:
 
 
 def shortened(text: str, limit: int = 60) -> str:
-    """A text as it fits into a sentence."""
+    """A text shortened to fit into a sentence."""
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")

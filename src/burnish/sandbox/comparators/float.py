@@ -51,7 +51,7 @@ class FloatComparator:
         return ACCEPTED
 
     def close(self, word: str, expected: str) -> bool:
-        """Whether two words are numbers that are one within the tolerances."""
+        """Whether two words are numbers that are equal within the tolerances."""
         if _NAMED.fullmatch(word) and _NAMED.fullmatch(expected):
             value, other = float(word), float(expected)
             return value == other or (math.isnan(value) and math.isnan(other))

@@ -26,11 +26,11 @@ MAX_AHEAD = 4096
 
 
 class Gone(Exception):
-    """The other process is no more."""
+    """The other process has ended."""
 
 
 class Foreign:
-    """An object of the other process: operations go there, only their results come back."""
+    """A stub for an object of the other process: operations run there, only results come back."""
 
     def __init__(self, peer, number, shown):
         object.__setattr__(self, "_foreign", (peer, number, shown))
@@ -107,7 +107,7 @@ def _forward(name):
 
 
 def forward_operations():
-    """Give stubs the operators, which Python looks up on the class alone."""
+    """Give stubs the operators, which Python looks up on the class only."""
     for operation in (*FORWARDED, *ORDERED):
         if operation not in ("iter", "next"):
             setattr(Foreign, f"__{operation}__", _forward(operation))
@@ -227,7 +227,7 @@ class Peer:
     # ---- answering ----
 
     def answer(self, message):
-        """Do what the other side asks, and reply."""
+        """Perform a request of the other side, and reply."""
         session = CROSSING.Session()
         try:
             values = [CROSSING.decode(self, session, v) for v in message[2]]
@@ -281,7 +281,7 @@ class Peer:
         return getattr(target, f"__{name}__")(*args)
 
     def error(self, names, text, args=None):
-        """The exception that stands here for one of the other side's."""
+        """The local exception that stands for one raised on the other side."""
         kinds = (self.errors.get(name) or getattr(builtins, name, None) for name in names)
         found = (k for k in kinds if isinstance(k, type) and issubclass(k, Exception))
         cls = next(found, RuntimeError)
@@ -294,7 +294,7 @@ class Peer:
 
 
 def told(error):
-    """The names of an exception's classes, its message, and what it was made of if plain."""
+    """An exception's class names, its message, and its arguments if they are plain data."""
     args = getattr(error, "args", ())
     plain = isinstance(args, tuple) and all(type(a) in (*CROSSING.PLAIN, int) for a in args)
     small = plain and len(repr(args)) < 2000

@@ -83,7 +83,7 @@ class Session:
         self.containers, self.numbers, self.sent = [], {}, {}
 
     def add(self, container):
-        """Give the next number to a container."""
+        """Give a container the next number."""
         self.numbers[id(container)] = len(self.containers)
         self.containers.append(container)
         return len(self.containers) - 1
@@ -117,7 +117,7 @@ def encode(peer, session, value, depth=0):
 
 
 def content(peer, session, value, depth=0):
-    """What a container holds, as JSON."""
+    """A container's content as JSON."""
     kind = type(value)
     if kind is bytearray:
         return value.hex()
@@ -181,7 +181,7 @@ def fill(peer, session, container, held):
 
 
 def changes(peer, session):
-    """The containers that came in and hold something else now."""
+    """The containers of the message whose content has changed since."""
     found = []
     for number, held in list(session.sent.items()):
         now = content(peer, session, session.containers[number])
@@ -191,7 +191,7 @@ def changes(peer, session):
 
 
 def named(value, modules):
-    """Module and name by which both sides know a thing of the standard library, or None."""
+    """Module and name of an object of the standard library, or None for any other."""
     module, name = getattr(value, "__module__", None) or "builtins", None
     if isinstance(value, NAMED) and module.partition(".")[0] in modules:
         name = getattr(value, "__qualname__", None)
@@ -203,7 +203,7 @@ def named(value, modules):
 
 
 def find(module, name):
-    """The thing of that name. Raises: AttributeError, ImportError."""
+    """The object of that module and name. Raises: AttributeError, ImportError."""
     if module.partition(".")[0] not in sys.stdlib_module_names | {"builtins"}:
         raise ImportError(module)
     found = importlib.import_module(module)
@@ -213,7 +213,7 @@ def find(module, name):
 
 
 def run_coroutine(coroutine):
-    """Run what `async def` returned to its end."""
+    """Run a coroutine to its end."""
     return asyncio.run(coroutine)
 
 

@@ -37,7 +37,7 @@ class Counted:
         self.num = 0
 
     def note(self):
-        """One more."""
+        """Count one more assert."""
         self.num += 1
 
 
@@ -73,7 +73,7 @@ def counting(tree, *, equality=False):
 
 
 def shown_line(line, asserts):
-    """A line of the asserts, for a reason."""
+    """A line of the asserts, as a reason quotes it."""
     lines = asserts.splitlines()
     text = lines[line - 1].strip()[:120] if 0 < line <= len(lines) else ""
     return f"line {line}: {text}"

@@ -31,11 +31,11 @@ class Bash(Language):
         return self._interpreter("bash")
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Parse, and run nothing."""
+        """Parse without running."""
         return (str(chain.programs["run"]), "-n", source)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
-        """No start-up files."""
+        """Run without start-up files."""
         return (str(chain.programs["run"]), "--norc", "--noprofile", source)
 
     @property

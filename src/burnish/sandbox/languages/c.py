@@ -39,7 +39,7 @@ class C(Language):
         return ToolChain(programs={"compile": program}, version=version)
 
     def compile_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Warnings are left to the analysis."""
+        """Compile without warnings, which the analysis reports."""
         compiler, flags = str(chain.programs["compile"]), (f"-std={self.standard}", self.optimise)
         return (compiler, *flags, "-o", "main", source, "-lm")
 

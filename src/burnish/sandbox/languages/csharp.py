@@ -51,7 +51,7 @@ class CSharp(Language):
         )
 
     def compile_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """With LINQ and tuples, as judges have them."""
+        """Compile with LINQ and tuples, as online judges do."""
         flags = ("-optimize+", "-warn:0", "-r:System.Core.dll", "-r:System.Numerics.dll")
         return (str(chain.programs["compile"]), *flags, "-out:main.exe", source)
 
@@ -60,6 +60,6 @@ class CSharp(Language):
         return (str(chain.programs["run"]), "/program/main.exe")
 
     def env(self, limits: Limits) -> dict[str, str]:
-        """The collector knows the limit, so that the program can say what ran out."""
+        """Tell the garbage collector the limit, so that running out of memory is reported."""
         heap = max(limits.memory_bytes * 3 // 4 // MIB, 32)
         return {"MONO_GC_PARAMS": f"max-heap-size={heap}m", "MONO_SHARED_DIR": "/tmp"}

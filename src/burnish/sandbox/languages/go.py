@@ -47,7 +47,7 @@ class Go(Language):
         return ToolChain(programs={"compile": program}, version=version, read_only=outside)
 
     def compile_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """No debug information: it doubles the time of linking."""
+        """Compile without debug information, which would double the link time."""
         return (str(chain.programs["compile"]), "build", "-ldflags=-s -w", "-o", "main", source)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:

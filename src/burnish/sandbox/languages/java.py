@@ -118,7 +118,7 @@ class Java(Language):
         return f"{code[:end]}{imports}{code[end:]}\n{asserts}"
 
     def compile_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Class files stand beside the source."""
+        """Compile; class files are written beside the source."""
         tuning = ("-J-XX:+UseSerialGC", "-J-XX:TieredStopAtLevel=1", "-J-Xmx512m")
         return (str(chain.programs["compile"]), *tuning, "-encoding", "UTF-8", "-d", ".", source)
 

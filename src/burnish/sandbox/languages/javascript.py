@@ -70,11 +70,11 @@ class JavaScript(Language):
         return Packages(mounts=mounts, env={"NODE_PATH": ":".join(mounts)})
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Parse, and run nothing."""
+        """Parse without running."""
         return (str(chain.programs["run"]), "--check", source)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
-        """With a heap whose own limit is lower than the job's."""
+        """Run with a heap limit below the job's memory limit."""
         return (str(chain.programs["run"]), heap_flag(limits), source)
 
     def load_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
@@ -84,5 +84,5 @@ class JavaScript(Language):
 
 
 def heap_flag(limits: Limits) -> str:
-    """Half of the job's memory, so that Node can say what ran out."""
+    """Node's heap limit: half of the job's memory, so that Node reports running out of it."""
     return f"--max-old-space-size={max(limits.memory_bytes // 2 // MIB, 64)}"

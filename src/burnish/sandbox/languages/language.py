@@ -35,7 +35,7 @@ class ToolChain:
 
 @dataclass(frozen=True, kw_only=True)
 class MissingToolChain:
-    """A language that this machine cannot run, and what would change that."""
+    """A language that this machine cannot run, and the remedy."""
 
     language: str
     program: str
@@ -43,7 +43,7 @@ class MissingToolChain:
 
     @property
     def reason(self) -> str:
-        """One sentence for people."""
+        """The reason in one sentence."""
         return f"{self.language} needs {self.program!r}, which is not here. Install {self.package}"
 
 
@@ -100,14 +100,14 @@ class Language(abc.ABC):
 
     @abc.abstractmethod
     def find(self) -> ToolChain | MissingToolChain:
-        """Look for the tool chain. Never raises for a missing one."""
+        """Find the tool chain; a missing one is a value, not an error."""
 
     def source_name(self, code: str) -> str:
         """The name that the source file must have; Java derives it from the code."""
         return self.file_name
 
     def completed(self, code: str) -> str:
-        """The code as the tool chain wants it; PHP needs an opening tag."""
+        """The code as the tool chain takes it; PHP needs an opening tag."""
         return code
 
     def with_asserts(self, code: str, asserts: str) -> str:
@@ -121,7 +121,7 @@ class Language(abc.ABC):
         return ""
 
     def joined(self, code: str, asserts: str) -> str:
-        """The code with asserts behind it."""
+        """The code followed by asserts, in one file."""
         return f"{code}\n{asserts}"
 
     def for_asserts(self, asserts: str) -> Self:
@@ -129,7 +129,7 @@ class Language(abc.ABC):
         return self
 
     def packages(self, chain: ToolChain, folders: tuple[Path, ...]) -> Packages | None:
-        """How a program finds third-party packages in folders; None: not by folders."""
+        """How a program finds third-party packages in folders; None if it cannot."""
         if not self.packages_variable:
             return None
         mounts = {f"/packages/{i}": folder for i, folder in enumerate(folders)}
@@ -158,7 +158,7 @@ class Language(abc.ABC):
         return self.run_command(chain, source, limits)
 
     def env(self, limits: Limits) -> Mapping[str, str]:
-        """Further environment of compiling and running."""
+        """Extra environment variables for compiling and running."""
         return {}
 
     def _interpreter(
@@ -210,7 +210,7 @@ def outside_usr(program: Path) -> tuple[Path, ...]:
 
 @functools.cache
 def program_version(program: Path, *arguments: str) -> str:
-    """The first line of what `program --version` (or `arguments`) prints; empty: it fails."""
+    """The first line that `program --version` (or `arguments`) prints; empty if it fails."""
     command = [str(program), *(arguments or ("--version",))]
     try:
         done = subprocess.run(

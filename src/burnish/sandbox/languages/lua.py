@@ -27,12 +27,12 @@ class Lua(Language):
         return self._interpreter("lua5.4", "lua", "lua5.3", version=("-v",))
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Parse, and run nothing."""
+        """Parse without running."""
         check = "local f, e = loadfile('" + source + "') if not f then error(e) end"
         return (str(chain.programs["run"]), "-E", "-e", check)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
-        """Environment variables of Lua are ignored."""
+        """Run without Lua's environment variables."""
         return (str(chain.programs["run"]), "-E", source)
 
     @property

@@ -28,11 +28,11 @@ class Perl(Language):
         return self._interpreter("perl", version=("-e", "print $^V"))
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Parse, and run nothing."""
+        """Parse without running."""
         return (str(chain.programs["run"]), "-c", source)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
-        """The working folder is not searched for modules."""
+        """Run without the working folder in the module path."""
         return (str(chain.programs["run"]), source)
 
     @property

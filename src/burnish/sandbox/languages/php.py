@@ -49,7 +49,7 @@ class Php(Language):
         return f"{code}\n{asserts}" if closed else f"{code}\n?>{asserts}"
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Parse, and run nothing."""
+        """Parse without running."""
         return (str(chain.programs["run"]), *NO_INI, "-l", source)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:

@@ -35,9 +35,9 @@ class R(Language):
         return self._interpreter("Rscript", read_only=(SETTINGS,) if SETTINGS.is_dir() else ())
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Parse, and run nothing."""
+        """Parse without running."""
         return (str(chain.programs["run"]), "--vanilla", "-e", f"invisible(parse('{source}'))")
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
-        """Neither start-up files nor a saved workspace."""
+        """Run without start-up files and without a saved workspace."""
         return (str(chain.programs["run"]), "--vanilla", source)

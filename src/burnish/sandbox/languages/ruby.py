@@ -33,11 +33,11 @@ class Ruby(Language):
         return self._interpreter("ruby")
 
     def check_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Parse, and run nothing."""
+        """Parse without running."""
         return (str(chain.programs["run"]), "-c", source)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
-        """As it is: bundled gems (`prime`, `matrix`) are found through RubyGems."""
+        """Run with RubyGems, which finds the bundled gems (`prime`, `matrix`)."""
         return (str(chain.programs["run"]), source)
 
     @property

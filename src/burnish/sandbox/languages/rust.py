@@ -54,7 +54,7 @@ class Rust(Language):
         )
 
     def compile_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Warnings are left to the analysis."""
+        """Compile without warnings, which the analysis reports."""
         flags = ["--edition", self.edition, "-C", f"opt-level={self.optimise}", "--cap-lints=allow"]
         flags += ["-C", f"linker={chain.programs['link']}", "-C", "debuginfo=0"]
         return (str(chain.programs["compile"]), *flags, "-o", "main", source)

@@ -19,7 +19,7 @@ class ClarkSurface:
         self._n, self._e = np.log10(n), e
 
     def evaluate(self, theta: Thetas) -> tuple[PerRun, Pull]:
-        """Log of the loss, and the pull-back of weights on it."""
+        """Log of the loss, and its vector-Jacobian product."""
         a, b, c, d, start, most = (theta[:, i, None] for i in range(6))
         n = self._n[None]
         # with u = 1/start - 1/most the effective number is 1 / (1/(e - 1 + 1/u) + 1/most)
@@ -70,7 +70,7 @@ class Clark:
         return np.array([theta for _, theta in found[:6]])
 
     def natural(self, theta: Thetas) -> Thetas:
-        """The two ends of E themselves."""
+        """Parameters with the two ends of E instead of their logs."""
         most = np.exp(theta[:, 5])
         start = 1 / (np.exp(theta[:, 4]) + most)
         return np.concatenate([theta[:, :4], start[:, None], 1 / most[:, None]], axis=1)
@@ -86,7 +86,7 @@ class Clark:
         return {}
 
     def unidentified(self, columns: Columns) -> Mapping[str, str]:
-        """What sizes or numbers of experts are too few to tell."""
+        """Parameters that too few sizes or numbers of experts cannot identify."""
         found = {}
         if len(np.unique(columns["n"])) < 2:
             found |= {"a": "n takes one value only", "c": "n takes one value only"}

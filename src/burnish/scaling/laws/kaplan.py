@@ -19,7 +19,7 @@ class KaplanSurface:
         self._n, self._d = n, d
 
     def evaluate(self, theta: Thetas) -> tuple[PerRun, Pull]:
-        """Log of the loss, and the pull-back of weights on it."""
+        """Log of the loss, and its vector-Jacobian product."""
         u, v, ratio, power = (theta[:, i, None] for i in range(4))
         size, data = u - ratio * self._n, v - self._d
         total, power = np.logaddexp(size, data), np.exp(power)
