@@ -13,7 +13,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tiny models, threads only wait
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `fixtures`, also in spawned processes
-pytest_plugins = ["fixtures.tiny", "fixtures.shell", "fixtures.compiled"]
+pytest_plugins = ["fixtures.tiny", "fixtures.shell", "fixtures.compiled", "fixtures.analysing"]
 
 settings.register_profile("burnish", derandomize=True, deadline=None, database=None)
 settings.load_profile("burnish")

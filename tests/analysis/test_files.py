@@ -1,32 +1,13 @@
 """`burnish sandbox analyze`, as a user calls it."""
 
-# ruff: noqa: E501 - programs stand on one line
-
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 from burnish.analysis.analyze import MAX_CHARACTERS
 from burnish.analysis.files import analysis_tables, analyze_file
 from burnish.base.errors import InputError
-from burnish.cli import sandbox_analysis
 from burnish.sandbox.files import detect_files
-
-CODE = "import subprocess\nn = int(input())\nif n > 1:\n    subprocess.call('ls', shell=True)\nprint(n)\n"
-
-
-@pytest.fixture
-def run():
-    return lambda *words: CliRunner().invoke(sandbox_analysis.commands.app, list(map(str, words)))
-
-
-@pytest.fixture
-def program(tmp_path):
-    path = tmp_path / "main.py"
-    path.write_text(CODE)
-    (tmp_path / "in.txt").write_text("1\n")
-    return path
 
 
 def test_bytes_are_not_analysed(tmp_path):
@@ -43,9 +24,13 @@ def test_what_is_too_long_is_not_analysed(tmp_path):
         analyze_file(path)
 
 
-def test_analyze_prints_the_five_categories(run, program, tmp_path, sandbox_cache):
+def test_analyze_prints_the_five_categories(
+    sandbox_command, small_program, tmp_path, sandbox_cache
+):
     sarif = tmp_path / "out.sarif"
-    done = run("analyze", program, "--stdin", tmp_path / "in.txt", "--sarif", sarif, "--json")
+    done = sandbox_command(
+        "analyze", small_program, "--stdin", tmp_path / "in.txt", "--sarif", sarif, "--json"
+    )
     found = json.loads(done.stdout)
     assert {"basic", "smells", "bugs", "coverage", "efficiency"} <= set(found)
     assert found["coverage"]["missed"] == [4]
@@ -54,8 +39,8 @@ def test_analyze_prints_the_five_categories(run, program, tmp_path, sandbox_cach
     assert done.exit_code == bool(found["bugs"])
 
 
-def test_tables_are_for_people(program, tmp_path, sandbox_cache):
-    analysis = analyze_file(program, stdins=[tmp_path / "in.txt"])
+def test_tables_are_for_people(small_program, tmp_path, sandbox_cache):
+    analysis = analyze_file(small_program, stdins=[tmp_path / "in.txt"])
     titles = [title for title, _, _ in analysis_tables(analysis)]
     assert any(title.startswith("Coverage 0.80") for title in titles)
     assert all(
