@@ -23,7 +23,7 @@ TRIPLES_FILE = "triples.jsonl"
 
 
 def checked(job: Job) -> Job:
-    """Check that everything the job names exists, before a run folder is made.
+    """Return the job after opening everything that it names, before a run folder is made.
 
     Raises: what opening its files and finding its models raises.
     """

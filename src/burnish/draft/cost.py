@@ -38,7 +38,7 @@ class Workbench:
     batch_size: int
 
     def reset(self) -> None:
-        """Restore the cache to its state before the step."""
+        """Restore the cache's lengths to those before any step."""
         self.session.cache.lengths[:] = [self.context_tokens] * self.batch_size
 
     def plain(self) -> None:

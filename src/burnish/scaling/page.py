@@ -56,7 +56,7 @@ def fit_tiles(told: Result) -> list[tuple[str, str, str]]:
 
 
 def percent(value: float | None) -> str:
-    """A fraction in percent, or a dash for none."""
+    """A fraction in percent, or "none"."""
     return NONE if value is None else f"{100 * value:.2g}%"
 
 

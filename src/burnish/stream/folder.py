@@ -73,7 +73,7 @@ class TokenizedDocument:
 
 
 def fingerprint(model: Any, key: str) -> dict[str, Any]:
-    """Hash of what keys and values depend on: weights, tokenizer, precision, rotary positions."""
+    """All that keys and values depend on: weights, tokenizer, precision, rotary positions."""
     rope = model.config.rope_parameters
     return {
         "model": model.spec,

@@ -70,7 +70,7 @@ class Clark:
         return np.array([theta for _, theta in found[:6]])
 
     def natural(self, theta: Thetas) -> Thetas:
-        """Parameters with the two ends of E instead of their logs."""
+        """Parameters with the two ends of E themselves."""
         most = np.exp(theta[:, 5])
         start = 1 / (np.exp(theta[:, 4]) + most)
         return np.concatenate([theta[:, :4], start[:, None], 1 / most[:, None]], axis=1)
