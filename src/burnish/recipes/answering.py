@@ -25,7 +25,7 @@ from burnish.models.load import Model
 from burnish.recipes.drafting import Drafting
 
 ANSWERS = "answers.jsonl"
-DECODING = "decoding"  # the kind of event that says how answers were decoded
+DECODING = "decoding"  # how answers are decoded: a value of jobs, and the kind of its event
 SERVER = {"choice": "server", "reason": "a server decides how it decodes", "plan": None}
 
 

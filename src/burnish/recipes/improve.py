@@ -17,20 +17,21 @@ from burnish.jobs.runner import check_parts
 from burnish.jobs.step import Value, constant
 from burnish.kv.policies import kv_policies
 from burnish.models.handle import ModelHandle
+from burnish.recipes.answering import DECODING
 from burnish.recipes.drafting import Drafting
 from burnish.recipes.planning import Plan, plan_improve
 from burnish.recipes.preferring import stage_settings
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.shifting import shifted_specs
 from burnish.recipes.steps import parts_of
-from burnish.recipes.steps.answers import HOW, Decoding
+from burnish.recipes.steps.answers import Decoding
 from burnish.recipes.steps.critique import CRITIC
 from burnish.recipes.steps.sample import SAMPLER
 from burnish.recipes.steps.shifted import SHIFT_FILES
 from burnish.recipes.steps.tasks import FILES
 
 WHAT = "improve"
-GIVEN = ("base", SAMPLER, CRITIC, FILES, SHIFT_FILES, HOW)
+GIVEN = ("base", SAMPLER, CRITIC, FILES, SHIFT_FILES, DECODING)
 
 
 def improve(
@@ -75,7 +76,9 @@ def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
         ModelHandle(spec, precision=settings.precision, device=settings.device)
         for spec in (settings.model, settings.sample.model)
     )
-    how = Decoding(batch_size=settings.batch_size, drafting=Drafting(draft=settings.sample.draft))
+    decoding = Decoding(
+        batch_size=settings.batch_size, drafting=Drafting(draft=settings.sample.draft)
+    )
     shifted = shifted_specs(settings.tasks, settings.shift.tasks, settings.shift.num)
     numbers: dict[str, Any] = {"base": settings.model, "model": settings.model}
     if plan is not None:
@@ -91,7 +94,7 @@ def improve_job(settings: ImproveSettings, plan: Plan | None) -> Job:
             CRITIC: critic_value(settings),
             FILES: Value(lambda: files_key(settings.tasks), lambda: settings.tasks),
             SHIFT_FILES: Value(lambda: files_key(shifted), lambda: shifted),
-            HOW: constant(how),
+            DECODING: constant(decoding),
         },
         header=Header(
             title=f"burnish improve: {settings.model}",

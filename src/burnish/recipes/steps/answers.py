@@ -16,8 +16,6 @@ from burnish.jobs.step import Given, Step, Verification
 from burnish.recipes.answering import ANSWERS, DECODING, Ask, answer, read_answers
 from burnish.recipes.drafting import Drafting
 
-HOW = "decoding"  # the value that says how answers are decoded; it changes none
-
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
@@ -58,7 +56,7 @@ class AnswerStep(Step):
     @property
     def reads(self) -> tuple[str, ...]:
         """The model, what the questions are made from, and how to decode."""
-        return (self.model, *self.tasks, HOW)
+        return (self.model, *self.tasks, DECODING)
 
     @property
     def writes(self) -> Mapping[str, str]:
@@ -67,24 +65,24 @@ class AnswerStep(Step):
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
         """Answer and judge what is not answered yet."""
-        how: dict[str, Any] = {}
+        drafting: dict[str, Any] = {}
 
         def record(kind: str, /, **fields: Any) -> None:
             if kind == DECODING:
-                how.update({name: fields[name] for name in ("choice", "reason", "plan")})
+                drafting.update({name: fields[name] for name in ("choice", "reason", "plan")})
             stage.record(kind, **fields)
 
         records = answer(
             replace(stage, record=record),
             given[self.model],
             self.asks(given),
-            batch_size=given[HOW].batch_size,
+            batch_size=given[DECODING].batch_size,
             meter=meter,
-            drafting=given[HOW].drafting if self.drafted else None,
+            drafting=given[DECODING].drafting if self.drafted else None,
             kv=self.policy,
         )
         counts = {"num_answers": len(records), "tokens": sum(r.tokens for r in records)}
-        return counts | {"decoding": how or None}
+        return counts | {"decoding": drafting or None}
 
     def open(self, name: str, done: StageResult, given: Given) -> list[Record]:
         """The records in the order of the questions."""
@@ -93,10 +91,10 @@ class AnswerStep(Step):
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """How the answers were decoded, where that was chosen."""
-        how = done.output.get("decoding")
-        if how is None:
+        drafting = done.output.get("decoding")
+        if drafting is None:
             return ()
-        return (Told(section="notes", numbers={"cost": {"drafting": {self.name: how}}}),)
+        return (Told(section="notes", numbers={"cost": {"drafting": {self.name: drafting}}}),)
 
     def recheck(self, done: StageResult, given: Given) -> str:
         """Judge every answer again: a verdict must follow from its answer."""

@@ -17,11 +17,11 @@ from burnish.critique.settings import PlaceSettings
 from burnish.critique.wording import Wording
 from burnish.data.chains import chain_of
 from burnish.jobs.step import Given, Step
+from burnish.recipes.answering import DECODING
 from burnish.recipes.critic_settings import CriticLoopSettings
 from burnish.recipes.gathering import attempt_again
 from burnish.recipes.settings import CritiqueStageSettings, ImproveSettings, SampleSettings
 from burnish.recipes.steps import round_steps
-from burnish.recipes.steps.answers import HOW
 from burnish.recipes.steps.measure import answers_cost
 from burnish.recipes.steps.rounds import Roles
 
@@ -67,7 +67,7 @@ class CritiqueStep(Step):
     @property
     def reads(self) -> tuple[str, ...]:
         """Actor and critic, the tasks and their answers of this round."""
-        return (self.actor, CRITIC, "train", *self.sampled, HOW)
+        return (self.actor, CRITIC, "train", *self.sampled, DECODING)
 
     @property
     def writes(self) -> Mapping[str, str]:
@@ -82,7 +82,7 @@ class CritiqueStep(Step):
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
         """Criticise what is wrong, revise, and keep what is right."""
-        plan, place = self._plan(), PlaceSettings(batch_size=given[HOW].batch_size)
+        plan, place = self._plan(), PlaceSettings(batch_size=given[DECODING].batch_size)
         actor = model_player(given[self.actor], stage.path / "actor", place, meter)
         tasks = {task.id: task for task in given["train"]}
         answers = [record for name in self.sampled for record in given[name]]
@@ -109,7 +109,7 @@ class CritiqueStep(Step):
         if self.critique.critic == SCRIPTED:
             return scripted_critic(tasks, Wording(form=self.critique.form))
         handle = given[self.actor] if self.critique.critic == ITSELF else given[CRITIC]
-        place = PlaceSettings(batch_size=given[HOW].batch_size)
+        place = PlaceSettings(batch_size=given[DECODING].batch_size)
         return model_player(handle, stage.path / "critic", place, meter)
 
     def open(self, name: str, done: StageResult, given: Given) -> list[Record]:

@@ -11,7 +11,7 @@ from burnish.contracts.record import Record
 from burnish.contracts.step import Cost, Told
 from burnish.contracts.task import Task
 from burnish.jobs.step import Composite, Given, Step
-from burnish.recipes.answering import Ask, greedy_asks
+from burnish.recipes.answering import DECODING, Ask, greedy_asks
 from burnish.recipes.controls import (
     FORMS,
     Form,
@@ -23,7 +23,7 @@ from burnish.recipes.controls import (
 from burnish.recipes.measuring import num_right
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import improve_steps
-from burnish.recipes.steps.answers import HOW, MeasuredStep
+from burnish.recipes.steps.answers import MeasuredStep
 from burnish.recipes.steps.measure import (
     HeldoutStep,
     answers_cost,
@@ -142,7 +142,7 @@ class FewShot(Composite):
     @property
     def reads(self) -> tuple[str, ...]:
         """The base model, the tasks, and how to decode."""
-        return ("base", "train", "dev", "heldout", HOW)
+        return ("base", "train", "dev", "heldout", DECODING)
 
     def planned(self) -> Sequence[Step]:
         """Every form, as if the tasks came with worked answers."""

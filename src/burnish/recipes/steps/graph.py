@@ -17,11 +17,10 @@ from burnish.data.demonstrations import STOPS
 from burnish.graph.picking import By, pick_examples
 from burnish.graph.tables import open_graph
 from burnish.jobs.step import Composite, Given, Step, Verification
-from burnish.recipes.answering import Ask, greedy_asks
+from burnish.recipes.answering import DECODING, Ask, greedy_asks
 from burnish.recipes.graph import GRAPH
 from burnish.recipes.settings import GraphStageSettings, ImproveSettings
 from burnish.recipes.steps import improve_steps
-from burnish.recipes.steps.answers import HOW
 from burnish.recipes.steps.measure import HeldoutStep, control_row
 from burnish.recipes.steps.taken import TakenPart, taken_by
 from burnish.recipes.steps.tasks import FILES
@@ -195,7 +194,7 @@ class Graph(Composite):
     @property
     def reads(self) -> tuple[str, ...]:
         """The base model and the tasks; nothing where it is off."""
-        return ("base", "train", "heldout", FILES, HOW) if self.is_on else ()
+        return ("base", "train", "heldout", FILES, DECODING) if self.is_on else ()
 
     def planned(self) -> Sequence[Step]:
         """Picking, then answers with each kind of examples."""

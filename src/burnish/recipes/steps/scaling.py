@@ -16,7 +16,7 @@ from burnish.contracts.page import Chart, Series, Table
 from burnish.contracts.record import Claim
 from burnish.contracts.step import Cost, Told
 from burnish.jobs.step import Composite, Given, Step, Value, Verification, constant
-from burnish.recipes.answering import Ask, sampled_asks
+from burnish.recipes.answering import DECODING, Ask, sampled_asks
 from burnish.recipes.controls import sampling_of
 from burnish.recipes.piloting import (
     PLAN,
@@ -30,7 +30,7 @@ from burnish.recipes.piloting import (
 )
 from burnish.recipes.settings import ImproveSettings, SampleSettings, SelectSettings, TrainSettings
 from burnish.recipes.steps import improve_steps
-from burnish.recipes.steps.answers import HOW, AnswerStep
+from burnish.recipes.steps.answers import AnswerStep
 from burnish.recipes.steps.measure import ANSWER_TOKENS, PROMPT_TOKENS, answers_cost
 from burnish.recipes.steps.sample import SAMPLER
 from burnish.recipes.steps.select import RIGHT_FRAC
@@ -225,7 +225,7 @@ class Scaling(Composite):
     @property
     def reads(self) -> tuple[str, ...]:
         """Base model, sampler, and the splits that a plan may see; nothing where it is off."""
-        return ("base", self._sampler, "train", "dev", HOW) if self.is_on else ()
+        return ("base", self._sampler, "train", "dev", DECODING) if self.is_on else ()
 
     @property
     def writes(self) -> tuple[str, ...]:

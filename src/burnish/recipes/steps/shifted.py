@@ -13,12 +13,12 @@ from burnish.contracts.record import Claim, Record
 from burnish.contracts.step import Cost, Told
 from burnish.contracts.task import Task
 from burnish.jobs.step import Given, Step, Verification
-from burnish.recipes.answering import ANSWERS, Ask, greedy_asks
+from burnish.recipes.answering import ANSWERS, DECODING, Ask, greedy_asks
 from burnish.recipes.measuring import measure_answers, measure_gain
 from burnish.recipes.settings import ImproveSettings, ShiftSettings
 from burnish.recipes.shifting import draw_shifted, shifted_specs
 from burnish.recipes.steps import improve_steps
-from burnish.recipes.steps.answers import HOW, MeasuredStep
+from burnish.recipes.steps.answers import MeasuredStep
 from burnish.recipes.steps.measure import answers_cost
 from burnish.recipes.steps.two_sided import TwoSided
 
@@ -125,7 +125,7 @@ class Shifted(TwoSided):
     @property
     def reads(self) -> tuple[str, ...]:
         """Both models, the splits, the files, and how to decode."""
-        return (*super().reads, *SPLITS, SHIFT_FILES, HOW)
+        return (*super().reads, *SPLITS, SHIFT_FILES, DECODING)
 
     def planned(self) -> Sequence[Step]:
         """The tasks, then one set of answers a side."""

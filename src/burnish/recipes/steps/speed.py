@@ -22,10 +22,10 @@ from burnish.engine.generate import generate
 from burnish.jobs.step import Given, Step
 from burnish.models.handle import ModelHandle
 from burnish.models.load import Model
+from burnish.recipes.answering import DECODING
 from burnish.recipes.gates import doubted, gate
 from burnish.recipes.settings import ImproveSettings, SpeedSettings
 from burnish.recipes.steps import improve_steps
-from burnish.recipes.steps.answers import HOW
 from burnish.recipes.steps.measure import PROMPT_TOKENS
 
 SIDES = {"before": "base", "after": "chosen"}
@@ -60,7 +60,7 @@ class SpeedStep(Step):
     @property
     def reads(self) -> tuple[str, ...]:
         """Both models, and prompts."""
-        return (*SIDES.values(), "heldout", HOW)
+        return (*SIDES.values(), "heldout", DECODING)
 
     @property
     def writes(self) -> Mapping[str, str]:
@@ -119,7 +119,7 @@ class SpeedStep(Step):
         return (Told(numbers={"speed": numbers}, gates=[found], blocks=[table]),)
 
     def _served(self, handle: ModelHandle, given: Given) -> "_Served":
-        drafting = replace(given[HOW].drafting)
+        drafting = replace(given[DECODING].drafting)
         prompts = given["heldout"][: self.speed.num_prompts]
         choice = drafting.choose(
             handle,

@@ -15,11 +15,10 @@ from burnish.contracts.step import Cost, Told
 from burnish.contracts.task import Verdict
 from burnish.engine.policies import bounded_policy
 from burnish.jobs.step import Composite, Given, Step, Verification
-from burnish.recipes.answering import Ask, greedy_asks
+from burnish.recipes.answering import DECODING, Ask, greedy_asks
 from burnish.recipes.documents import cut_to, whole, with_documents
 from burnish.recipes.settings import ImproveSettings, StreamStageSettings
 from burnish.recipes.steps import improve_steps
-from burnish.recipes.steps.answers import HOW
 from burnish.recipes.steps.measure import ANSWER_TOKENS, HeldoutStep
 from burnish.recipes.steps.taken import TakenPart, taken_by
 
@@ -183,7 +182,7 @@ class Stream(Composite):
     @property
     def reads(self) -> tuple[str, ...]:
         """The chosen model and the tasks; nothing where it is off."""
-        return ("chosen", "heldout", HOW) if self.is_on else ()
+        return ("chosen", "heldout", DECODING) if self.is_on else ()
 
     def planned(self) -> Sequence[Step]:
         """Cutting, then both arms."""

@@ -14,12 +14,12 @@ from burnish.contracts.record import Record
 from burnish.contracts.step import Cost, Told
 from burnish.contracts.task import Verdict
 from burnish.jobs.step import Composite, Given, Step, Verification
+from burnish.recipes.answering import DECODING
 from burnish.recipes.controls import WORKED
 from burnish.recipes.measuring import measure_answers
 from burnish.recipes.piloting import as_planned, plan_read
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import improve_steps
-from burnish.recipes.steps.answers import HOW
 from burnish.recipes.steps.measure import HeldoutStep, control_row
 from burnish.recipes.steps.rounds import LEARNED
 from burnish.recipes.steps.select import RIGHT_FRAC
@@ -127,7 +127,7 @@ class Taught(Composite):
         if self.settings.controls != "full":
             return ()
         plan = plan_read(self.settings)
-        return ("base", "train", "heldout", "sampled", LEARNED, HOW, AFTER, *plan)
+        return ("base", "train", "heldout", "sampled", LEARNED, DECODING, AFTER, *plan)
 
     def planned(self) -> Sequence[Step]:
         """Lessons, training and answers of each control."""
