@@ -11,11 +11,11 @@ from burnish.base.meter import Meter
 from burnish.critique.wording import Wording
 from burnish.data.chains import chain_of, verify
 from burnish.recipes import gathering
+from burnish.recipes.answering import DECODING
 from burnish.recipes.critic_settings import CriticLoopSettings
 from burnish.recipes.gathering import attempt_again, gather
 from burnish.recipes.settings import CritiqueStageSettings
 from burnish.recipes.steps import critique as module
-from burnish.recipes.steps.answers import HOW
 from burnish.recipes.steps.critique import CRITIC, CritiqueStep
 from burnish.recipes.steps.rounds import Roles
 
@@ -31,7 +31,7 @@ def made(tmp_path, monkeypatch):
     (step,) = CritiqueStep.in_round(replace(SETTINGS, critique=STAGE), roles)
     assert roles.pool == ("sample-1", "critique-1") and roles.sampled == ("sample-1",)
     given = {"base": None, CRITIC: None, "train": tasks, "sample-1": answers,
-             HOW: SimpleNamespace(batch_size=4)}  # fmt: skip
+             DECODING: SimpleNamespace(batch_size=4)}  # fmt: skip
     output = step.make(SimpleNamespace(path=tmp_path), given, Meter())
     done = SimpleNamespace(path=tmp_path, output=output)
     return step, tasks, answers, done
