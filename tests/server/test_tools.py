@@ -109,7 +109,8 @@ def test_a_template_without_a_place_for_tools_says_so(asked: Asked) -> None:
     assert found.status_code == 400 and "no place for tools" in found.json()["error"]["message"]
 
 
-CITY = {"type": "object", "properties": {"city": {"enum": ["Bern", "Köln"]}},
+CITY = {"type": "object", "$defs": {"City": {"enum": ["Bern", "Köln"]}},  # as pydantic writes it
+        "properties": {"city": {"$ref": "#/$defs/City"}},
         "required": ["city"], "additionalProperties": False}  # fmt: skip
 CHOICES = [
     {"type": "function", "function": {"name": "weather", "parameters": CITY}},

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from burnish.arch.settings import BYTES
 from burnish.base.errors import ModelError, SettingError
 from burnish.data.shards import Encode, Marks, pieces_of
 
 END = "<|endoftext|>"
 LEARNED_CHARACTERS = 100_000_000  # more changes the merges hardly
-BYTES = 256
 
 
 def learn_tokenizer(

@@ -52,19 +52,30 @@ def _tools_to_call(body: ChatBody) -> list[Tool]:
 
 def _call_schema(tools: list[Tool]) -> dict[str, Any]:
     """One call, as `tools.parse_tool_calls` reads it."""
-    calls = [
-        {
-            "type": "object",
-            "properties": {
-                "name": {"const": tool.function.name},
-                "arguments": {"type": "object", **(tool.function.parameters or {})},
-            },
-            "required": ["name", "arguments"],
-            "additionalProperties": False,
+    calls = []
+    for index, tool in enumerate(tools):
+        place = f"#/anyOf/{index}/properties/arguments"
+        given = _moved(tool.function.parameters or {}, place)
+        properties = {
+            "name": {"const": tool.function.name},
+            "arguments": {"type": "object", **given},
         }
-        for tool in tools
-    ]
-    return calls[0] if len(calls) == 1 else {"anyOf": calls}
+        call = {"type": "object", "properties": properties, "required": list(properties)}
+        calls.append(call | {"additionalProperties": False})
+    return {"anyOf": calls}
+
+
+def _moved(schema: Any, place: str) -> Any:
+    """A schema that stands at another place: its references to itself follow."""
+    if isinstance(schema, list):
+        return [_moved(one, place) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    moved = {name: _moved(value, place) for name, value in schema.items()}
+    target = schema.get("$ref")
+    if isinstance(target, str) and target.startswith("#"):
+        moved["$ref"] = place + target[1:]
+    return moved
 
 
 def _schema(wanted: Format | None) -> object:
