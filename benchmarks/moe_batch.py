@@ -1,16 +1,16 @@
 """Question: does a mixture of experts want a smaller batch and a larger learning rate than dense?
 
-    python benchmarks/moe_batch.py [--tokens 400000] [--seeds 2]
+    python benchmarks/moe_batch.py [--tokens 160000] [--seeds 3]
 
 Dense and MoE (`--experts`, one chosen) have the same width, depth and active parameters, at most
-0.2M in all, and read the same text; AdamW, cosine. Each cell is one pretraining run of a batch and
-a learning rate. For each kind, validation loss is a quadratic in ln(batch) and ln(learning rate),
-whose vertex is the optimum; intervals come from residuals drawn again. The dense model is trained
-at one and at two budgets of tokens, so that its optimum is known at two losses: the answer at equal
-loss compares the mixture with the dense optimum between them (`inside` says whether the loss of the
-mixture lies there), the answer at equal tokens stands beside it, and what the Step law says. A
-vertex outside the grid is said to be outside. The gradient noise scale of both kinds, from one run
-each with its norms noted, stands beside them. Finished cells are kept.
+0.2M in all, and read the same text; AdamW, a constant rate after a warm-up. Each cell is one
+pretraining run of a batch and a learning rate; larger batches get more tokens. The question is
+asked at equal loss: how many steps each run took to one validation loss, the lowest that every
+kind, batch and seed reaches at its best rate. The steps at the best rates give the critical batch
+(steps = S_min + E_min / batch); ln(steps) of all runs, a parabola in ln(rate)
+whose vertex moves with ln(batch), gives the best learning rate. Intervals resample seeds within
+batches. What happens at other losses, what the Step law says, and the gradient noise scale of both
+kinds, from one run each with its norms noted, stand beside them. Finished cells are kept.
 """
 
 import argparse
@@ -28,21 +28,25 @@ from burnish.arch.plan import Shape
 from burnish.arch.pretrain_job import pretrain
 from burnish.arch.settings import PretrainSettings
 from burnish.base.items import Workplace, run_cells
+from burnish.base.records import read_records
 from burnish.base.rng import stream
 from burnish.base.stats import percentile_interval
+from burnish.scaling.critical import trade_off
 from burnish.scaling.noise_scale import estimate_noise, pairs_from_rows, read_norms
 from burnish.scaling.rules import published_rules
 
 CONTEXT, TEXT_BYTES = 128, 2_000_000
-BATCHES = (256, 512, 1024, 2048)
-RATES = (0.001, 0.002, 0.004, 0.008)
+BATCHES = (128, 512, 2048)
+RATES = (0.002, 0.004, 0.008, 0.016)
+HALF_BATCH = 1024  # tokens of a run double here
 SHARED: dict[str, Any] = {
     "depth": 2, "width": 48, "ffn_width": 128, "num_heads": 2, "vocab": 512,
-    "num_kv_heads": 2, "context": CONTEXT, "optimizer": "adamw", "schedule": "cosine",
-    "final_frac": 0.1, "heldout_frac": 0.05, "num_evaluations": 1, "sample_tokens": 0,
-    "evaluation_tokens": 131_072, "precision": "fp32",
+    "num_kv_heads": 2, "context": CONTEXT, "optimizer": "adamw", "schedule": "constant",
+    "warmup_frac": 0.1, "heldout_frac": 0.05, "num_evaluations": 30, "sample_tokens": 0,
+    "evaluation_tokens": 16_384, "precision": "fp32",
 }  # fmt: skip
 RESAMPLES = 1000
+OTHER_LOSSES = (0.0, 0.1, 0.2, 0.3)  # above the lowest that all reach
 NOISE = {"batch_tokens": 1024, "learning_rate": RATES[1], "seed": 0}
 
 
@@ -77,9 +81,11 @@ def material() -> Path:
 
 
 def run_cell(cell: dict[str, Any], workplace: Workplace) -> dict[str, Any]:
-    """Validation loss of one run, and its size."""
+    """Validation losses of one run by step, and its size."""
     result = pretrain(settings_of(cell), folder=workplace.folder / "run", reuse=material())
-    return {"loss": result["validation"]["value"], "plan": result["plan"]["values"],
+    rows = read_records(Path(result["run"]) / "stages" / "train" / "evaluations.jsonl")
+    curve = [(row["step"], row["nats_per_token"]) for row in rows]
+    return {"curve": curve, "plan": result["plan"]["values"],
             "shape": result["plan"]["shape"]}  # fmt: skip
 
 
@@ -91,87 +97,113 @@ def noise(cell: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"batch_tokens": cell["batch_tokens"], "learning_rate": cell["learning_rate"]} | found
 
 
-def design(points: np.ndarray) -> np.ndarray:
-    """Columns of a quadratic in two variables."""
-    x, y = points.T
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+def steps_to(curve: Sequence[tuple[int, float]], loss: float) -> float:
+    """Steps after which the lowest loss so far is `loss`, between evaluations by a line; or inf."""
+    lowest = list(itertools.accumulate((value for _, value in curve), min))
+    for (before, _), (after, _), high, low in zip(
+        curve, curve[1:], lowest, lowest[1:], strict=False
+    ):
+        if low <= loss < high:
+            return before + (after - before) * (high - loss) / (high - low)
+    return float("inf")
 
 
-def vertex(points: np.ndarray, loss: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """Where the fitted quadratic is lowest, None where it has no minimum; and its coefficients."""
-    weights, *_ = np.linalg.lstsq(design(points), loss, rcond=None)
-    hessian = np.array([[2 * weights[3], weights[4]], [weights[4], 2 * weights[5]]])
-    if np.linalg.eigvalsh(hessian)[0] <= 0:
-        return None, weights
-    return np.linalg.solve(hessian, -weights[1:3]), weights
+def best_steps(rows: Sequence[dict[str, Any]], loss: float) -> tuple[np.ndarray, np.ndarray]:
+    """Batch, and steps at the best rate, of each batch and seed."""
+    best: dict[tuple[int, int], float] = {}
+    for row in rows:
+        key = (row["batch_tokens"], row["seed"])
+        best[key] = min(best.get(key, np.inf), steps_to(row["curve"], loss))
+    return np.array([batch for batch, _ in best], dtype=float), np.array(list(best.values()))
 
 
-def optimum(rows: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Best batch and learning rate of one kind; `draws` hold ln(batch), ln(rate) and the loss."""
-    raw = np.log([[row["batch_tokens"], row["learning_rate"]] for row in rows])
-    centre = raw.mean(axis=0)
-    points, loss = raw - centre, np.array([row["loss"] for row in rows])
-    best, weights = vertex(points, loss)
-    fitted = design(points) @ weights
-    rest = loss - fitted
-    rng, draws = stream(0, "moe_batch", name), []
-    for _ in range(RESAMPLES):
-        draw, drawn = vertex(points, fitted + rng.choice(rest, len(rest)))
-        value = np.full(3, np.nan)
-        if draw is not None:
-            value = np.array([*(draw + centre), design(draw[None])[0] @ drawn])
-        draws.append(value)
-    inside = best is not None and bool(np.all(np.abs(best) <= points.max(axis=0)))
-    floor = min(rows, key=lambda row: row["loss"])
-    return {
-        "draws": np.array(draws),
-        "num_cells": len(rows),
-        "inside_the_grid": inside,
-        "batch_tokens": None if best is None else float(np.exp(best + centre)[0]),
-        "learning_rate": None if best is None else float(np.exp(best + centre)[1]),
-        "loss": None if best is None else float(design(best[None])[0] @ weights),
-        "residual_sd": float(rest.std()),
-        "lowest_cell": {k: floor[k] for k in ("batch_tokens", "learning_rate", "loss")},
+def best_rate(rows: Sequence[dict[str, Any]], loss: float) -> tuple[float, float] | None:
+    """Logarithm of the best rate at the middle batch, and its slope in ln(batch); None: no minimum.
+
+    Each batch has a level of its own; runs that do not reach the loss are left out.
+    """
+    took = np.array([steps_to(row["curve"], loss) for row in rows])
+    kept = np.isfinite(took)
+    batch = np.array([row["batch_tokens"] for row in rows])[kept]
+    x = np.log(np.array([row["learning_rate"] for row in rows])[kept])
+    z = np.log(batch / BATCHES[1])
+    levels = (batch[:, None] == np.array(BATCHES)).astype(float)
+    columns = np.concatenate([levels, np.stack([x, x * x, x * z], axis=1)], axis=1)
+    found, *_ = np.linalg.lstsq(columns, np.log(took[kept]), rcond=None)
+    slope, curvature, mixed = found[-3:]
+    return None if curvature <= 0 else (-slope / (2 * curvature), -mixed / (2 * curvature))
+
+
+def drawn(rows: Sequence[dict[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """As many seeds again within each batch, drawn with replacement; each is a seed of its own."""
+    seeds = sorted({row["seed"] for row in rows})
+    found = []
+    for batch in BATCHES:
+        for number, seed in enumerate(rng.choice(seeds, len(seeds))):
+            found += [row | {"seed": number} for row in rows
+                      if row["batch_tokens"] == batch and row["seed"] == seed]  # fmt: skip
+    return found
+
+
+def measured(rows: Sequence[dict[str, Any]], loss: float) -> np.ndarray:
+    """Logarithms of the critical batch and of the best rate at the middle batch; nan for none."""
+    s_min, e_min = trade_off(*best_steps(rows, loss))
+    rate = best_rate(rows, loss)
+    critical = np.log(e_min / s_min) if s_min > 0 and e_min > 0 else np.nan
+    return np.array([critical, np.nan if rate is None else rate[0]])
+
+
+def lowest_common(kinds: dict[str, list[dict[str, Any]]]) -> float:
+    """The lowest loss that every kind, batch and seed reaches at its best rate."""
+    lowest: dict[tuple[Any, ...], float] = {}
+    for kind, rows in kinds.items():
+        for row in rows:
+            key = (kind, row["batch_tokens"], row["seed"])
+            least = min(value for _, value in row["curve"])
+            lowest[key] = min(lowest.get(key, np.inf), least)
+    return max(lowest.values())
+
+
+def answer(kinds: dict[str, list[dict[str, Any]]], loss: float) -> dict[str, Any]:
+    """Critical batch and best rate of both kinds at a loss, and the mixture's over the dense."""
+    rng = stream(0, "moe_batch")
+    draws = {
+        kind: np.array([measured(drawn(rows, rng), loss) for _ in range(RESAMPLES)])
+        for kind, rows in kinds.items()
     }
+    points = {kind: measured(rows, loss) for kind, rows in kinds.items()}
+    draws["moe_over_dense"] = draws["moe"] - draws["dense"]
+    points["moe_over_dense"] = points["moe"] - points["dense"]
+    num = len(best_steps(kinds["moe"], loss)[0])
+    found: dict[str, Any] = {"loss": loss}
+    for name, values in draws.items():
+        found[name] = {}
+        for index, what in enumerate(("critical_batch", "learning_rate")):
+            low, high = percentile_interval(
+                values[:, index], num_units=num, num_fitted=2, confidence=0.9
+            )
+            found[name][what] = {
+                "value": float(np.exp(points[name][index])),
+                "low": float(np.exp(low)), "high": float(np.exp(high)),
+                "draws_without": int(np.isnan(values[:, index]).sum()),
+            }  # fmt: skip
+    for kind, rows in kinds.items():
+        batch, steps = best_steps(rows, loss)
+        found[kind]["steps"] = {
+            str(one): [round(float(n), 1) for n in steps[batch == one]] for one in BATCHES
+        }
+        found[kind]["not_reached"] = sum(
+            not np.isfinite(steps_to(row["curve"], loss)) for row in rows
+        )
+    return found
 
 
-def ratios(moe: np.ndarray, dense: np.ndarray, num_cells: int) -> dict[str, Any]:
-    """Batch and learning rate of the mixture over the dense ones; lost draws are counted."""
-    found: dict[str, Any] = {}
-    for index, name in enumerate(("batch_tokens", "learning_rate")):
-        draws = (moe - dense)[:, index]
-        low, high = percentile_interval(draws, num_units=num_cells, num_fitted=6, confidence=0.9)
-        found[name] = {"value": float(np.exp(np.nanmedian(draws))), "low": float(np.exp(low)),
-                       "high": float(np.exp(high))}  # fmt: skip
-    return found | {"draws_without_minimum": int(np.isnan((moe - dense)[:, 0]).sum())}
-
-
-def answer(rows: Sequence[dict[str, Any]], sides: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The optima, and their ratios at equal tokens and at equal loss."""
-    best = {
-        name: optimum([row for row in rows if side.items() <= row.items()], name)
-        for name, side in sides.items()
-    }
-    draws = {name: one.pop("draws") for name, one in best.items()}
-    dense, longer, moe = (draws[name] for name in ("dense", "dense_longer", "moe"))
-    num = best["moe"]["num_cells"]
-    share = (dense[:, 2] - moe[:, 2]) / (dense[:, 2] - longer[:, 2])  # 0: dense, 1: dense_longer
-    between = dense + share[:, None] * (longer - dense)
-    losses = [best[name]["loss"] for name in ("dense_longer", "moe", "dense")]
-    return {
-        "optimum": best,
-        "moe_over_dense_at_equal_tokens": ratios(moe, dense, num),
-        "moe_over_dense_at_equal_loss": ratios(moe, between, num)
-        | {"inside": None not in losses and losses == sorted(losses)},
-    }
-
-
-def step_law(row: dict[str, Any]) -> dict[str, float]:
-    """What the Step law says for the active size and the tokens of a cell."""
+def step_law(row: dict[str, Any], tokens: float) -> dict[str, float]:
+    """What the Step law says for the active size of a cell and some tokens."""
     counted = Shape(**row["shape"]).counted("non-embedding", context=CONTEXT)
-    columns = {"n": np.array([counted.n_active]), "d": np.array([row["plan"]["tokens"]])}
+    columns = {"n": np.array([counted.n_active]), "d": np.array([tokens])}
     rules = published_rules()["step-law"]
-    return {"n": float(counted.n_active), "d": float(row["plan"]["tokens"])} | {
+    return {"n": float(counted.n_active), "d": tokens} | {
         name: float(rule(columns)[0]) for name, rule in rules.items()
     }
 
@@ -179,35 +211,40 @@ def step_law(row: dict[str, Any]) -> dict[str, float]:
 def main() -> None:
     """All cells that are missing, then the answer."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tokens", type=int, default=400_000)
+    parser.add_argument("--tokens", type=int, default=160_000, help="as the batch goes to zero")
     parser.add_argument("--experts", type=int, default=4)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--log", type=Path, default=cells_file("moe_batch"))
     given = parser.parse_args()
-    more = {"dense": ("dense", 1), "dense_longer": ("dense", 2),
-            "moe": (f"moe:experts={given.experts},top_k=1", 1)}  # fmt: skip
-    sides = {name: {"block": block, "tokens": str(given.tokens * times)}
-             for name, (block, times) in more.items()}  # fmt: skip
+    blocks = {"dense": "dense", "moe": f"moe:experts={given.experts},top_k=1"}
     cells = [
-        side | {"batch_tokens": batch, "learning_rate": rate, "seed": seed}
-        for seed, batch, rate, side in itertools.product(
-            range(given.seeds), BATCHES, RATES, sides.values()
+        {"block": block, "tokens": str(round(given.tokens * (1 + batch / HALF_BATCH))),
+         "batch_tokens": batch, "learning_rate": rate, "seed": seed}
+        for seed, batch, rate, block in itertools.product(
+            range(given.seeds), BATCHES, RATES, blocks.values()
         )
-    ]
+    ]  # fmt: skip
     results = run_cells(cells, run_cell, log=given.log)
     rows = [dict(one.cell) | dict(one.output or {}) for one in results]
-    found = answer(rows, sides)
+    kinds = {name: [row for row in rows if row["block"] == block]
+             for name, block in blocks.items()}  # fmt: skip
+    loss = lowest_common(kinds)
+    found: dict[str, Any] = answer(kinds, loss)
+    found["other_losses"] = [answer(kinds, loss + more) for more in OTHER_LOSSES[1:]]
     found["step_law"] = {
-        name: step_law(next(row for row in rows if side.items() <= row.items()))
-        for name, side in sides.items()
+        name: step_law(rows[0], trade_off(*best_steps(rows, loss))[1])
+        for name, rows in kinds.items()
     }
     found["noise_scale"] = {
-        name: noise(side | NOISE, given.log.parent / f"moe_batch_noise_{name}")
-        for name, side in sides.items()
-    }
-    keep = ("block", "tokens", "batch_tokens", "learning_rate", "seed", "loss")
+        name: noise({"block": block, "tokens": str(given.tokens)} | NOISE,
+                    given.log.parent / f"moe_batch_noise_{name}")
+        for name, block in blocks.items()
+    }  # fmt: skip
+    keep = ("block", "tokens", "batch_tokens", "learning_rate", "seed")
     sizes = {"tokens": given.tokens, "experts": given.experts, "seeds": given.seeds}
-    save("moe_batch", found | sizes | {"cells": [{k: row[k] for k in keep} for row in rows]})
+    told = [{k: row[k] for k in keep} | {"lowest_loss": min(v for _, v in row["curve"]),
+            "steps": row["plan"]["steps"]} for row in rows]  # fmt: skip
+    save("moe_batch", found | sizes | {"cells": told})
     print(json.dumps(found, indent=1))
 
 

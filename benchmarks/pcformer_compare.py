@@ -257,7 +257,10 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--ffn-width", type=int, default=320)
-    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--vocab", type=int, default=1024)
+    parser.add_argument("--batch-tokens", type=int, default=1024)
+    parser.add_argument("--optimizer", default="muon")
+    parser.add_argument("--learning-rate", type=float, default=0.02)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--points", type=int, default=20, help="where each curve is measured")
     parser.add_argument("--heldout-tokens", type=int, default=32768)
@@ -278,8 +281,11 @@ def main() -> None:
         num_points=given.points,
         heldout_tokens=given.heldout_tokens,
         context=256,
+        vocab=given.vocab,
         batch_tokens=given.batch_tokens,
-        learning_rate=3e-3,
+        optimizer=given.optimizer,
+        learning_rate=given.learning_rate,
+        warmup_frac=0.1,
         precision="fp32",
     )
     result = compare(settings, Place(folder=given.run))

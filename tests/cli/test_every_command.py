@@ -289,7 +289,7 @@ EXAMPLES = {
     ),
     "scaling noise": Example(
         words="{norms}", missing="{gone}", statuses=(0, 1),
-        stop="burnish.scaling.noise_scale:estimate_noise",
+        stop="burnish.scaling.noise_job:measure_noise",
     ),
     "scaling ladder": Example(
         words="--runs {runs}", missing="{gone} --runs {runs}", typo="size=[1e5]",

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from burnish.base.errors import InputError
+from burnish.base.errors import InputError, SettingError
 from burnish.scaling import critical as module
-from burnish.scaling.critical import adam_lr, critical_batch, sgd_lr
+from burnish.scaling.critical import adam_lr, critical_batch, rates_near, sgd_lr
 
 NOISE, START, GOAL = 40.0, 1.0, 0.01  # tr(Sigma) over |G|^2 is held at NOISE
 
@@ -36,8 +36,8 @@ def test_a_noisy_quadratic_has_this_trade_off():
 
 
 def test_planted_ratio_upside_down(monkeypatch):
-    fit = module._fit
-    monkeypatch.setattr(module, "_fit", lambda *a: fit(*a)[::-1])
+    fit = module.trade_off
+    monkeypatch.setattr(module, "trade_off", lambda *a: fit(*a)[::-1])
     with pytest.raises(AssertionError):
         check_trade_off()
 
@@ -65,3 +65,34 @@ def test_adam_rate_is_largest_at_the_noise_scale():
     assert rates.max() == pytest.approx(3.0, rel=1e-4)
     small = adam_lr(3.0, np.array([0.01, 0.04]), NOISE)
     assert small[1] / small[0] == pytest.approx(2, rel=1e-3)  # square root of the batch
+
+
+def test_rates_pass_through_the_known_one():
+    """At the noise scale Adam's rate is largest; SGD's doubles from there to the limit."""
+    rows = rates_near(NOISE, f"0.003@{NOISE}")
+    assert [row["batch"] / NOISE for row in rows] == [0.125, 0.25, 0.5, 1, 2, 4, 8]
+    assert rows[3]["adam"] == rows[3]["sgd"] == pytest.approx(0.003)
+    assert [row["adam"] for row in rows] == pytest.approx([row["adam"] for row in rows[::-1]])
+    assert rows[1]["sgd"] == pytest.approx(0.003 * 2 / 5) and rows[5]["sgd"] == pytest.approx(
+        0.003 * 8 / 5)  # fmt: skip
+    for wrong in ("0.003", "a@5", "0@5", "1@inf", "1@"):
+        with pytest.raises(SettingError, match="RATE@BATCH"):
+            rates_near(NOISE, wrong)
+
+
+def test_a_table_of_steps_from_the_shell(burnish, tmp_path):
+    batch = np.array([4.0, 8, 16, 32, 64, 128, 256])
+    steps = np.round(steps_to_goal(batch), 3)
+    path = tmp_path / "steps.csv"
+    path.write_text("Batch,steps\n" + "".join(f"{b},{s}\n" for b, s in zip(batch, steps)))  # noqa: B905
+    done = burnish("scaling", "noise", path, "--confidence", "0.9", "--json")
+    wanted = critical_batch(batch, steps)
+    assert done.json == pytest.approx(wanted) and done.json["critical_batch"] == pytest.approx(
+        NOISE, rel=1e-3)  # fmt: skip
+    named = burnish("scaling", "noise", path, "--columns", "batch=Batch,steps=steps")
+    assert "critical_batch" in named.stdout
+    path.write_text("batch,steps\n4,3\n8,-1\n16,2\n")
+    refused = burnish("scaling", "noise", path, status=2)
+    assert "steps.csv:3 column steps" in refused.stderr
+    refused = burnish("scaling", "noise", path, "--lr", "0.1@3", status=2)
+    assert "gradient norms" in refused.stderr

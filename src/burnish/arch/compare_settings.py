@@ -35,6 +35,7 @@ class CompareSettings:
     batch_tokens: int | None = None
     learning_rate: float | None = None
     optimizer: str = "adamw"
+    warmup_frac: float = 0.02
     heldout_frac: float = 0.05
     heldout_tokens: int = 32768
     units: str = "auto"
@@ -78,7 +79,15 @@ class CompareSettings:
     def run_settings(self, block: str, *, seed: int = 0) -> PretrainSettings:
         """The pretraining of one block. Raises SettingError, as that does."""
         shared = ("corpus", "params", "minutes", "tokens", "vocab", "context", "batch_tokens")
-        shared += ("learning_rate", "optimizer", "heldout_frac", "units", "column", "precision")
+        shared += (
+            "learning_rate",
+            "optimizer",
+            "warmup_frac",
+            "heldout_frac",
+            "units",
+            "column",
+            "precision",
+        )
         shared += ("depth", "width", "ffn_width", "num_heads", "device")
         given = {name: getattr(self, name) for name in shared}
         if self.params is None and self.depth is None:

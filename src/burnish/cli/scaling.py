@@ -132,28 +132,26 @@ def noise(
     ] = None,
     block: Annotated[int, typer.Option(help="Consecutive steps that count as one unit.")] = 1,
     confidence: Annotated[float, typer.Option(help="Confidence of the interval.")] = 0.95,
+    lr: Annotated[
+        str | None,
+        typer.Option(help="Best learning rate at one batch, 0.002@4096: shown at other batches."),
+    ] = None,
 ) -> Outcome:
     """Measure the gradient noise scale from squared norms at two batch sizes a step.
 
-    Exit status 1: not resolved.
+    A table with the columns batch and steps, the steps that runs at their best learning rate took
+    to one loss, gives the critical batch instead. Exit status 1: not resolved.
     """
-    from burnish.scaling.noise_scale import (
-        estimate_noise,
-        noise_by_part,
-        pairs_from_rows,
-        read_norms,
-    )
+    from burnish.scaling.noise_job import measure_noise
 
-    rows = read_norms(norms, columns or "")
-    found = estimate_noise(pairs_from_rows(rows), block=block, confidence=confidence)
-    found["parts"] = noise_by_part(rows, block=block, confidence=confidence)
+    found = measure_noise(norms, columns=columns or "", block=block, confidence=confidence, rate=lr)
     following = "train at a batch near the noise scale, in the units of the batch column"
     text = lambda: _noise_text(found)  # noqa: E731
     return Outcome(
         result=found,
         text=text,
         next_command=following,
-        exit_code=0 if found["state"] == "resolved" else 1,
+        exit_code=1 if found.get("state", "resolved") != "resolved" else 0,
     )
 
 
@@ -216,10 +214,10 @@ def _counts_text(found: dict[str, Any]) -> str:
 
 
 def _noise_text(found: dict[str, Any]) -> str:
-    whole = [[name, value] for name, value in found.items() if name != "parts"]
+    rows = {name: found[name] for name in ("parts", "learning_rates") if found.get(name)}
+    whole = [[name, value] for name, value in found.items() if not isinstance(value, list)]
     parts = [table(["what", "value"], whole)]
-    if found["parts"]:
-        names = list(found["parts"][0])
-        rows = [[row[name] for name in names] for row in found["parts"]]
-        parts.append(table(names, rows))
+    for many in rows.values():
+        names = list(many[0])
+        parts.append(table(names, [[row[name] for name in names] for row in many]))
     return "\n".join(parts)

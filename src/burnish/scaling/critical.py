@@ -1,13 +1,53 @@
 """Critical batch size: steps and examples that reach a loss, and learning rates at a batch."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from burnish.base.errors import InputError
+from burnish.base.errors import InputError, SettingError
 from burnish.base.rng import stream
 from burnish.base.stats import percentile_interval
 from burnish.contracts.law import Column
+from burnish.scaling.table import Table, match_columns, number, read_table
+
+STEP_COLUMNS: Mapping[str, Sequence[str]] = {
+    "batch": ("batchsize", "batchtokens", "examples"),
+    "steps": ("numsteps", "stepstoloss", "stepstogoal"),
+}
+AROUND = (0.125, 0.25, 0.5, 1, 2, 4, 8)  # batches over the noise scale, at which rates are told
+
+
+def steps_to_loss(path: Path, columns: str) -> tuple[Column, Column] | None:
+    """Batches, and the steps that each took to one loss; None for a table of gradient norms.
+
+    Raises: InputError, for a bad cell; MissingFileError.
+    Source: ours. Oracle: tests/scaling/test_critical.py::test_a_table_of_steps_from_the_shell
+    """
+    if path.is_dir():
+        return None
+    table = read_table(path)
+    if "steps" not in {*map(str.lower, table.header), *_named(columns)}:
+        return None
+    names = match_columns(table, columns, STEP_COLUMNS, ("batch", "steps"))
+    return _column(table, names["batch"]), _column(table, names["steps"])
+
+
+def _named(columns: str) -> list[str]:
+    return [part.partition("=")[0].strip() for part in columns.split(",")]
+
+
+def _column(table: Table, name: str) -> Column:
+    values = []
+    for line, row in zip(table.lines, table.rows, strict=True):
+        where = f"{table.name}:{line} column {name}"
+        value = number(row.get(name, ""), ".", where)
+        if value is None or not 0 < value < np.inf:
+            rule = "must be a number above zero"
+            raise InputError(where, row.get(name), rule, remedy="Leave the row out")
+        values.append(value)
+    return np.array(values)
 
 
 def critical_batch(
@@ -23,7 +63,7 @@ def critical_batch(
     if len(np.unique(batch)) < 3:
         rule = "must take at least three values"
         raise InputError("batch sizes", len(np.unique(batch)), rule, remedy="Train at more sizes")
-    s_min, slope = _fit(batch, steps)
+    s_min, slope = trade_off(batch, steps)
     if s_min <= 0 or slope <= 0:
         rule = "must fall with the batch towards a positive floor"
         remedy = "Train at batches below and above the critical one"
@@ -32,7 +72,7 @@ def critical_batch(
     for _ in range(resamples):
         pick = rng.integers(0, len(batch), len(batch))
         if len(np.unique(batch[pick])) > 1:
-            a, b = _fit(batch[pick], steps[pick])
+            a, b = trade_off(batch[pick], steps[pick])
             draws.append(b / a if a > 0 else np.inf)
     low, high = percentile_interval(
         np.array(draws), num_units=len(batch), num_fitted=2, confidence=confidence
@@ -41,7 +81,12 @@ def critical_batch(
             "min_examples": slope}  # fmt: skip
 
 
-def _fit(batch: Column, steps: Column) -> tuple[float, float]:
+def trade_off(batch: Column, steps: Column) -> tuple[float, float]:
+    """S_min and E_min, by least squares of relative errors; unchecked, for resampling.
+
+    Source: McCandlish et al. 2018, equation 2.11; the weights are ours.
+    Oracle: tests/scaling/test_critical.py::test_a_noisy_quadratic_has_this_trade_off
+    """
     design = np.stack([1 / steps, 1 / (batch * steps)], axis=1)
     found, *_ = np.linalg.lstsq(design, np.ones(len(steps)), rcond=None)
     return float(found[0]), float(found[1])
@@ -64,3 +109,25 @@ def adam_lr(largest: float, batch: Column, noise_scale: float) -> Column:
     """
     ratio = np.sqrt(noise_scale / batch)
     return largest * 2 / (ratio + 1 / ratio)
+
+
+def rates_near(noise_scale: float, rate: str) -> list[dict[str, float]]:
+    """Best learning rates at batches around the noise scale, from one that is known.
+
+    `rate` is RATE@BATCH, the best rate at a batch in the units of the noise scale; `sgd` follows
+    equation 2.7 of McCandlish et al., `adam` Li et al. Raises: SettingError.
+    Source: ours. Oracle: tests/scaling/test_critical.py::test_rates_pass_through_the_known_one
+    """
+    lr, _, batch = rate.partition("@")
+    try:
+        known, at = float(lr), float(batch)
+    except ValueError:
+        known = at = 0.0
+    if not (0 < known < np.inf and 0 < at < np.inf):
+        rule = "must be RATE@BATCH, both above zero"
+        raise SettingError("--lr", rate, rule, remedy="Write --lr 0.002@4096")
+    sizes, one = noise_scale * np.array(AROUND), np.array([at])
+    told = [known * law(1.0, sizes, noise_scale) / law(1.0, one, noise_scale)
+            for law in (sgd_lr, adam_lr)]  # fmt: skip
+    return [{"batch": float(size), "sgd": float(sgd), "adam": float(adam)}
+            for size, sgd, adam in zip(sizes, *told, strict=True)]  # fmt: skip
