@@ -90,9 +90,12 @@ def test_a_table_of_steps_from_the_shell(burnish, tmp_path):
     assert done.json == pytest.approx(wanted) and done.json["critical_batch"] == pytest.approx(
         NOISE, rel=1e-3)  # fmt: skip
     named = burnish("scaling", "noise", path, "--columns", "batch=Batch,steps=steps")
-    assert "critical_batch" in named.stdout
+    assert "critical_batch" in named.out
     path.write_text("batch,steps\n4,3\n8,-1\n16,2\n")
-    refused = burnish("scaling", "noise", path, status=2)
-    assert "steps.csv:3 column steps" in refused.stderr
-    refused = burnish("scaling", "noise", path, "--lr", "0.1@3", status=2)
-    assert "gradient norms" in refused.stderr
+    refused = burnish("scaling", "noise", path)
+    assert refused.status == 2 and "steps.csv:3 column steps" in refused.err
+    refused = burnish("scaling", "noise", path, "--lr", "0.1@3")
+    assert refused.status == 2 and "steps.csv:3" in refused.err
+    path.write_text("batch,steps\n4,3\n8,2\n16,2\n")
+    refused = burnish("scaling", "noise", path, "--lr", "0.1@3")
+    assert refused.status == 2 and "gradient norms" in refused.err

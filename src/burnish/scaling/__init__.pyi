@@ -55,10 +55,12 @@ def noise(
     columns: Text | None = None,
     block: int = 1,
     confidence: float = 0.95,
+    lr: Text | None = None,
 ) -> dict[str, Any]:
     """Measure the gradient noise scale from squared norms at two batch sizes a step.
 
-    Exit status 1: not resolved."""
+    A table with the columns batch and steps, the steps that runs at their best learning rate took
+    to one loss, gives the critical batch instead. Exit status 1: not resolved."""
 
 def ladder(
     results: str | Path | None = None,
