@@ -58,10 +58,10 @@ def sizes(quick: bool) -> dict[str, Any]:
     if quick:
         return {"docs": 400, "minutes": None, "steps": 3, "params": "60k", "train": 30, "dev": 10,
                 "critic_tasks": 30, "critic_steps": 3, "k": 2, "levels": 2, "tasks": 6}  # fmt: skip
-    return {"docs": 60_000, "minutes": 7.0, "steps": None, "params": "1M", "train": 300,
-            "dev": 250,
-            "critic_tasks": 6000, "critic_steps": 1500, "k": 64, "levels": 64,
-            "tasks": 100}  # fmt: skip
+    return {"docs": 60_000, "minutes": 7.0, "steps": None, "params": "1M", "train": 120,
+            "dev": 150,
+            "critic_tasks": 3000, "critic_steps": 300, "k": 64, "levels": 32,
+            "tasks": 50}  # fmt: skip
 
 
 def corpus(num: int, path: Path) -> Path:
@@ -109,9 +109,9 @@ def critic(quick: bool) -> dict[str, Any]:
     )  # fmt: skip
     settings = CriticTrainSettings(
         model=start(quick), triples=built["run"], wording=WORDING, place=PLACE, heldout_frac=0.1,
-        num_measured=10 if quick else 500, max_new_tokens=160,
+        num_measured=10 if quick else 300, max_new_tokens=160,
         train=TrainSettings(
-            method="full", learning_rate=1e-3, num_steps=size["critic_steps"], examples_per_step=64,
+            method="full", learning_rate=1e-3, num_steps=size["critic_steps"], examples_per_step=32,
             pass_tokens=8192,
         ),
     )  # fmt: skip
@@ -128,7 +128,7 @@ def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticL
         max_new_tokens=80, max_critique_tokens=160, num_dev=size["dev"],
         num_level_samples=size["levels"] // 2, wording=WORDING, place=PLACE, seed=2000 + seed,
         train=TrainSettings(
-            method="full", learning_rate=5e-4, epochs=3, examples_per_step=32, pass_tokens=8192,
+            method="full", learning_rate=5e-4, epochs=2, examples_per_step=32, pass_tokens=8192,
             seed=seed,
         ),
     )  # fmt: skip
