@@ -54,6 +54,12 @@ def test_nothing_is_done_twice(
     assert {**again, "minutes": 0} == {**found, "minutes": 0}
 
 
+def test_other_prompts_do_not_replace_what_was_answered(tiny_model: Any, tmp_path: Path) -> None:
+    trained(tiny_model("llama"), tmp_path)
+    with pytest.raises(SettingError, match="step 'answers' has begun with other prompts"):
+        trained(tiny_model("llama"), tmp_path, num=41)
+
+
 def test_refusals(tiny_model: Any, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="prompts must be given, or answers"):
         TrainDraftSettings()

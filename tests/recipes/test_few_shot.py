@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fixtures.improving import ANSWERS, task_rows, write_tasks
 
+from burnish.base.errors import SettingError
 from burnish.base.files import read_json
 from burnish.base.log import RecordLog
 from burnish.base.records import read_records
@@ -117,3 +118,15 @@ def test_verify_chooses_again(finished: Path, tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = {c["check"] for c in verify_run(run)["checks"] if c["outcome"] == "different"}
     assert {f"{stage}, made again", f"inputs of {CONTROL}", "numbers of result.json"} <= found
+
+
+def test_a_run_whose_tasks_changed_is_refused(settings: Any, tmp_path: Path) -> None:
+    rows = task_rows()
+    tasks = write_tasks(tmp_path / "own.jsonl", rows)
+    short = replace(settings, steps=("tasks", "before"), tasks=(str(tasks),))
+    run = Path(improve(short, runs=tmp_path)["run"])
+    written = (run / "result.json").read_bytes()
+    write_tasks(tasks, rows[:-1])
+    with pytest.raises(SettingError, match="step 'measure-before' has begun with other"):
+        improve(short, runs=tmp_path)
+    assert (run / "result.json").read_bytes() == written

@@ -54,6 +54,7 @@ class AnswersStep(Step):
     seed: int
     precision: str
     name: str = "answers"
+    guards = ("answers",)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ class TasksStep(Step):
     seed: int
     name: str = "tasks"
     verified: Verification = "again"
+    guards = ("measure-before", "sample-1")
 
     @classmethod
     def configured(cls, settings: ImproveSettings) -> "TasksStep":
