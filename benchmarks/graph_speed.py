@@ -103,7 +103,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     print(found)
-    save("graph_speed", found)
+    save("graph_speed", found, peers=["torch-geometric"])
 
 
 if __name__ == "__main__":
