@@ -92,7 +92,7 @@ def start(quick: bool) -> str:
         corpus(size["docs"], path)
     settings = PretrainSettings(
         corpus=str(path), params=size["params"], minutes=size["minutes"], steps=size["steps"],
-        vocab=400, context=512, sample_tokens=0, precision="fp32",
+        vocab=360, context=512, sample_tokens=0, precision="fp32",
     )  # fmt: skip
     return pretrain(settings, runs=BUILD / "runs")["model"]
 
