@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from burnish.base.stages import Stage, StageResult, link_stages, run_stage
+from burnish.base.stages import Stage, StageResult, begun_here, link_stages, run_stage
 
 
 def make_stage(run: Path, name: str, text: str, **inputs: Any) -> StageResult:
@@ -23,7 +23,9 @@ def test_linked_stages_stay_as_they_are(tmp_path: Path) -> None:
     link_stages(old, new)
     assert {one.name for one in (new / "stages").iterdir()} == {"same", "other"}
     assert make_stage(new, "same", "c", x=1).reused
+    assert begun_here(old / "stages/same") and not begun_here(new / "stages/same")
     assert make_stage(new, "other", "d", x=2).output == {"text": "d"}
+    assert begun_here(new / "stages/other") and not begun_here(new / "stages/none")
     assert (old / "stages/other/text.txt").read_text() == "b"
     assert make_stage(old, "other", "e", x=1).reused
 

@@ -69,6 +69,21 @@ def test_what_a_guarding_step_reads_is_fixed(tmp_path: Path) -> None:
     check_guarded(tmp_path)
 
 
+def test_what_is_linked_from_another_run_guards_nothing(tmp_path: Path) -> None:
+    class Guarding(Count):
+        guards = ("double",)
+
+    def run(text: str, name: str, **place: Any) -> dict[str, Any]:
+        job = toy_job(text, parts=[Guarding(), Double()], fixed=True)
+        same = job.__class__(**{**vars(job), "settings": {}})
+        return run_job(same, Place(folder=tmp_path / name, **place))
+
+    run("abcde", "first")
+    run("abcd", "second", reuse=tmp_path / "first")
+    with pytest.raises(SettingError, match="step 'double' has begun with other text"):
+        run("abcde", "second")
+
+
 def test_planted_guard_that_looks_away(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(runner, "check_guarded", lambda *given: None)
     with pytest.raises(pytest.fail.Exception):

@@ -16,6 +16,7 @@ from burnish.base.errors import SettingError
 from burnish.base.files import read_json, write_json
 
 KEY_FILE, DONE_FILE = "key.json", "done.json"
+LINKED_FILE = "linked"  # in a stage that another run made
 
 Event = Callable[..., None]
 
@@ -122,6 +123,15 @@ def link_stages(source: Path, target: Path) -> None:
         place = target / "stages" / stage.name
         if (stage / DONE_FILE).is_file() and not place.exists():
             shutil.copytree(stage, place, copy_function=os.link)
+            (place / LINKED_FILE).touch()
+
+
+def begun_here(folder: Path) -> bool:
+    """Whether a stage was begun by its own run, and not linked from another.
+
+    Source: ours. Oracle: tests/base/test_stages.py::test_linked_stages_stay_as_they_are
+    """
+    return (folder / KEY_FILE).is_file() and not (folder / LINKED_FILE).exists()
 
 
 def read_stage(folder: Path) -> StageResult:
@@ -137,7 +147,7 @@ def _checked_name(name: str) -> str:
 
 
 def _artefacts(folder: Path) -> list[Artefact]:
-    own = (folder / KEY_FILE, folder / DONE_FILE)
+    own = (folder / KEY_FILE, folder / DONE_FILE, folder / LINKED_FILE)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in own)
     return [
         Artefact(

@@ -12,7 +12,7 @@ from burnish.base.meter import Meter
 from burnish.base.naming import suggest
 from burnish.base.progress import say
 from burnish.base.settings import to_dict
-from burnish.base.stages import KEY_FILE, Stage, StageResult
+from burnish.base.stages import KEY_FILE, Stage, StageResult, begun_here
 from burnish.base.team import TeamRun
 from burnish.contracts.step import Told
 from burnish.jobs.step import METERED, Composite, Given, Part, Step, Value
@@ -75,11 +75,12 @@ def performing(run: TeamRun) -> Perform:
 def check_guarded(stages: Path, step: Step, given: Given) -> None:
     """Raise SettingError where a step reads other values than when a step it guards began.
 
-    A training run of hours is then not thrown away because a text has changed.
+    A training run of hours is then not thrown away because a text has changed. What was linked
+    from another run is no work of this one.
     Source: ours. Oracle: tests/jobs/test_runner.py::test_what_a_guarding_step_reads_is_fixed
     """
     key = stages / step.name / KEY_FILE
-    begun = [name for name in step.guards if (stages / name / KEY_FILE).is_file()]
+    begun = [name for name in step.guards if begun_here(stages / name)]
     if not begun or not key.is_file():
         return
     before, now = read_json(key)["inputs"]["reads"], given.keys()
