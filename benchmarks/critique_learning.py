@@ -47,7 +47,7 @@ from burnish.train.settings import TrainSettings
 
 BUILD = Path(__file__).parents[1] / "build" / "critique"
 WORDING = Wording(form="compact")
-CHAIN = "chain:sums?size={size}&steps=5&low=1&high=9"
+CHAIN = "chain:sums?size={size}&steps=5&low=1&high=13&distinct=1"
 ARMS = ("critic", "shuffled", "masked", "rejection")
 SEEDS = (0, 1, 2, 3, 4)
 PLACE = PlaceSettings(batch_size=64, precision="fp32")
@@ -65,9 +65,12 @@ def sizes(quick: bool) -> dict[str, Any]:
 
 
 def corpus(num: int, path: Path) -> Path:
-    """Documents of the start model: worked chains, critiques, and revisions after a critique."""
+    """Documents of the start model: worked chains, critiques, and revisions after a critique.
+
+    Four fifths of the solutions are right, since the model learns from them to solve as well.
+    """
     tasks = load_tasks(CHAIN.format(size=num // 3 + 1), seed=1000)
-    solutions = planted_solutions(tasks, right_frac=0.3, seed=1000)
+    solutions = planted_solutions(tasks, right_frac=0.8, seed=1000)
     critiques = annotate(solutions, None, WORDING, name="critiques")
     rng = stream(1000, "corpus")
     rows: list[str] = []

@@ -61,6 +61,16 @@ def test_what_is_no_answer_is_wrong(text):
     assert not verify(drawn(1)[0], text).right
 
 
+def test_numbers_of_a_chain_may_be_distinct():
+    for task in load_tasks("chain:sums?size=40&steps=5&low=1&high=7&distinct=1", seed=2):
+        chain = chain_of(task)
+        assert sorted([chain.start, *(number for _, number in chain.moves)]) == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(SettingError, match="high must be above 6"):
+        load_tasks("chain:sums?size=4&steps=5&low=1&high=6&distinct=1", seed=2)
+    with pytest.raises(SettingError, match="distinct must be 0 or 1"):
+        load_tasks("chain:sums?distinct=2", seed=2)
+
+
 def test_the_source_makes_distinct_tasks():
     tasks = load_tasks("chain:sums?size=30&steps=4", seed=1)
     assert len({task.id for task in tasks}) == 30

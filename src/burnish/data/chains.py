@@ -83,12 +83,15 @@ def worked(steps: Sequence[str]) -> str:
     return "\n".join([*steps, f"#### {steps[-1].rpartition('=')[2]}"])
 
 
-def draw_chain(rng: np.random.Generator, *, num_steps: int, low: int, high: int) -> Chain:
-    """A chain of sums and differences that never falls below zero."""
-    start = value = int(rng.integers(low, high))
+def draw_chain(
+    rng: np.random.Generator, *, num_steps: int, low: int, high: int, distinct: bool = False
+) -> Chain:
+    """A chain of sums and differences that never falls below zero; `distinct`: no number twice."""
+    deck = list(rng.permutation(np.arange(low, high))) if distinct else []
+    start = value = int(deck.pop() if distinct else rng.integers(low, high))
     moves: list[tuple[str, int]] = []
     for _ in range(num_steps):
-        number = int(rng.integers(low, high))
+        number = int(deck.pop() if distinct else rng.integers(low, high))
         op = "-" if rng.random() < 0.5 and number <= value else "+"
         moves.append((op, number))
         value = moved(value, op, number)

@@ -18,6 +18,8 @@ MAX_ROUNDS = 20
 class ChainSource:
     """`size` distinct chains of `steps` sums and differences, with numbers in [`low`, `high`).
 
+    With `distinct=1` no number comes twice in a chain, so that each tells its place.
+
     Source: ours. Oracle: tests/data/test_chains.py::test_the_source_makes_distinct_tasks
     """
 
@@ -25,6 +27,7 @@ class ChainSource:
     steps: int = 5
     low: int = 1
     high: int = 100
+    distinct: int = 0
 
     def __post_init__(self) -> None:
         for name in ("size", "steps", "low"):
@@ -33,6 +36,11 @@ class ChainSource:
                 raise SettingError(name, value, "must be at least 1", remedy="Raise it")
         if self.high <= self.low:
             rule = f"must be above low ({self.low})"
+            raise SettingError("high", self.high, rule, remedy="Raise it")
+        if self.distinct not in (0, 1):
+            raise SettingError("distinct", self.distinct, "must be 0 or 1", remedy="Write 1")
+        if self.distinct and self.high - self.low <= self.steps:
+            rule = f"must be above {self.low + self.steps} where numbers are distinct"
             raise SettingError("high", self.high, rule, remedy="Raise it")
 
     @classmethod
@@ -44,7 +52,7 @@ class ChainSource:
         options: dict[str, int] = {}
         for key, value in parse_qsl(query, keep_blank_values=True):
             if key not in cls.__dataclass_fields__ or not value.isdecimal():
-                remedy = "Use size, steps, low and high with whole numbers"
+                remedy = "Use size, steps, low, high and distinct with whole numbers"
                 raise SettingError(f"option {key}", value, "is not known", remedy=remedy)
             options[key] = int(value)
         return cls(**options)
@@ -55,7 +63,10 @@ class ChainSource:
         for number in range(MAX_ROUNDS):
             rng = stream(seed, "chain", number)
             given = {"num_steps": self.steps, "low": self.low, "high": self.high}
-            drawn = [chain_task(draw_chain(rng, **given)) for _ in range(self.size)]
+            drawn = [
+                chain_task(draw_chain(rng, **given, distinct=bool(self.distinct)))
+                for _ in range(self.size)
+            ]
             found = distinct_tasks([*found, *drawn])
             if len(found) >= self.size:
                 break
