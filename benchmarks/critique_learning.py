@@ -58,7 +58,7 @@ def sizes(quick: bool) -> dict[str, Any]:
     if quick:
         return {"docs": 400, "minutes": None, "steps": 3, "params": "60k", "train": 30, "dev": 10,
                 "critic_tasks": 30, "critic_steps": 3, "k": 2, "levels": 2, "tasks": 6}  # fmt: skip
-    return {"docs": 60_000, "minutes": 9.0, "steps": None, "params": "1M", "train": 120,
+    return {"docs": 60_000, "minutes": 10.0, "steps": None, "params": "1M", "train": 120,
             "dev": 150,
             "critic_tasks": 3000, "critic_steps": 300, "k": 64, "levels": 32,
             "tasks": 50}  # fmt: skip
@@ -95,7 +95,7 @@ def start(quick: bool) -> str:
         corpus(size["docs"], path)
     settings = PretrainSettings(
         corpus=str(path), params=size["params"], minutes=size["minutes"], steps=size["steps"],
-        vocab=360, context=512, sample_tokens=0, precision="fp32",
+        vocab=360, context=512, batch_tokens=1024, sample_tokens=0, precision="fp32",
     )  # fmt: skip
     return pretrain(settings, runs=BUILD / "runs")["model"]
 
