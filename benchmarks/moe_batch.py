@@ -7,10 +7,11 @@ Dense and MoE (`--experts`, one chosen) have the same width, depth and active pa
 pretraining run of a batch and a learning rate; larger batches get more tokens. The question is
 asked at equal loss: how many steps each run took to one validation loss, the lowest that every
 kind, batch and seed reaches at its best rate. The steps at the best rates give the critical batch
-(steps = S_min + E_min / batch); ln(steps) of all runs, a parabola in ln(rate)
-whose vertex moves with ln(batch), gives the best learning rate. Intervals resample seeds within
-batches. What happens at other losses, what the Step law says, and the gradient noise scale of both
-kinds, from one run each with its norms noted, stand beside them. Finished cells are kept.
+(steps = S_min + E_min / batch). The best learning rate is the vertex of a
+parabola, ln(steps) in ln(rate), at the largest batch, where it lies inside of the grid, to the loss
+that all its runs reach; both kinds share the curvature. Residuals are resampled. The critical
+batch at other losses, what the Step law says, and the gradient noise scale of both kinds, from one
+run each with its norms noted, stand beside them. Finished cells are kept.
 """
 
 import argparse
@@ -46,7 +47,7 @@ SHARED: dict[str, Any] = {
     "evaluation_tokens": 16_384, "precision": "fp32",
 }  # fmt: skip
 RESAMPLES = 1000
-OTHER_LOSSES = (0.0, 0.1, 0.2, 0.3)  # above the lowest that all reach
+OTHER_LOSSES = (0.1, 0.2, 0.3, 0.5)  # above the lowest that all reach
 NOISE = {"batch_tokens": 1024, "learning_rate": RATES[1], "seed": 0}
 
 
@@ -117,40 +118,37 @@ def best_steps(rows: Sequence[dict[str, Any]], loss: float) -> tuple[np.ndarray,
     return np.array([batch for batch, _ in best], dtype=float), np.array(list(best.values()))
 
 
-def best_rate(rows: Sequence[dict[str, Any]], loss: float) -> tuple[float, float] | None:
-    """Logarithm of the best rate at the middle batch, and its slope in ln(batch); None: no minimum.
+def critical_draws(rows: Sequence[dict[str, Any]], loss: float, name: str) -> np.ndarray:
+    """Logarithm of the critical batch, then the same with relative residuals drawn again."""
+    batch, steps = best_steps(rows, loss)
+    s_min, e_min = trade_off(batch, steps)
+    fitted = s_min + e_min / batch
+    rest, rng = np.log(steps / fitted), stream(0, "moe_batch", name)
+    draws = [steps, *(fitted * np.exp(rng.choice(rest, len(rest))) for _ in range(RESAMPLES))]
+    found = np.array([trade_off(batch, draw) for draw in draws])
+    good = (found > 0).all(axis=1)
+    return np.where(good, np.log(np.abs(found[:, 1] / found[:, 0])), np.nan)
 
-    Each batch has a level of its own; runs that do not reach the loss are left out.
+
+def rate_draws(rows: Sequence[dict[str, Any]], loss: float) -> dict[str, np.ndarray]:
+    """Logarithm of the best rate of each block, likewise, from residuals drawn again.
+
+    A level of each block and seed, a slope of each block, and one curvature are fitted.
     """
-    took = np.array([steps_to(row["curve"], loss) for row in rows])
-    kept = np.isfinite(took)
-    batch = np.array([row["batch_tokens"] for row in rows])[kept]
-    x = np.log(np.array([row["learning_rate"] for row in rows])[kept])
-    z = np.log(batch / BATCHES[1])
-    levels = (batch[:, None] == np.array(BATCHES)).astype(float)
-    columns = np.concatenate([levels, np.stack([x, x * x, x * z], axis=1)], axis=1)
-    found, *_ = np.linalg.lstsq(columns, np.log(took[kept]), rcond=None)
-    slope, curvature, mixed = found[-3:]
-    return None if curvature <= 0 else (-slope / (2 * curvature), -mixed / (2 * curvature))
-
-
-def drawn(rows: Sequence[dict[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
-    """As many seeds again within each batch, drawn with replacement; each is a seed of its own."""
-    seeds = sorted({row["seed"] for row in rows})
-    found = []
-    for batch in BATCHES:
-        for number, seed in enumerate(rng.choice(seeds, len(seeds))):
-            found += [row | {"seed": number} for row in rows
-                      if row["batch_tokens"] == batch and row["seed"] == seed]  # fmt: skip
-    return found
-
-
-def measured(rows: Sequence[dict[str, Any]], loss: float) -> np.ndarray:
-    """Logarithms of the critical batch and of the best rate at the middle batch; nan for none."""
-    s_min, e_min = trade_off(*best_steps(rows, loss))
-    rate = best_rate(rows, loss)
-    critical = np.log(e_min / s_min) if s_min > 0 and e_min > 0 else np.nan
-    return np.array([critical, np.nan if rate is None else rate[0]])
+    took = np.log([steps_to(row["curve"], loss) for row in rows])
+    x = np.log([row["learning_rate"] / RATES[1] for row in rows])
+    names = np.unique([row["block"] for row in rows])
+    block = np.array([row["block"] for row in rows])[:, None] == names
+    seed = np.array([row["seed"] for row in rows])
+    levels = [(seed == one)[:, None] * block for one in np.unique(seed)]
+    columns = np.concatenate([*levels, x[:, None] * block, x[:, None] ** 2], axis=1).astype(float)
+    solve = np.linalg.pinv(columns)
+    fitted = columns @ (solve @ took)
+    rng = stream(0, "moe_batch", "rate")
+    draws = [took, *(fitted + rng.choice(took - fitted, len(took)) for _ in range(RESAMPLES))]
+    found = np.array([solve @ draw for draw in draws])[:, -1 - len(names) :]
+    best = -found[:, :-1] / (2 * np.where(found[:, -1:] > 0, found[:, -1:], np.nan))
+    return {str(name): best[:, i] + np.log(RATES[1]) for i, name in enumerate(names)}
 
 
 def lowest_common(kinds: dict[str, list[dict[str, Any]]]) -> float:
@@ -164,38 +162,41 @@ def lowest_common(kinds: dict[str, list[dict[str, Any]]]) -> float:
     return max(lowest.values())
 
 
-def answer(kinds: dict[str, list[dict[str, Any]]], loss: float) -> dict[str, Any]:
-    """Critical batch and best rate of both kinds at a loss, and the mixture's over the dense."""
-    rng = stream(0, "moe_batch")
-    draws = {
-        kind: np.array([measured(drawn(rows, rng), loss) for _ in range(RESAMPLES)])
-        for kind, rows in kinds.items()
-    }
-    points = {kind: measured(rows, loss) for kind, rows in kinds.items()}
-    draws["moe_over_dense"] = draws["moe"] - draws["dense"]
-    points["moe_over_dense"] = points["moe"] - points["dense"]
-    num = len(best_steps(kinds["moe"], loss)[0])
-    found: dict[str, Any] = {"loss": loss}
+def compared(draws: dict[str, np.ndarray], num_units: int, num_fitted: int) -> dict[str, Any]:
+    """Value and 90% interval of both kinds, and of the mixture over the dense."""
+    draws = draws | {"moe_over_dense": draws["moe"] - draws["dense"]}
+    found = {}
     for name, values in draws.items():
-        found[name] = {}
-        for index, what in enumerate(("critical_batch", "learning_rate")):
-            low, high = percentile_interval(
-                values[:, index], num_units=num, num_fitted=2, confidence=0.9
-            )
-            found[name][what] = {
-                "value": float(np.exp(points[name][index])),
-                "low": float(np.exp(low)), "high": float(np.exp(high)),
-                "draws_without": int(np.isnan(values[:, index]).sum()),
-            }  # fmt: skip
-    for kind, rows in kinds.items():
-        batch, steps = best_steps(rows, loss)
-        found[kind]["steps"] = {
-            str(one): [round(float(n), 1) for n in steps[batch == one]] for one in BATCHES
-        }
-        found[kind]["not_reached"] = sum(
-            not np.isfinite(steps_to(row["curve"], loss)) for row in rows
+        ends = percentile_interval(
+            values[1:], num_units=num_units, num_fitted=num_fitted, confidence=0.9
         )
+        low, high = np.exp(ends)
+        lost = int(np.isnan(values[1:]).sum())
+        found[name] = {"value": float(np.exp(values[0])), "low": float(low), "high": float(high),
+                       "draws_without": lost}  # fmt: skip
     return found
+
+
+def critical(kinds: dict[str, list[dict[str, Any]]], loss: float) -> dict[str, Any]:
+    """Critical batches at a loss, with the steps that they come from."""
+    draws = {kind: critical_draws(rows, loss, kind) for kind, rows in kinds.items()}
+    steps = {}
+    for kind, rows in kinds.items():
+        batch, took = best_steps(rows, loss)
+        steps[kind] = {str(one): [round(n, 1) for n in took[batch == one]] for one in BATCHES}
+    num = len(batch)
+    return {"loss": loss, "steps": steps} | compared(draws, num, 2)
+
+
+def rates(kinds: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Best learning rates at the largest batch, to the loss that all its runs reach."""
+    runs = [row for rows in kinds.values() for row in rows if row["batch_tokens"] == BATCHES[-1]]
+    loss = max(min(value for _, value in row["curve"]) for row in runs)
+    found = rate_draws(runs, loss)
+    num_levels = len({(row["block"], row["seed"]) for row in runs})
+    draws = {kind: found[rows[0]["block"]] for kind, rows in kinds.items()}
+    told = compared(draws, len(runs), num_levels + len(kinds) + 1)
+    return {"loss": loss, "batch_tokens": BATCHES[-1]} | told
 
 
 def step_law(row: dict[str, Any], tokens: float) -> dict[str, float]:
@@ -229,8 +230,8 @@ def main() -> None:
     kinds = {name: [row for row in rows if row["block"] == block]
              for name, block in blocks.items()}  # fmt: skip
     loss = lowest_common(kinds)
-    found: dict[str, Any] = answer(kinds, loss)
-    found["other_losses"] = [answer(kinds, loss + more) for more in OTHER_LOSSES[1:]]
+    found: dict[str, Any] = {"critical_batch": critical(kinds, loss), "learning_rate": rates(kinds)}
+    found["other_losses"] = [critical(kinds, loss + more) for more in OTHER_LOSSES]
     found["step_law"] = {
         name: step_law(rows[0], trade_off(*best_steps(rows, loss))[1])
         for name, rows in kinds.items()
