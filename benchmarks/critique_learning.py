@@ -93,11 +93,16 @@ def start(quick: bool) -> str:
     path = BUILD / f"corpus-{size['docs']}.jsonl"
     if not path.exists():
         corpus(size["docs"], path)
-    settings = PretrainSettings(
-        corpus=str(path), params=size["params"], minutes=size["minutes"], steps=size["steps"],
-        vocab=360, context=512, batch_tokens=1024, sample_tokens=0, precision="fp32",
-    )  # fmt: skip
-    return pretrain(settings, runs=BUILD / "runs")["model"]
+    model = None
+    for phase in range(2):  # the second goes on from the first, in another order
+        settings = PretrainSettings(
+            corpus=str(path), params=None if model else size["params"], base=model,
+            minutes=size["minutes"], steps=size["steps"], vocab=None if model else 360,
+            context=512, batch_tokens=1024, sample_tokens=0, precision="fp32", seed=phase,
+        )  # fmt: skip
+        model = pretrain(settings, runs=BUILD / "runs")["model"]
+    assert model is not None
+    return model
 
 
 def critic(quick: bool) -> dict[str, Any]:
