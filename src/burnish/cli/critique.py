@@ -174,6 +174,10 @@ def refine(
     tasks: TasksArgument = None,
     critic: Critic = None,
     gate: Annotated[str | None, typer.Option(help="gated (the default), always or oracle.")] = None,
+    scorer: Annotated[
+        str | None,
+        typer.Option(help="Chooses among answers: critic, a reward model's folder, or none."),
+    ] = None,
     limit: Limit = None,
     config: Config = None,
     set: Sets = [],  # noqa: B006
@@ -183,13 +187,14 @@ def refine(
     """Answer TASKS, criticise and revise; compare with majority votes at equal tokens.
 
     Paths and rounds: --set refine.num_paths=16 --set refine.num_rounds=2. The oracle gate revises
-    exactly the wrong answers, which is an upper bound.
+    exactly the wrong answers, which is an upper bound. The first answers are also chosen by score:
+    the best of K, and votes weighted by the critic's P(correct).
     """
     from burnish.critique.refine_job import refine_answers
     from burnish.critique.settings import CritiqueRefineSettings
 
     flags = {"model": model, "tasks": tuple(tasks or ()), "critic": critic}
-    flags |= {"refine.gate": gate, "limit": limit}
+    flags |= {"refine.gate": gate, "scorer": scorer, "limit": limit}
     settings = settings_from(CritiqueRefineSettings, config=config, sets=set, flags=flags)
     result = refine_answers(settings, _place(runs, run))
     return Outcome(result=result, next_command=f"burnish report show {result['run']}")

@@ -73,7 +73,7 @@ def build_critiques(settings: CritiqueBuildSettings, place: Place | None = None)
 def build_job(settings: CritiqueBuildSettings) -> Job:
     """The job of `critique build`."""
     tasks = Value(
-        lambda: content_hash([task.id for task in tasks.content]),
+        lambda: content_hash(tasks.content),
         lambda: tasks_of(settings.tasks, seed=settings.seed, limit=settings.limit),
     )
     return Job(

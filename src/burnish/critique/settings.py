@@ -7,6 +7,7 @@ from burnish.base.errors import SettingError
 from burnish.critique.filters import FilterSettings
 from burnish.critique.flaws import FlawSettings
 from burnish.critique.refinement import RefineSettings
+from burnish.critique.scorer import Combine
 from burnish.critique.wording import Wording
 
 
@@ -68,6 +69,10 @@ class CritiqueRefineSettings:
     verifies steps, `none` for plain majority votes. Levels come from `num_level_samples` answers
     under another seed. `max_plain_votes` bounds the plain samples at equal tokens. Rounds are
     advised to stop where the next is forecast to bring less than `margin`.
+
+    `scorer` weighs the first answers, for the best of K and votes by score: `critic` (its
+    P(correct), where it is a local model), a folder of a reward model, or `none`. `combine`: how
+    P(correct) of the steps and of the answer become one.
     """
 
     model: str = "smollm2-135m"
@@ -79,6 +84,8 @@ class CritiqueRefineSettings:
     num_level_samples: int = 64
     max_plain_votes: int = 256
     margin: float = 0.005
+    scorer: str = "critic"
+    combine: Combine = "product"
     place: PlaceSettings = field(default_factory=PlaceSettings)
     seed: int = 0
 

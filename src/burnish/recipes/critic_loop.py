@@ -92,7 +92,7 @@ def loop_job(settings: CriticLoopSettings) -> Job:
         actor = taught
     spec = critic_spec(settings)
     tasks = Value(
-        lambda: content_hash([task.id for half in tasks.content for task in half]),
+        lambda: content_hash(tasks.content),
         lambda: loop_tasks(settings),
     )
     return Job(
