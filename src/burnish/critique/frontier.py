@@ -163,8 +163,10 @@ def summarise(
         "stop": should_stop(accuracy[-1]["value"], flips, margin=margin) if flips else True,
         "flips_by_level": _flips_by_level(pairs, levels),
         "states": dict(Counter(b.state for _, b in both)),
+        "num_leaking": sum(b.leaked for _, b in both),
         "num_copied": sum(b.copied for _, b in both),
         "num_unparsable_answers": sum(b.answer_class is None for _, b in both),
+        "verdicts": [dict(Counter(t.verdict for t in turns)) for turns in rounds],
         "tokens": {
             "actor": sum(t.actor_tokens for turns in rounds for t in turns),
             "critic": sum(t.critic_tokens for turns in rounds for t in turns),

@@ -195,6 +195,7 @@ def critic_table(told: Mapping[str, Any]) -> Table:
 def tokens_table(told: Mapping[str, Any]) -> Table:
     """Tokens by use."""
     rows = [[name, value] for name, value in told["tokens"].items()]
+    rows += [["critiques that tell the reference", told["num_leaking"]]]
     rows += [["revisions that copy", told["num_copied"]]]
     rows += [["answers without a final answer", told["num_unparsable_answers"]]]
     return Table(title="Tokens and failures", columns=["what", "number"], rows=rows)

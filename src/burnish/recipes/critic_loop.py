@@ -125,6 +125,7 @@ class GatherStep(Step):
     actor: str
     number: int
     name: str
+    guards = ("teach-1",)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -192,6 +193,7 @@ class TeachLoopStep(TrainedStep):
     settings: CriticLoopSettings
     gathered: tuple[str, ...]
     value: str
+    guards = ("teach-1",)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -140,6 +140,7 @@ class TeachCriticStep(Step):
     settings: CriticTrainSettings
     name: str = "teach"
     together = True
+    guards = ("teach",)  # its own: changed triples do not throw a training away
 
     @property
     def reads(self) -> tuple[str, ...]:
