@@ -72,3 +72,12 @@ def test_other_tasks_do_not_throw_a_training_away(tiny_folder, tmp_path, planted
     write_records(path, [row | {"checker": "math"} for row in rows])
     with pytest.raises(SettingError, match="'teach-1' has begun with other tasks"):
         run_loop(plan, Place(folder=tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rounds": 0}, {"max_per_task": 0}, {"num_extra": -1}, {"temperature": -1.0},
+              {"critic": "shuffled:none"}]
+)  # fmt: skip
+def test_wrong_settings(wrong):
+    with pytest.raises(SettingError):
+        CriticLoopSettings(**wrong)

@@ -146,7 +146,9 @@ def filter_(
 def train(
     model: ModelArgument,
     triples: TriplesArgument,
-    role: Annotated[str | None, typer.Option(help="critic (the default) or actor.")] = None,
+    role: Annotated[
+        str | None, typer.Option(help="critic (the default), actor, self-talk, step or trajectory.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps. [default: two epochs]")] = None,
     config: Config = None,
     set: Sets = [],  # noqa: B006
@@ -155,7 +157,9 @@ def train(
 ) -> Outcome:
     """Train MODEL to write the critiques of TRIPLES; measure it before and after on held-out ones.
 
-    --role actor trains on worked answers and on revisions after a critique, with equal weight.
+    --role actor trains on worked answers and on revisions after a critique, with equal weight;
+    self-talk on answers that check their steps and revise wrong ones, which are not learned; step
+    and trajectory on the same corrections in place, and after the whole attempt.
     """
     from burnish.recipes.critic_settings import CriticTrainSettings
     from burnish.recipes.critic_training import train_critic

@@ -30,7 +30,7 @@ from burnish.critique.frontier import compare, levels_of, plain_needed, summaris
 from burnish.critique.page import refine_page
 from burnish.critique.players import Player
 from burnish.critique.refinement import Turn, first_answers, refine
-from burnish.critique.scorer import CriticScorer, RewardModel, Scorer
+from burnish.critique.scorer import CriticScorer, RewardModel, Scorer, check_reward_model
 from burnish.critique.selection import Scoring, compare_selection, votes_at_equal_tokens
 from burnish.critique.settings import CritiqueRefineSettings
 from burnish.jobs.job import Job, Place, run_job
@@ -206,6 +206,7 @@ def scorer_value(settings: CritiqueRefineSettings) -> Value:
         if not folder.is_dir():
             rule, remedy = "must be critic, none or a folder", nearest_paths(folder)
             raise MissingFileError("scorer", settings.scorer, rule, remedy=remedy)
+        check_reward_model(folder)
         return folder_key(folder)
 
     return Value(key, lambda: folder)

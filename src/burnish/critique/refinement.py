@@ -41,6 +41,8 @@ class RefineSettings:
             value = (self.num_paths, self.num_rounds)
             rule = "must be at least 1 path and 0 rounds"
             raise SettingError("num_paths, num_rounds", value, rule, remedy="Raise them")
+        Sampling(max_new_tokens=self.max_new_tokens, temperature=self.temperature)  # checks both
+        Sampling(max_new_tokens=self.max_critique_tokens, temperature=self.critic_temperature)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from burnish.base.errors import ModelError
+from burnish.base.files import read_json
 from burnish.base.meter import Meter
 from burnish.contracts.generation import ScoreRequest
 from burnish.critique.grammar import (
@@ -139,6 +140,16 @@ def _encode(model: Model, text: str) -> list[int]:
 
 def _chance(good: float, bad: float) -> float:
     return float(1 / (1 + np.exp(np.clip(bad - good, -700, 700))))
+
+
+def check_reward_model(folder: Path) -> None:
+    """Raise ModelError, without loading it, for a folder of another kind of model."""
+    config = folder / "config.json"
+    known = read_json(config) if config.is_file() else {}
+    names = known.get("architectures") or ["nothing"]
+    if not any("SequenceClassification" in str(name) for name in names):
+        rule, remedy = "must hold a sequence classifier", "Name a folder of a reward model"
+        raise ModelError("reward model", f"{folder} with {names[0]}", rule, remedy=remedy)
 
 
 class RewardModel:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from burnish.base.errors import SettingError
+from burnish.contracts.generation import Sampling
 from burnish.critique.filters import FilterSettings
 from burnish.critique.flaws import FlawSettings
 from burnish.critique.refinement import RefineSettings
@@ -18,6 +19,16 @@ class PlaceSettings:
     batch_size: int = 32
     precision: str = "auto"
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        at_least(1, batch_size=self.batch_size)
+
+
+def at_least(least: int, **values: int) -> None:
+    """Raise SettingError, naming a value that is smaller."""
+    for name, value in values.items():
+        if value < least:
+            raise SettingError(name, value, f"must be at least {least}", remedy="Raise it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +56,8 @@ class CritiqueBuildSettings:
             raise SettingError(
                 "tasks", (), "must name a source", remedy="Write chain:sums?size=200"
             )
+        at_least(0, limit=self.limit)
+        at_least(1, max_critique_tokens=self.max_critique_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +72,9 @@ class CritiqueFilterSettings:
     max_new_tokens: int = 128
     place: PlaceSettings = field(default_factory=PlaceSettings)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        Sampling(max_new_tokens=self.max_new_tokens, temperature=self.temperature)  # checks both
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +106,8 @@ class CritiqueRefineSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.num_level_samples < 1:
-            value, remedy = self.num_level_samples, "64 is usual"
-            raise SettingError("num_level_samples", value, "must be at least 1", remedy=remedy)
+        at_least(1, num_level_samples=self.num_level_samples, max_plain_votes=self.max_plain_votes)
+        at_least(0, limit=self.limit)
 
 
-Role = Literal["critic", "actor"]
+Role = Literal["critic", "actor", "self-talk", "step", "trajectory"]
