@@ -5,12 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from burnish.base.errors import IncompleteError, MissingFileError, SettingError, UnknownNameError
+from burnish.base.errors import (
+    IncompleteError,
+    InputError,
+    MissingFileError,
+    SettingError,
+    UnknownNameError,
+)
 from burnish.base.records import read_records
 from burnish.critique import build_job
 from burnish.critique.build_job import build_critiques, filter_critiques
 from burnish.critique.critics import read_triples
 from burnish.critique.filters import FilterSettings
+from burnish.critique.flaws import FlawSettings
 from burnish.critique.processbench import read_processbench
 from burnish.critique.settings import CritiqueBuildSettings, CritiqueFilterSettings
 from burnish.critique.wording import Wording
@@ -68,9 +75,19 @@ def test_wrong_input_leaves_no_run(tmp_path):
         filter_critiques(CritiqueFilterSettings(triples="nowhere"), Place(runs=tmp_path))
     with pytest.raises(UnknownNameError):
         build_critiques(CritiqueBuildSettings(model="no/such/folder"), Place(runs=tmp_path))
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "t.jsonl").write_text("{}\n")
+    with pytest.raises(InputError, match="is not a triple"):
+        filter_critiques(
+            CritiqueFilterSettings(triples=str(tmp_path / "t.jsonl")), Place(runs=tmp_path)
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["t.jsonl"]
+    for wrong in ({"tasks": ()}, {"limit": -1}, {"max_critique_tokens": 0}):
+        with pytest.raises(SettingError):
+            CritiqueBuildSettings(**wrong)
+    with pytest.raises(UnknownNameError, match="calculation"):
+        FlawSettings(kinds=("calcluation",))
     with pytest.raises(SettingError):
-        CritiqueBuildSettings(tasks=())
+        FlawSettings(num_samples=-1)
 
 
 def test_tasks_without_a_program_have_nothing_to_plant(tmp_path):

@@ -50,3 +50,9 @@ def test_wrong_rows_are_named(tmp_path):
     path.write_text('{"gold": "1"}')
     with pytest.raises(InputError, match="answer of row 1"):
         grade_file(path)
+    path.write_text('{"gold": "1", "answer": "1", "correct": "false"}')
+    with pytest.raises(InputError, match="correct of row 1 must be true or false"):
+        grade_file(path)
+    path.write_text("")
+    with pytest.raises(InputError, match="at least one row"):
+        grade_file(path)

@@ -1,5 +1,6 @@
 """Refinement: identities, planted probabilities, and failures that are counted."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from fixtures.critics import actor, chains, critic
 
 from burnish.base.stats import wilson
 from burnish.critique import refinement as module
+from burnish.critique.frontier import summarise
 from burnish.critique.ledger import Gated
 from burnish.critique.players import ProgramPlayer
 from burnish.critique.refinement import RefineSettings, first_answers, refine
@@ -82,3 +84,35 @@ def test_a_refinement_that_copies_is_counted():
     rounds = run(replace(PLAN, gate="always"), num=10, actor=ProgramPlayer(function=copy))
     assert all(t.copied for t in rounds[1])
     assert sum(t.tokens for t in rounds[1]) > 0
+
+
+def check_leaks():
+    """A critic that tells the result; where task or answer hold it, nothing is given away."""
+    results = {t.prompt: t.answer for t in chains(40)}
+    tell = ProgramPlayer(
+        function=lambda wish: f"answer no it is {results[wish.prompt.split(chr(10))[0]]}"
+    )
+    rounds = run(replace(PLAN, num_rounds=1), num=40, critic=tell)
+    answers = {task.id: task.answer for task in chains(40)}
+    prompts = {task.id: task.prompt for task in chains(40)}
+    for before, turn in zip(rounds[0], rounds[1], strict=True):
+        known = re.findall(r"-?\d+", f"{prompts[turn.task_id]}\n{before.text}")
+        known = {int(n) for n in known} | {abs(int(n)) for n in known}
+        assert turn.leaked <= (not before.right)
+        assert turn.leaked or int(answers[turn.task_id]) in known
+    told = summarise(chains(40), rounds, dict.fromkeys(answers, 1), margin=0.01)
+    assert told["num_leaking"] == sum(t.leaked for t in rounds[1]) > 20
+    assert not any(t.leaked for t in rounds[0])
+    assert not any(t.leaked for t in run(replace(PLAN, num_rounds=1), num=20)[1])
+
+
+def test_critiques_that_tell_the_reference_are_counted():
+    check_leaks()
+
+
+def test_planted_leaks_of_the_revision(monkeypatch):
+    """The audit reads the answer in place of the critique."""
+    exact = module.gives_away
+    monkeypatch.setattr(module, "gives_away", lambda critique, task, text: exact(text, task, ""))
+    with pytest.raises(AssertionError):
+        check_leaks()

@@ -1,12 +1,15 @@
 """Scores of steps and answers, against transformers' own logits."""
 
+import math
+
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from burnish.base.errors import ModelError
+from burnish.base.meter import Meter
 from burnish.critique import scorer
-from burnish.critique.scorer import RewardModel, score_answers
-from burnish.critique.voting import best_of, vote
+from burnish.critique.scorer import CriticScorer, RewardModel, score_answers
 from burnish.critique.wording import Wording
 from burnish.data.chat import render_prompt
 
@@ -47,15 +50,27 @@ def test_planted_verdicts_exchanged(tiny_model, tiny_reference, monkeypatch):
         check_full_logits(tiny_model("llama"), tiny_reference("llama"), "compact")
 
 
-def test_scores_choose_and_weigh(tiny_model):
-    found = score_answers(tiny_model("llama"), PAIRS, Wording(form="compact"))
-    values = [one.answer for one in found]
-    assert best_of(["a", "b"], values) == ("a" if values[0] >= values[1] else "b")
-    assert vote(["a", "b", "b"], [*values, 1.0]) == "b"
+def test_scores_combine_and_count_tokens(tiny_model):
+    """What critiques of one answer begin with alike is read once."""
+    model, wording = tiny_model("llama"), Wording(form="compact")
+    (one, other), meter = score_answers(model, PAIRS, wording), Meter("s")
+    chances = (*one.steps, one.answer)
+    for combine, wanted in (("product", math.prod(chances)), ("lowest", min(chances)),
+                            ("answer", one.answer)):  # fmt: skip
+        scorer_of = CriticScorer(model=model, wording=wording, combine=combine)
+        found = scorer_of.score(PAIRS, meter)
+        assert found == pytest.approx([wanted, getattr(other, combine)])
+    whole = [
+        len(render_prompt(model.tokenizer, wording.critique_prompt(problem, answer)))
+        + len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
+        for (problem, answer), text in zip(
+            PAIRS, ("1+1=2 ok\n2+2=4 ok\nanswer", "5-3=2 ok\nanswer"), strict=True)
+    ]  # fmt: skip
+    assert meter.totals()["prefilled"] / 3 <= sum(whole) + 4
 
 
 def test_a_reward_model_is_transformers_own(tmp_path, tiny_folder):
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+    from transformers import LlamaConfig, LlamaForSequenceClassification
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_folder("llama"))
     torch.manual_seed(0)
@@ -66,12 +81,29 @@ def test_a_reward_model_is_transformers_own(tmp_path, tiny_folder):
     own = LlamaForSequenceClassification(config).eval()
     own.save_pretrained(tmp_path / "reward")
     tokenizer.save_pretrained(tmp_path / "reward")
-    tokens = render_prompt(tokenizer, "1+1=")
-    tokens += tokenizer("2", add_special_tokens=False)["input_ids"]
+    talk = [{"role": "user", "content": "1+1="}, {"role": "assistant", "content": "2"}]
+    text = tokenizer.apply_chat_template(talk, tokenize=False).rstrip("\n")
+    tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
     with torch.no_grad():
         wanted = float(own(torch.tensor([tokens])).logits[0, 0])
-    assert RewardModel(tmp_path / "reward").score([("1+1=", "2")]) == [
-        pytest.approx(wanted, abs=1e-5)
+    reward, meter = RewardModel(tmp_path / "reward"), Meter("s")
+    assert reward.logits([("1+1=", "2")], meter) == [pytest.approx(wanted, abs=1e-5)]
+    assert meter.totals()["prefilled"] == len(tokens)
+    assert reward.score([("1+1=", "2")], meter) == [
+        pytest.approx(1 / (1 + math.exp(-wanted)), abs=1e-5)
     ]
-    with pytest.raises(ModelError, match="reward model"):
+
+
+def test_what_is_no_reward_model_is_refused(tmp_path, tiny_folder):
+    """A language model has no head of scores, and a classifier of three labels no one score."""
+    from transformers import LlamaForSequenceClassification
+
+    with pytest.raises(ModelError, match="cannot be loaded"):
         RewardModel(tmp_path / "nothing")
+    with pytest.raises(ModelError, match=r"lacks score\.weight"):
+        RewardModel(tiny_folder("llama"))
+    three = LlamaForSequenceClassification.from_pretrained(tiny_folder("llama"), num_labels=3)
+    three.save_pretrained(tmp_path / "three")
+    AutoTokenizer.from_pretrained(tiny_folder("llama")).save_pretrained(tmp_path / "three")
+    with pytest.raises(ModelError, match="must have one output, got 3"):
+        RewardModel(tmp_path / "three")

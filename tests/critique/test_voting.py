@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from burnish.base.errors import SettingError
 from burnish.critique import voting
-from burnish.critique.voting import best_of, majority_at_k, vote
+from burnish.critique.voting import majority_at_k
 
 
 def brute(classes, right, k):
@@ -65,10 +65,3 @@ def test_large_k_of_two_answers_is_a_hypergeometric_tail():
 def test_wrong_k():
     with pytest.raises(SettingError):
         majority_at_k(["a"], "a", 2)
-
-
-def test_weighted_votes():
-    assert vote(["a", "b", "b"]) == "b"
-    assert vote(["a", "b", "b"], [0.9, 0.3, 0.2]) == "a"
-    assert vote([None, None]) is None
-    assert best_of(["a", "b"], [0.1, 0.9]) == "b"

@@ -129,6 +129,40 @@ def test_accounting(tiny_model: Any) -> None:
     assert apart.totals()["passes"] == 7
 
 
+def continued(num: int = 5) -> list[ScoreRequest]:
+    """Prompts that each continue the one before, two completions each, and one of another kind."""
+    (whole, other) = (tuple(tokens) for tokens in texts([37, 11]))
+    prompts = [whole[: 5 + 6 * i] for i in range(num)] + [whole[:9] + other, other]
+    return [
+        ScoreRequest(id=f"{i}{c}", prompt=prompt, completion=tuple(tokens))
+        for i, prompt in enumerate(prompts)
+        for c, tokens in enumerate(texts([1, 3], seed=i))
+    ]
+
+
+def check_shared_beginnings(model: Model, batch_rows: int) -> None:
+    meter, asked = Meter("s"), continued()
+    found = score(model, asked, batch_rows=batch_rows, meter=meter, share=True)
+    apart = [score(model, [request])[0] for request in asked]
+    for one, other in zip(found, apart, strict=True):
+        assert one.id == other.id and one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    if batch_rows > 200:
+        assert meter.totals()["prefilled"] == 29 + 11 + 11 and meter.totals()["passes"] == 1
+
+
+@pytest.mark.parametrize("batch_rows", [1, 30, 45, 2048])
+def test_shared_beginnings_are_computed_once(batch_rows: int, tiny_model: Any) -> None:
+    check_shared_beginnings(tiny_model("llama"), batch_rows)
+
+
+def test_planted_first_tokens_alone_shared(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_module, "common_length", lambda one, other: 1)
+    with pytest.raises(AssertionError):
+        check_shared_beginnings(tiny_model("llama"), 2048)
+
+
 def test_passes_hold_no_more_rows_than_asked(
     tiny_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from fixtures.critics import actor
+from fixtures.critics import actor, chains
 
-from burnish.base.errors import IncompleteError, InputError
+from burnish.base.errors import IncompleteError, InputError, SettingError
+from burnish.base.records import write_records
 from burnish.critique.wording import Wording
 from burnish.jobs.job import Place
 from burnish.recipes import critic_loop
@@ -57,3 +58,26 @@ def test_nothing_gathered_is_told(tiny_folder, tmp_path):
 def test_too_few_tasks(tiny_folder, tmp_path):
     with pytest.raises(InputError, match="more than num_dev"):
         run_loop(settings(tiny_folder("llama"), num_dev=20), Place(runs=tmp_path))
+
+
+def test_other_tasks_do_not_throw_a_training_away(tiny_folder, tmp_path, planted_actor):
+    """Once training has begun, the tasks of the same file are fixed; ids of rows do not matter."""
+    path = tmp_path / "tasks.jsonl"
+    rows = [{"id": str(i), "prompt": t.prompt, "answer": t.answer, "checker": "number"}
+            for i, t in enumerate(chains(14, steps=2))]  # fmt: skip
+    write_records(path, rows)
+    plan = settings(tiny_folder("llama"), critic="none", tasks=(str(path),))
+    run_loop(plan, Place(folder=tmp_path / "run"))
+    assert run_loop(plan, Place(folder=tmp_path / "run"))["rounds"][0]["num_answers"] == 18
+    write_records(path, [row | {"checker": "math"} for row in rows])
+    with pytest.raises(SettingError, match="'teach-1' has begun with other tasks"):
+        run_loop(plan, Place(folder=tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rounds": 0}, {"max_per_task": 0}, {"num_extra": -1}, {"temperature": -1.0},
+              {"critic": "shuffled:none"}]
+)  # fmt: skip
+def test_wrong_settings(wrong):
+    with pytest.raises(SettingError):
+        CriticLoopSettings(**wrong)

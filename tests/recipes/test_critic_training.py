@@ -42,6 +42,10 @@ def test_a_critic_learns_the_form(built, tiny_folder, tmp_path):
     assert result["losses"][-1] < result["losses"][0]
     assert result["before"]["num"] == result["after"]["num"] == 2
     assert Path(result["model"]).is_dir() and "parse_rate" in result["after"]
+    with Path(built["triples"]).open("a") as file:
+        file.write(Path(built["triples"]).read_text().splitlines()[0] + "\n")
+    with pytest.raises(SettingError, match="'teach' has begun with other triples"):
+        train_critic(settings, Place(folder=Path(result["run"])))
 
 
 def check_both_kinds(triples):

@@ -52,6 +52,8 @@ def test_refinements_are_right_few_and_traceable():
     assert all(record.prompt == by_id[record.task_id].prompt for record in done.selected)
     assert done.counts["num_solved_by_refinement_only"] > 0
     assert done.counts["tokens"]["critic"] > 0 and done.counts["tokens"]["prefilled"] > 0
+    assert done.counts["num_leaking"] == 0
+    assert sum(done.counts["verdicts"].values()) == done.counts["num_answers"] == 120
 
 
 def test_budget_feedback_and_mask():

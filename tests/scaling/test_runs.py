@@ -33,10 +33,12 @@ def check_cases(read):
     assert cut.loss.tolist() == [3] and len(cut.left_out) == 2
     assert "checkpoint" in str(cut.left_out[0]["why"])
     compute = read("N,C,loss\n1e8,1.2e19,2.9\n")
-    assert compute.columns["d"].tolist() == [2e10] and "d = c / (6 n)" in compute.notes
+    assert (
+        compute.columns["d"].tolist() == [2e10] and "d = c / (6 n): 2e+10 tokens" in compute.notes
+    )
     exact = read("N,C,loss,flops_per_token\n1e8,1.2e19,2.9,8e8\n")
     assert exact.columns["d"].tolist() == [1.5e10]
-    assert "d = c / flops_per_token" in exact.notes
+    assert "d = c / flops_per_token: 1.5e+10 tokens" in exact.notes
     billions = read("n,d,loss\n70e6,1.4,3.3\n160e6,3.2,3.0\n")
     assert any("another unit" in note for note in billions.notes)
     dense = read("n,d,loss,c\n1e8,1e9,3,9e17\n")

@@ -146,7 +146,9 @@ def filter_(
 def train(
     model: ModelArgument,
     triples: TriplesArgument,
-    role: Annotated[str | None, typer.Option(help="critic (the default) or actor.")] = None,
+    role: Annotated[
+        str | None, typer.Option(help="critic (the default), actor, self-talk, step or trajectory.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps. [default: two epochs]")] = None,
     config: Config = None,
     set: Sets = [],  # noqa: B006
@@ -155,7 +157,9 @@ def train(
 ) -> Outcome:
     """Train MODEL to write the critiques of TRIPLES; measure it before and after on held-out ones.
 
-    --role actor trains on worked answers and on revisions after a critique, with equal weight.
+    --role actor trains on worked answers and on revisions after a critique, with equal weight;
+    self-talk on answers that check their steps and revise wrong ones, which are not learned; step
+    and trajectory on the same corrections in place, and after the whole attempt.
     """
     from burnish.recipes.critic_settings import CriticTrainSettings
     from burnish.recipes.critic_training import train_critic
@@ -174,6 +178,10 @@ def refine(
     tasks: TasksArgument = None,
     critic: Critic = None,
     gate: Annotated[str | None, typer.Option(help="gated (the default), always or oracle.")] = None,
+    scorer: Annotated[
+        str | None,
+        typer.Option(help="Chooses among answers: critic, a reward model's folder, or none."),
+    ] = None,
     limit: Limit = None,
     config: Config = None,
     set: Sets = [],  # noqa: B006
@@ -183,13 +191,14 @@ def refine(
     """Answer TASKS, criticise and revise; compare with majority votes at equal tokens.
 
     Paths and rounds: --set refine.num_paths=16 --set refine.num_rounds=2. The oracle gate revises
-    exactly the wrong answers, which is an upper bound.
+    exactly the wrong answers, which is an upper bound. The first answers are also chosen by score:
+    the best of K, and votes weighted by the critic's P(correct).
     """
     from burnish.critique.refine_job import refine_answers
     from burnish.critique.settings import CritiqueRefineSettings
 
     flags = {"model": model, "tasks": tuple(tasks or ()), "critic": critic}
-    flags |= {"refine.gate": gate, "limit": limit}
+    flags |= {"refine.gate": gate, "scorer": scorer, "limit": limit}
     settings = settings_from(CritiqueRefineSettings, config=config, sets=set, flags=flags)
     result = refine_answers(settings, _place(runs, run))
     return Outcome(result=result, next_command=f"burnish report show {result['run']}")

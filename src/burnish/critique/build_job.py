@@ -73,7 +73,7 @@ def build_critiques(settings: CritiqueBuildSettings, place: Place | None = None)
 def build_job(settings: CritiqueBuildSettings) -> Job:
     """The job of `critique build`."""
     tasks = Value(
-        lambda: content_hash([task.id for task in tasks.content]),
+        lambda: content_hash(tasks.content),
         lambda: tasks_of(settings.tasks, seed=settings.seed, limit=settings.limit),
     )
     return Job(
@@ -231,7 +231,7 @@ def filter_critiques(
     Source: arXiv 2411.16579, stage 3.
     Oracle: tests/critique/test_build_job.py::test_a_filter_keeps_a_part
     """
-    triples_path(settings.triples)
+    read_triples(triples_path(settings.triples))
     result = run_job(checked(filter_job(settings)), place or Place())
     publish_file(Path(result["run"]), "filter", TRIPLES_FILE)
     return {**result, "triples": str(Path(result["run"]) / TRIPLES_FILE)}

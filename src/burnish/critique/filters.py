@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from burnish.base.errors import SettingError
+from burnish.contracts.task import Task
 from burnish.critique.triples import Triple
 from burnish.data.numbers import clean_text, find_numbers
 
@@ -45,14 +46,18 @@ def is_kept(right_with: int, right_placebo: int | None, settings: FilterSettings
 
 
 def leaks(triple: Triple) -> bool:
-    """Whether the critique gives away the reference, which neither task nor solution contains.
+    """Whether a triple's critique gives away the reference: `gives_away`."""
+    return gives_away(triple.critique, triple.solution.task, triple.solution.text)
+
+
+def gives_away(critique: str, task: Task, solution: str) -> bool:
+    """Whether a critique contains the reference, which neither task nor solution contains.
 
     A number is compared by value, other references as words.
     Source: ours. Oracle: tests/critique/test_filters.py::test_planted_leaks_are_found
     """
-    told = tells(triple.critique, triple.solution.task.answer)
-    known = f"{triple.solution.task.prompt}\n{triple.solution.text}"
-    return told and not tells(known, triple.solution.task.answer)
+    known = f"{task.prompt}\n{solution}"
+    return tells(critique, task.answer) and not tells(known, task.answer)
 
 
 def tells(text: str, answer: str) -> bool:

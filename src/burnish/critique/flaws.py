@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from burnish.base.errors import SettingError
+from burnish.base.errors import SettingError, UnknownNameError
+from burnish.base.naming import suggest
 from burnish.base.rng import derive_seed, stream
 from burnish.contracts.generation import Sampling
 from burnish.contracts.task import Task, Verdict
@@ -38,6 +39,16 @@ class FlawSettings:
         if not 0 <= self.right_frac < 1:
             value, remedy = self.right_frac, "0.3 is usual"
             raise SettingError("right_frac", value, "must lie in [0, 1)", remedy=remedy)
+        if unknown := sorted(set(self.kinds) - set(KINDS)):
+            raise UnknownNameError(
+                "kind", unknown[0], "is unknown", remedy=suggest(unknown[0], KINDS)
+            )
+        for name in ("num_samples", "num_located", "num_inserted", "max_resamples"):
+            if getattr(self, name) < 0:
+                remedy = "0 leaves them out"
+                raise SettingError(name, getattr(self, name), "must not be negative", remedy=remedy)
+        for temperature in (self.temperature, self.hot_temperature):
+            Sampling(max_new_tokens=self.max_new_tokens, temperature=temperature)  # checks both
 
 
 def sampled_solutions(

@@ -100,11 +100,11 @@ def compare(
             {
                 "k": k,
                 "tokens": k * mean_tokens(rounds),
-                "refined": _mean(refined, rng),
-                "plain_same_k": _mean(same_k, rng),
+                "refined": mean_interval(refined, rng),
+                "plain_same_k": mean_interval(same_k, rng),
                 "plain_votes": votes,
                 "equal": votes == wanted,
-                "plain_same_tokens": _mean(same_tokens, rng),
+                "plain_same_tokens": mean_interval(same_tokens, rng),
                 "difference": paired_difference(same_tokens, refined, rng=rng).to_dict(),
                 "by_level": _by_level(tasks, refined, same_tokens, levels),
             }
@@ -112,7 +112,8 @@ def compare(
     return rows
 
 
-def _mean(values: Sequence[float], rng: Any) -> dict[str, Any]:
+def mean_interval(values: Sequence[float], rng: Any) -> dict[str, Any]:
+    """The mean over tasks with its interval; Wilson's where all are alike."""
     if len(set(values)) == 1:
         return wilson(round(sum(values)), len(values)).to_dict() | {"value": values[0]}
     return bootstrap(values, rng=rng, num_resamples=2000).to_dict()
@@ -162,8 +163,10 @@ def summarise(
         "stop": should_stop(accuracy[-1]["value"], flips, margin=margin) if flips else True,
         "flips_by_level": _flips_by_level(pairs, levels),
         "states": dict(Counter(b.state for _, b in both)),
+        "num_leaking": sum(b.leaked for _, b in both),
         "num_copied": sum(b.copied for _, b in both),
         "num_unparsable_answers": sum(b.answer_class is None for _, b in both),
+        "verdicts": [dict(Counter(t.verdict for t in turns)) for turns in rounds],
         "tokens": {
             "actor": sum(t.actor_tokens for turns in rounds for t in turns),
             "critic": sum(t.critic_tokens for turns in rounds for t in turns),

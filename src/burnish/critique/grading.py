@@ -33,11 +33,14 @@ def grade_file(
     Source: ours. Oracle: tests/critique/test_grading.py::test_a_file_equals_its_rows
     """
     rows = [_checked(number, row) for number, row in enumerate(read_records(path), 1)]
+    if not rows:
+        remedy = "Give each row gold and answer"
+        raise InputError(str(path), 0, "must contain at least one row", remedy=remedy)
     chunks = [(rows[i : i + CHUNK], tolerance) for i in range(0, len(rows), CHUNK)]
     found = [one for part in launchers.parse(launcher).map(_grade_chunk, chunks) for one in part]
     wanted = [row.get("correct") for row in rows]
     differ = [i for i, (want, one) in enumerate(zip(wanted, found, strict=True), 1)
-              if want is not None and bool(want) != one["correct"]]  # fmt: skip
+              if want is not None and want != one["correct"]]  # fmt: skip
     result: dict[str, Any] = {
         "num": len(found),
         "num_correct": sum(one["correct"] for one in found),
@@ -59,4 +62,8 @@ def _checked(number: int, row: Mapping[str, Any]) -> Mapping[str, Any]:
             remedy = "Give each row gold and answer"
             value = row.get(name)
             raise InputError(f"{name} of row {number}", value, "must be a text", remedy=remedy)
+    correct = row.get("correct")
+    if correct is not None and not isinstance(correct, bool):
+        rule, remedy = "must be true or false", "Correct it, or leave it out"
+        raise InputError(f"correct of row {number}", correct, rule, remedy=remedy)
     return row

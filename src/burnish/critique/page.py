@@ -59,7 +59,10 @@ def refine_page(told: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> 
             Text(title="Not at equal tokens", text="There are fewer plain votes than equal tokens "
                  "allow: raise max_plain_votes.")
         )  # fmt: skip
-    blocks += [frontier_chart(told["frontier"]), level_chart(last), flips_table(told)]
+    blocks += [frontier_chart(told["frontier"]), level_chart(last)]
+    if told["selection"] is not None:
+        blocks += [selection_chart(told["selection"]["rows"]), selection_table(told)]
+    blocks.append(flips_table(told))
     if told["states"]:
         blocks.append(counts_table("States of critiques", "state", told["states"]))
     blocks += [critic_table(told), tokens_table(told)]
@@ -74,26 +77,72 @@ def _share(estimate: Mapping[str, Any]) -> str:
 
 def frontier_chart(rows: Sequence[Mapping[str, Any]]) -> Chart:
     """Accuracy against all tokens of a task."""
-
-    def series(name: str, key: str) -> Series:
-        found = [row[key] for row in rows]
-        return Series(
-            name=name,
-            x=[row["tokens"] for row in rows],
-            y=[one["value"] for one in found],
-            low=[one["low"] for one in found],
-            high=[one["high"] for one in found],
-        )
-
     return Chart(
         title="Accuracy against tokens",
         kind="line",
-        series=[series("revised", "refined"), series("plain votes", "plain_same_tokens")],
+        series=[
+            against_tokens(rows, "revised", "refined"),
+            against_tokens(rows, "plain votes", "plain_same_tokens"),
+        ],
         x_label="tokens of a task: generated, and prefilled for the critic and the revision",
         y_label="majority vote right (share)",
         x_scale="log",
         caption="Exact Maj@K over all samples; 95% intervals over tasks.",
     )
+
+
+def against_tokens(rows: Sequence[Mapping[str, Any]], name: str, key: str) -> Series:
+    """One kind of accuracy with its intervals, by all tokens of a task."""
+    found = [row[key] for row in rows]
+    return Series(
+        name=name,
+        x=[row["tokens"] for row in rows],
+        y=[one["value"] for one in found],
+        low=[one["low"] for one in found],
+        high=[one["high"] for one in found],
+    )
+
+
+def selection_chart(rows: Sequence[Mapping[str, Any]]) -> Chart:
+    """Choosing among first answers by score, and plain votes at as many tokens."""
+    names = {"best_of": "best of K", "weighted": "vote by score",
+             "plain_same_tokens": "plain votes"}  # fmt: skip
+    return Chart(
+        title="Choosing by score",
+        kind="line",
+        series=[against_tokens(rows, name, key) for key, name in names.items()],
+        x_label="tokens of a task: generated, prefilled, and read by the scorer",
+        y_label="right (share)",
+        x_scale="log",
+        caption="Over all subsets of K first answers; 95% intervals over tasks.",
+    )
+
+
+def selection_table(told: Mapping[str, Any]) -> Table:
+    """Best of K and votes by score beside majority votes, at equal K and at equal tokens."""
+    found = told["selection"]
+    names = ("best_of", "weighted", "majority", "plain_same_tokens")
+    rows = [
+        [row["k"], *(row[name]["value"] for name in names), row["plain_votes"],
+         *(_points(row["difference"][name]) for name in ("best_of", "weighted"))]
+        for row in found["rows"]
+    ]  # fmt: skip
+    auroc = found["auroc"]
+    caption = "All answers are right, or all are wrong: the scores cannot be judged."
+    if auroc is not None:
+        caption = f"A right answer has the higher score with a chance of {auroc:.3f}."
+    caption += (
+        f" Scorer: {told['scorer']}, {found['tokens_per_answer']:.0f} tokens an answer. "
+        "Differences are to plain votes at equal tokens, in points."
+    )
+    columns = ["K", "best of K", "vote by score", "majority", "majority, equal tokens",
+               "plain votes", "best of K, difference", "vote by score, difference"]  # fmt: skip
+    return Table(title="Best of K and votes by score", columns=columns, rows=rows, caption=caption)
+
+
+def _points(gap: Mapping[str, Any]) -> str:
+    low, high = 100 * gap["low"], 100 * gap["high"]
+    return f"{100 * gap['value']:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def level_chart(row: Mapping[str, Any]) -> Chart:
@@ -146,6 +195,7 @@ def critic_table(told: Mapping[str, Any]) -> Table:
 def tokens_table(told: Mapping[str, Any]) -> Table:
     """Tokens by use."""
     rows = [[name, value] for name, value in told["tokens"].items()]
+    rows += [["critiques that tell the reference", told["num_leaking"]]]
     rows += [["revisions that copy", told["num_copied"]]]
     rows += [["answers without a final answer", told["num_unparsable_answers"]]]
     return Table(title="Tokens and failures", columns=["what", "number"], rows=rows)

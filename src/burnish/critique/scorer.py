@@ -1,13 +1,15 @@
 """Scores of answers: the critic's probability that each step is right, and reward models."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from burnish.base.errors import ModelError
+from burnish.base.files import read_json
 from burnish.base.meter import Meter
 from burnish.contracts.generation import ScoreRequest
 from burnish.critique.grammar import (
@@ -21,9 +23,11 @@ from burnish.critique.grammar import (
     steps_of,
 )
 from burnish.critique.wording import Wording
-from burnish.data.chat import render_prompt
+from burnish.data.chat import render_example, render_prompt
 from burnish.engine.score import score
 from burnish.models.load import Model
+
+Combine = Literal["product", "lowest", "answer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,36 @@ class Scores:
         """The lowest of them: an answer is as good as its worst step."""
         return min((*self.steps, self.answer))
 
+    @property
+    def product(self) -> float:
+        """All of them together: the chance that the critic passes every step and the answer."""
+        return math.prod((*self.steps, self.answer))
+
+
+class Scorer(Protocol):
+    """Gives each (problem, answer) pair a weight in [0, 1], and counts the tokens of it."""
+
+    def score(self, pairs: Sequence[tuple[str, str]], meter: Meter) -> list[float]:
+        """The weights, in the order of the pairs."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticScorer:
+    """A local critic as a scorer. Source: ours.
+
+    Oracle: tests/critique/test_scorer.py::test_probabilities_equal_full_logits
+    """
+
+    model: Model
+    wording: Wording
+    combine: Combine = "product"
+
+    def score(self, pairs: Sequence[tuple[str, str]], meter: Meter) -> list[float]:
+        """P(correct) of every answer, its steps combined."""
+        found = score_answers(self.model, pairs, self.wording, meter=meter)
+        return [float(getattr(one, self.combine)) for one in found]
+
 
 def score_answers(
     model: Model,
@@ -50,9 +84,9 @@ def score_answers(
     *,
     meter: Meter | None = None,
 ) -> list[Scores]:
-    """Scores of (problem, answer) pairs; the rows of each prompt are computed once.
+    """Scores of (problem, answer) pairs; what critiques begin with alike is computed once.
 
-    Best-of-N takes the answer with the highest score, a weighted vote adds scores (`voting`).
+    Best-of-N takes the answer with the highest score, a weighted vote adds scores (`selection`).
     Raises: what `score` raises.
     Source: ours; the reading of verdict tokens follows generative verifiers, arXiv 2408.15240.
     Oracle: tests/critique/test_scorer.py::test_probabilities_equal_full_logits
@@ -70,7 +104,7 @@ def score_answers(
                         completion=tuple(_encode(model, _word(right, wording))),
                     )
                 )
-    found = score(model, requests, meter=meter)
+    found = score(model, requests, meter=meter, share=True)
     sums = [sum(one.logprobs) for one in found]
     chances = [_chance(good, bad) for good, bad in zip(sums[::2], sums[1::2], strict=True)]
     return _grouped(pairs, chances)
@@ -108,10 +142,20 @@ def _chance(good: float, bad: float) -> float:
     return float(1 / (1 + np.exp(np.clip(bad - good, -700, 700))))
 
 
+def check_reward_model(folder: Path) -> None:
+    """Raise ModelError, without loading it, for a folder of another kind of model."""
+    config = folder / "config.json"
+    known = read_json(config) if config.is_file() else {}
+    names = known.get("architectures") or ["nothing"]
+    if not any("SequenceClassification" in str(name) for name in names):
+        rule, remedy = "must hold a sequence classifier", "Name a folder of a reward model"
+        raise ModelError("reward model", f"{folder} with {names[0]}", rule, remedy=remedy)
+
+
 class RewardModel:
     """Any sequence classifier of transformers as a scorer: one number for each (problem, answer).
 
-    Raises: ModelError, for a folder that holds no such model.
+    Raises: ModelError, for a folder that holds no such model, or one without a trained head.
     Source: transformers, `AutoModelForSequenceClassification`.
     Oracle: tests/critique/test_scorer.py::test_a_reward_model_is_transformers_own
     """
@@ -119,23 +163,36 @@ class RewardModel:
     def __init__(self, folder: Path | str) -> None:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+        remedy = "Name a folder of a sequence classifier"
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-            self._model: Any = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-        except (OSError, ValueError) as error:
-            remedy = "Name a folder of a sequence classifier"
-            raise ModelError(
-                "reward model", str(folder), "cannot be loaded", remedy=remedy
-            ) from error
+            found: Any = AutoModelForSequenceClassification.from_pretrained(
+                folder, output_loading_info=True
+            )
+        except Exception as error:  # transformers has no error of its own for what is no model
+            rule = f"cannot be loaded ({type(error).__name__})"
+            raise ModelError("reward model", str(folder), rule, remedy=remedy) from error
+        self._model, info = found[0].eval(), found[1]
+        if info["missing_keys"]:
+            rule = f"lacks {', '.join(sorted(info['missing_keys'])[:3])}"
+            raise ModelError("reward model", str(folder), rule, remedy=remedy)
+        if self._model.config.num_labels != 1:
+            value, rule = self._model.config.num_labels, "must have one output"
+            raise ModelError("reward model's labels", value, rule, remedy=remedy)
 
-    def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """The first logit of each conversation, one at a time: no padding changes a score."""
+    def logits(self, pairs: Sequence[tuple[str, str]], meter: Meter) -> list[float]:
+        """The logit of each conversation, one at a time: no padding changes a score."""
         import torch
 
         found: list[float] = []
         for problem, answer in pairs:
-            tokens = [*render_prompt(self._tokenizer, problem)]
-            tokens += self._tokenizer(answer, add_special_tokens=False)["input_ids"]
+            given, said = render_example(self._tokenizer, problem, answer)
             with torch.inference_mode():
-                found.append(float(self._model(torch.tensor([tokens])).logits[0, 0]))
+                found.append(float(self._model(torch.tensor([given + said])).logits[0, 0]))
+            meter.add("prefilled", len(given) + len(said))
+            meter.add("passes", 1)
         return found
+
+    def score(self, pairs: Sequence[tuple[str, str]], meter: Meter) -> list[float]:
+        """Logits as probabilities: of Bradley and Terry, against an answer of reward zero."""
+        return [_chance(logit, 0.0) for logit in self.logits(pairs, meter)]

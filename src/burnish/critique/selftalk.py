@@ -92,13 +92,17 @@ def corrected(thoughts: Sequence[Thought], level: Level) -> str:
     `self-talk` keeps error, check and revision; `step` has each wrong step replaced in place;
     `trajectory` has the wrong attempt first, then the whole solution again.
     """
-    right = "\n".join(thought.revised or thought.step for thought in thoughts)
-    if level == "step":
-        return right
+    return "".join(span.text for span in spans_at(thoughts, level))
+
+
+def spans_at(thoughts: Sequence[Thought], level: Level) -> list[Span]:
+    """The solution of a level in spans: a wrong step is not learned, at whatever level."""
     if level == "self-talk":
-        return serialise(thoughts)
+        return spans(thoughts)
+    right = "\n".join(thought.revised or thought.step for thought in thoughts)
     wrong = next((i for i, thought in enumerate(thoughts) if not thought.right), None)
-    if wrong is None:
-        return right
-    attempt = "\n".join(thought.step for thought in thoughts[: wrong + 1])
-    return f"{attempt}\n<retry>\n{right}"
+    if level == "step" or wrong is None:
+        return [Span(text=right, learned=True)]
+    before = "".join(f"{thought.step}\n" for thought in thoughts[:wrong])
+    parts = [(before, True), (thoughts[wrong].step, False), (f"\n<retry>\n{right}", True)]
+    return [Span(text=text, learned=learned) for text, learned in parts if text]

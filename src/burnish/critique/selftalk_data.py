@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from burnish.critique.planted import scripted_critique
-from burnish.critique.selftalk import corrected, spans, weave
+from burnish.critique.selftalk import Thought, corrected, spans, weave
 from burnish.critique.triples import Solution
 from burnish.data.chains import chain_of
 
@@ -19,15 +19,9 @@ def talk_rows(solutions: Iterable[Solution]) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     for one in solutions:
-        chain = chain_of(one.task)
-        critique = scripted_critique(one, mode="first_error")
-        if chain is None or critique is None:
+        thoughts = thoughts_of(one)
+        if thoughts is None:
             continue
-        done = len(critique.steps) - (critique.first_error >= 0)
-        rest = chain.steps()[done:]
-        if critique.first_error >= 0 and not rest:
-            continue  # steps too many: nothing replaces the last
-        thoughts = weave(critique, rest)
         rows.append(
             {
                 "prompt": one.task.prompt,
@@ -38,3 +32,19 @@ def talk_rows(solutions: Iterable[Solution]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def thoughts_of(one: Solution) -> list[Thought] | None:
+    """A solution with its first error checked and revised, and the right steps from there.
+
+    None for a task whose steps no program verifies, and where nothing replaces the last step.
+    """
+    chain = chain_of(one.task)
+    critique = scripted_critique(one, mode="first_error")
+    if chain is None or critique is None:
+        return None
+    done = len(critique.steps) - (critique.first_error >= 0)
+    rest = chain.steps()[done:]
+    if critique.first_error >= 0 and not rest:
+        return None  # steps too many
+    return weave(critique, rest)

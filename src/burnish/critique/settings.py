@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from burnish.base.errors import SettingError
+from burnish.contracts.generation import Sampling
 from burnish.critique.filters import FilterSettings
 from burnish.critique.flaws import FlawSettings
 from burnish.critique.refinement import RefineSettings
+from burnish.critique.scorer import Combine
 from burnish.critique.wording import Wording
 
 
@@ -17,6 +19,16 @@ class PlaceSettings:
     batch_size: int = 32
     precision: str = "auto"
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        at_least(1, batch_size=self.batch_size)
+
+
+def at_least(least: int, **values: int) -> None:
+    """Raise SettingError, naming a value that is smaller."""
+    for name, value in values.items():
+        if value < least:
+            raise SettingError(name, value, f"must be at least {least}", remedy="Raise it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +56,8 @@ class CritiqueBuildSettings:
             raise SettingError(
                 "tasks", (), "must name a source", remedy="Write chain:sums?size=200"
             )
+        at_least(0, limit=self.limit)
+        at_least(1, max_critique_tokens=self.max_critique_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +73,9 @@ class CritiqueFilterSettings:
     place: PlaceSettings = field(default_factory=PlaceSettings)
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        Sampling(max_new_tokens=self.max_new_tokens, temperature=self.temperature)  # checks both
+
 
 @dataclass(frozen=True, kw_only=True)
 class CritiqueRefineSettings:
@@ -68,6 +85,10 @@ class CritiqueRefineSettings:
     verifies steps, `none` for plain majority votes. Levels come from `num_level_samples` answers
     under another seed. `max_plain_votes` bounds the plain samples at equal tokens. Rounds are
     advised to stop where the next is forecast to bring less than `margin`.
+
+    `scorer` weighs the first answers, for the best of K and votes by score: `critic` (its
+    P(correct), where it is a local model), a folder of a reward model, or `none`. `combine`: how
+    P(correct) of the steps and of the answer become one.
     """
 
     model: str = "smollm2-135m"
@@ -79,13 +100,14 @@ class CritiqueRefineSettings:
     num_level_samples: int = 64
     max_plain_votes: int = 256
     margin: float = 0.005
+    scorer: str = "critic"
+    combine: Combine = "product"
     place: PlaceSettings = field(default_factory=PlaceSettings)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.num_level_samples < 1:
-            value, remedy = self.num_level_samples, "64 is usual"
-            raise SettingError("num_level_samples", value, "must be at least 1", remedy=remedy)
+        at_least(1, num_level_samples=self.num_level_samples, max_plain_votes=self.max_plain_votes)
+        at_least(0, limit=self.limit)
 
 
-Role = Literal["critic", "actor"]
+Role = Literal["critic", "actor", "self-talk", "step", "trajectory"]

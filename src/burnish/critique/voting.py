@@ -1,6 +1,6 @@
-"""Majority votes: the exact chance that K of n samples vote right, and weighted votes."""
+"""Majority votes: the exact chance that K of n samples vote right."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from fractions import Fraction
 from math import comb
@@ -49,21 +49,3 @@ def _joined(table: list[list[int]], count: int, limit: int) -> list[list[int]]:
                 if number:
                     after[used + drawn][ties + tied] += number * ways
     return after
-
-
-def vote(
-    classes: Sequence[Hashable | None], weights: Sequence[float] | None = None
-) -> Hashable | None:
-    """The class with most votes, or weight; the first of several; None without votes."""
-    sums: dict[Hashable, float] = defaultdict(float)
-    for one, weight in zip(classes, weights or [1.0] * len(classes), strict=True):
-        if one is not None:
-            sums[one] += weight
-    return max(sums, key=sums.__getitem__) if sums else None
-
-
-def best_of(classes: Sequence[Hashable | None], scores: Sequence[float]) -> Hashable | None:
-    """The answer with the highest score, the first of several."""
-    if not classes:
-        return None
-    return classes[max(range(len(scores)), key=scores.__getitem__)]

@@ -1,6 +1,7 @@
 """Log-probabilities of given texts: shared prompts, one pass, the head only on scored rows."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,6 +11,7 @@ from burnish.base.meter import Meter
 from burnish.contracts.generation import Scored, ScoreRequest, TokenLogprobs
 from burnish.data.packing import fill_passes
 from burnish.engine.sample import top_logprobs
+from burnish.engine.trie import common_length
 from burnish.kv.shared import Forest
 from burnish.models.adapters import Adapter
 from burnish.models.decoder import Decoder
@@ -25,13 +27,17 @@ def score(
     *,
     batch_rows: int = 2048,
     meter: Meter | None = None,
+    share: bool = False,
 ) -> list[Scored]:
     """Log-probability [nats] of every completion token, in the order of the requests.
 
     A pass holds at most `batch_rows` rows; only a request that is longer has a pass of its own.
+    Equal prompts are computed once; with `share`, so is what other prompts of a pass begin with
+    alike, which pays where each prompt continues the one before.
     The meter counts completion tokens as `scored` and computed prompt tokens as `prefilled`.
     Raises SettingError for an empty prompt or completion, or one beyond the model's window.
-    Source: ours. Oracle: tests/engine/test_score.py::test_scores_equal_full_logits
+    Source: ours. Oracle: tests/engine/test_score.py::test_scores_equal_full_logits,
+    ::test_shared_beginnings_are_computed_once
     """
     if batch_rows < 1:
         raise SettingError("batch_rows", batch_rows, "must be at least 1", remedy="2048 is usual")
@@ -44,7 +50,8 @@ def score(
         if isinstance(network, Adapter):
             found = _score_apart(network, requests, meter)
         else:
-            found = _score_shared(network, requests, batch_rows, meter)
+            passes = _passes(_groups(requests, batch_rows), batch_rows, share=share)
+            found = _score_shared(network, passes, meter, share=share)
         for index, values in found:
             logprobs[index] = values
     return [Scored(id=r.id, logprobs=v) for r, v in zip(requests, logprobs, strict=True)]
@@ -101,14 +108,55 @@ class _Group:
         return len(self.prompt) + sum(len(r.completion) - 1 for _, r in self.members)
 
 
+class _Beginnings:
+    """Prompts as chains of a forest, cut where others branch off."""
+
+    def __init__(self, forest: Forest, prompts: Sequence[tuple[int, ...]], *, share: bool) -> None:
+        self._forest = forest
+        self._blocks: dict[tuple[int, ...], int] = {}
+        self._cuts = {one: {len(one)} for one in prompts}
+        for one, other in itertools.combinations(self._cuts if share else (), 2):
+            if common := common_length(one, other):
+                self._cuts[one].add(common)
+                self._cuts[other].add(common)
+        self.num_rows = 0
+
+    def chain(self, prompt: tuple[int, ...]) -> int:
+        """The block with the prompt's last token; blocks that are there are used again."""
+        begin, block = 0, None
+        for end in sorted(self._cuts[prompt]):
+            key = prompt[:end]
+            if key not in self._blocks:
+                self._blocks[key] = self._forest.chain(prompt[begin:end], after=block)
+                self.num_rows += end - begin
+            begin, block = end, self._blocks[key]
+        assert block is not None
+        return block
+
+
+def _passes(
+    groups: Sequence[_Group], batch_rows: int, *, share: bool
+) -> Iterator[Sequence[_Group]]:
+    """Groups that are computed together, in their order."""
+    if not share:
+        yield from fill_passes(groups, batch_rows, rows_of=lambda group: group.num_rows)
+        return
+    before = ((), *(group.prompt for group in groups))
+    common = [common_length(one, group.prompt) for one, group in zip(before, groups, strict=False)]
+    most = max(1, batch_rows - max(common, default=0))  # the first of a pass has its whole prompt
+    own = [group.num_rows - length for group, length in zip(groups, common, strict=True)]
+    for some in fill_passes(range(len(groups)), most, rows_of=own.__getitem__):
+        yield [groups[i] for i in some]
+
+
 def _score_shared(
-    decoder: Decoder, requests: Sequence[ScoreRequest], batch_rows: int, meter: Meter
+    decoder: Decoder, passes: Iterable[Sequence[_Group]], meter: Meter, *, share: bool
 ) -> Iterator[tuple[int, list[float]]]:
-    grouped = _groups(requests, batch_rows)
-    for groups in fill_passes(grouped, batch_rows, rows_of=lambda group: group.num_rows):
+    for groups in passes:
         forest, rows = Forest(), list[int]()
+        beginnings = _Beginnings(forest, [group.prompt for group in groups], share=share)
         for group in groups:
-            prompt = forest.chain(group.prompt)
+            prompt = beginnings.chain(group.prompt)
             for _, request in group.members:
                 rows += forest.branch(request.completion, after=prompt)
         members = [member for group in groups for member in group.members]
@@ -117,7 +165,7 @@ def _score_shared(
         at = torch.tensor(targets, device=hidden.device)
         each = torch.arange(len(rows), device=hidden.device)
         values = logprobs_at(decoder.head, hidden[rows], each, at).tolist()
-        meter.add("prefilled", sum(len(group.prompt) for group in groups))
+        meter.add("prefilled", beginnings.num_rows)
         meter.add("scored", len(targets))
         meter.add("passes", 1)
         yield from _dealt(members, values)

@@ -92,7 +92,7 @@ def loop_job(settings: CriticLoopSettings) -> Job:
         actor = taught
     spec = critic_spec(settings)
     tasks = Value(
-        lambda: content_hash([task.id for half in tasks.content for task in half]),
+        lambda: content_hash(tasks.content),
         lambda: loop_tasks(settings),
     )
     return Job(
@@ -125,6 +125,7 @@ class GatherStep(Step):
     actor: str
     number: int
     name: str
+    guards = ("teach-1",)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -192,6 +193,7 @@ class TeachLoopStep(TrainedStep):
     settings: CriticLoopSettings
     gathered: tuple[str, ...]
     value: str
+    guards = ("teach-1",)
 
     @property
     def reads(self) -> tuple[str, ...]:

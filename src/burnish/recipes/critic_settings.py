@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from burnish.base.errors import SettingError
-from burnish.critique.settings import PlaceSettings, Role
+from burnish.contracts.generation import Sampling
+from burnish.critique.settings import PlaceSettings, Role, at_least
 from burnish.critique.wording import Wording
 from burnish.train.settings import TrainSettings
 
@@ -13,9 +14,11 @@ from burnish.train.settings import TrainSettings
 class CriticTrainSettings:
     """Train `model` on `triples`: as a critic on their critiques, or as an actor that can revise.
 
+    `self-talk` is a role of its own: answers in which each wrong step is checked and revised, read
+    but not learned; `step` and `trajectory` are what it is compared with.
     `heldout_frac` of the tasks are left out and measured before and after, at most `num_measured`
-    of their solutions. `refresh`: further triples, such as those of a loop's revisions that were
-    right, which the critic learns from too.
+    of their solutions, or tasks. `refresh`: further triples, such as those of a loop's revisions
+    that were right, which the critic learns from too.
     """
 
     model: str = "smollm2-135m"
@@ -33,6 +36,7 @@ class CriticTrainSettings:
         if not 0 < self.heldout_frac < 1:
             value, remedy = self.heldout_frac, "0.2 is usual"
             raise SettingError("heldout_frac", value, "must lie in (0, 1)", remedy=remedy)
+        at_least(1, num_measured=self.num_measured, max_new_tokens=self.max_new_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,11 @@ class CriticLoopSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "num_samples", "num_refinements", "max_kept", "num_dev"):
-            if getattr(self, name) < 1:
-                value = getattr(self, name)
-                raise SettingError(name, value, "must be at least 1", remedy="Raise it")
+        names = ("rounds", "num_samples", "num_refinements", "max_kept", "max_per_task", "num_dev",
+                 "num_level_samples", "max_critique_tokens")  # fmt: skip
+        at_least(1, **{name: getattr(self, name) for name in names})
+        at_least(0, num_extra=self.num_extra)
+        if self.critic in ("shuffled:", "shuffled:none"):
+            rule = "must name a critic whose critiques are exchanged"
+            raise SettingError("critic", self.critic, rule, remedy="Write shuffled:scripted")
+        Sampling(max_new_tokens=self.max_new_tokens, temperature=self.temperature)  # checks both

@@ -28,7 +28,8 @@ from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value, constant
 from burnish.models.handle import ModelHandle
 from burnish.recipes.critic_settings import CriticTrainSettings
-from burnish.recipes.teaching import teach
+from burnish.recipes.self_talk import LEVELS, learned_spans, measure_actor, talks_of
+from burnish.recipes.teaching import teach, to_examples
 
 WHAT = "critique-train"
 
@@ -40,7 +41,7 @@ def train_critic(settings: CriticTrainSettings, place: Place | None = None) -> d
     Source: arXiv 2411.16579, supervised training of the critic.
     Oracle: tests/recipes/test_critic_training.py::test_a_critic_learns_the_form
     """
-    triples_path(settings.triples)
+    read_triples(triples_path(settings.triples))
     team = join_team(settings.place.device)
     return run_job(checked(train_job(settings)), place or Place(), team=team)
 
@@ -49,10 +50,9 @@ def train_job(settings: CriticTrainSettings) -> Job:
     """The job of `critique train`."""
     base = handle_of(settings.model, settings.place)
     refresh = triples_value(settings.refresh) if settings.refresh else constant(None)
-    measured: list[Step] = []
-    if settings.role == "critic":
-        measured = [MeasureCriticStep(settings=settings, model=name, name=f"measure-{when}")
-                    for when, name in (("before", "base"), ("after", TRAINED))]  # fmt: skip
+    kind = MeasureCriticStep if settings.role == "critic" else MeasureActorStep
+    measured: list[Step] = [kind(settings=settings, model=name, name=f"measure-{when}")
+                            for when, name in (("before", "base"), ("after", TRAINED))]  # fmt: skip
     teaching = TeachCriticStep(settings=settings)
     return Job(
         what=WHAT,
@@ -140,6 +140,7 @@ class TeachCriticStep(Step):
     settings: CriticTrainSettings
     name: str = "teach"
     together = True
+    guards = ("teach",)  # its own: changed triples do not throw a training away
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -158,12 +159,18 @@ class TeachCriticStep(Step):
         train, _ = split_triples(triples, settings.heldout_frac, settings.train.seed)
         if given["refresh"] is not None:
             train += read_triples(given["refresh"])
-        make = critic_records if settings.role == "critic" else actor_records
-        records = make(train, settings.wording)
+        level = next((level for level in LEVELS if level == settings.role), None)
+        records: Sequence[Any]
+        if level is not None:
+            records = talks_of(train, level)
+        else:
+            make = critic_records if settings.role == "critic" else actor_records
+            records = make(train, settings.wording)
         if not records:
-            remedy = "Build more triples, or lower heldout_frac"
+            remedy = "Build more triples, of tasks that a program verifies, or lower heldout_frac"
             raise IncompleteError("training rows", 0, "must be at least one", remedy=remedy)
-        return teach(stage, given["base"], records, settings.train, meter)
+        learn = to_examples if level is None else learned_spans
+        return teach(stage, given["base"], records, settings.train, meter, learn)
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """The curve of the loss."""
@@ -221,6 +228,53 @@ class MeasureCriticStep(Step):
             caption="Localisation: the first wrong step is named, or a right solution passed.",
         )
         return (Told(numbers={when: {**found, "parse_rate": parsed}}, blocks=[table]),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureActorStep(Step):
+    """An actor's greedy answers to held-out tasks.
+
+    Source: ours. Oracle: tests/recipes/test_self_talk.py::test_an_actor_is_measured_twice
+    """
+
+    settings: CriticTrainSettings
+    model: str
+    name: str
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The model and the triples."""
+        return (self.model, "triples")
+
+    def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
+        """Answer, and judge."""
+        settings = self.settings
+        _, heldout = split_triples(
+            read_triples(given["triples"]), settings.heldout_frac, settings.train.seed
+        )
+        tasks = list({one.solution.task.id: one.solution.task for one in heldout}.values())
+        handle = given[self.model]
+        if isinstance(handle, Path):
+            handle = handle_of(str(handle), settings.place)
+        player = model_player(handle, stage.path / "logs", settings.place, meter)
+        found = measure_actor(
+            tasks[: settings.num_measured], player, max_new_tokens=settings.max_new_tokens
+        )
+        return {"measured": dict(found)}
+
+    def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
+        """A row of the table of the actor, before or after."""
+        found = done.output["measured"]
+        when = self.name.removeprefix("measure-")
+        right, talks = found["accuracy"], found["talks"]["value"]
+        table = Table(
+            title="The actor on held-out tasks",
+            columns=["", "right", "low", "high", "talks to check", "tokens an answer", "n"],
+            rows=[[when, *(right[k] for k in ("value", "low", "high")), talks,
+                   found["tokens_per_answer"], found["num"]]],
+            caption="Greedy answers. Talks to check: every line is checked, as self-talk is.",
+        )  # fmt: skip
+        return (Told(numbers={when: found}, blocks=[table]),)
 
 
 def criticise(

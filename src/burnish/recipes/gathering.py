@@ -11,7 +11,7 @@ from burnish.contracts.record import Record
 from burnish.contracts.task import Task, Verdict
 from burnish.critique.barrier import copies, is_shortcut
 from burnish.critique.budget import allocate, smoothed
-from burnish.critique.filters import masked
+from burnish.critique.filters import gives_away, masked
 from burnish.critique.grammar import read, steps_of
 from burnish.critique.players import Player, Wish, Written
 from burnish.critique.triples import Solution, Triple
@@ -134,6 +134,10 @@ def _refine(
     states = [read(text, steps_of(record.answer), settings.wording.form)
               for text, (_, record) in zip(texts, wrong, strict=True)]  # fmt: skip
     done.counts["states"] = dict(Counter(str(one.state) for one in states))
+    done.counts["num_leaking"] = sum(
+        gives_away(text, task, record.answer)
+        for text, (task, record) in zip(texts, wrong, strict=True)
+    )
     if shuffles:
         texts = _exchanged(texts, wrong, seed)
     if settings.mask:
@@ -290,6 +294,7 @@ def _counts(
     return {
         "num_answers": len(done.answers),
         "num_right": sum(record.verdict == Verdict.RIGHT for record in done.answers),
+        "verdicts": dict(Counter(record.verdict for record in done.answers)),
         "num_criticised": len(wrong) if done.counts.get("states") else 0,
         "num_refined_kept": len(done.refined),
         "num_selected": len(done.selected),

@@ -1,7 +1,7 @@
 """Fine-tune a copy of the model on selected answers, and save it as a Hugging Face folder."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -33,15 +33,20 @@ def to_examples(model: Model, records: Sequence[Record]) -> list[Example]:
     return examples
 
 
+ToExamples = Callable[[Model, Sequence[Any]], list[Example]]
+
+
 def teach(
     stage: Stage,
     actor: ModelHandle,
-    records: Sequence[Record],
+    records: Sequence[Any],
     settings: TrainSettings,
     meter: Meter,
+    to_examples: ToExamples = to_examples,
 ) -> dict[str, Any]:
     """Train on the records and save `model/`; the base model itself is not changed.
 
+    `to_examples` says which tokens of a record are learned: by default its whole answer.
     Raises IncompleteError where there is nothing to learn from.
     """
     if not records:

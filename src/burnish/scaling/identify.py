@@ -9,6 +9,7 @@ from burnish.base.errors import InputError
 from burnish.contracts.law import Law
 from burnish.scaling.fitting import Fit, jacobian
 from burnish.scaling.runs import Runs
+from burnish.scaling.terms import LEAST_VALUES
 
 WIDE_RATIO = 100.0  # of an amplitude's interval ends, from which on it tells next to nothing
 LARGEST = 1e15  # ratio of singular values; a larger one is rounding in fp64
@@ -28,12 +29,12 @@ def check_identified(name: str, law: Law, runs: Runs) -> None:
     if missing := missing_columns(law, runs):
         rule, remedy = f"needs columns {', '.join(law.columns)}", "Name them with --columns"
         raise InputError(f"law {name}", f"no {', '.join(missing)}", rule, remedy=remedy)
+    least = len(law.params) + 1
     unknown = law.unidentified(runs.columns)
-    if unknown:
+    if unknown and len(runs.loss) >= LEAST_VALUES:
         why = next(iter(unknown.values()))
         rule = f"does not identify {', '.join(unknown)}: {why}"
         raise InputError(f"law {name}", f"{len(runs.loss)} runs", rule, remedy=_instead(runs, why))
-    least = len(law.params) + 1
     if len(runs.loss) < least:
         lost = [f"line {row['line']} ({row['why']})" for row in runs.left_out[:4]]
         remedy = f"Left out: {', '.join(lost)}" if lost else "Add runs, or fit --law compute"

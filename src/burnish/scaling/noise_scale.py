@@ -35,14 +35,6 @@ class TwoBatch:
         return (self.small_sq_norm - self.big_sq_norm) / (1 / self.small - 1 / self.big)
 
 
-def squared_norm(gradients: Sequence[np.ndarray]) -> float:
-    """Sum of squares in double precision: single precision loses gradients below 1e-22.
-
-    Source: ours. Oracle: tests/scaling/test_noise_scale.py::test_tiny_gradients_are_not_lost
-    """
-    return float(sum(np.square(np.asarray(g, dtype=np.float64)).sum() for g in gradients))
-
-
 def noise_scale(
     noise: Sequence[float], gradient: Sequence[float], *, confidence: float = 0.95
 ) -> dict[str, Any]:

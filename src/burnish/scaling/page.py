@@ -175,13 +175,7 @@ def rules_table(rules: Mapping[str, Any]) -> Table:
 
 def notes_block(told: Result) -> Text:
     """Notes on what was left out, assumed or not identified."""
-    noise = told.get("seed_noise")
     lines = [*told["notes"], *told.get("not_identified", [])]
-    if noise:
-        lines.append(
-            f"Noise between seeds: {noise['sd_log_loss']:.4f} of log loss, from "
-            f"{noise['num_configurations']} configurations."
-        )
     return Text(title="Notes", text="\n\n".join(map(str, lines)) or "Nothing to tell.")
 
 

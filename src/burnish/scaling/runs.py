@@ -87,6 +87,11 @@ def read_runs(settings: DataSettings) -> Runs:
     ).take(keep)
     notes += _doubts(runs)
     noise = _seed_noise(runs)
+    if noise:
+        notes.append(
+            f"{noise['num_configurations']} configurations have several losses, taken as seeds: "
+            f"a log loss varies by {noise['sd_log_loss']:.2g} between them"
+        )
     for row in left_out:
         notes.append(f"line {row['line']} left out: {row['why']}")
     return Runs(
@@ -159,10 +164,12 @@ def _complete(columns: dict[str, Column]) -> list[str]:
     if "d" not in columns:
         if "flops_per_token" in columns:
             columns["d"] = columns["c"] / columns["flops_per_token"]
-            notes.append("d = c / flops_per_token")
+            rule = "d = c / flops_per_token"
         else:
             columns["d"] = columns["c"] / (6 * columns["n"])
-            notes.append("d = c / (6 n)")
+            rule = "d = c / (6 n)"
+        ends = dict.fromkeys(f"{end:.6g}" for end in (columns["d"].min(), columns["d"].max()))
+        notes.append(f"{rule}: {' to '.join(ends)} tokens")
     elif "c" not in columns:
         per_token = columns.get("flops_per_token", 6 * columns["n"])
         columns["c"] = per_token * columns["d"]

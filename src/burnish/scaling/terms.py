@@ -170,7 +170,8 @@ class TermsLaw(ABC):
                     many = "one value" if values == 1 else f"{values} values"
                     found[exponent] = f"{_plain(feature)} takes {many} only"
                     if leads:
-                        found[term.amplitude] = found[exponent]
+                        others = [term.amplitude, *([self.offset] if self.offset else [])]
+                        found |= dict.fromkeys(others, found[exponent])
                 used.setdefault(feature, exponent)
         for (one, first), (other, second) in itertools.combinations(used.items(), 2):
             if first in found or second in found or not _affine(features[one], features[other]):

@@ -95,4 +95,4 @@ class Kaplan:
         """As for `chinchilla`, under this law's names."""
         names = {"alpha": "alpha_N", "A": "N_c", "beta": "alpha_D", "B": "D_c"}
         found = TermsLaw.unidentified(Chinchilla(), columns)
-        return {names[name]: why for name, why in found.items()}
+        return {names[name]: why for name, why in found.items() if name in names}
