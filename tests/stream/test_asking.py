@@ -154,7 +154,7 @@ def test_refusals(settings_of: Any, tmp_path: Path, tiny_folder: Any) -> None:
     with pytest.raises(InputError, match="must contain an index"):
         Index(tmp_path)
     ingest(settings_of())
-    with pytest.raises(ModelError, match="weights must be that of the index"):
+    with pytest.raises(ModelError, match="rope must be that of the index"):
         Index(tmp_path / "index", model=str(tiny_folder("llama-yarn")))
     with pytest.raises(ModelError, match="dtype must be that of the index"):
         Index(tmp_path / "index", precision="bf16")

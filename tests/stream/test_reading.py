@@ -97,7 +97,7 @@ def test_other_things_in_the_folder(settings_of: Any, tmp_path: Path, tiny_folde
     ingest(settings_of())
     with pytest.raises(InputError, match="holds another index"):
         ingest(settings_of(far=50))
-    with pytest.raises(ModelError, match="weights must be that of the index"):
+    with pytest.raises(ModelError, match="rope must be that of the index"):
         ingest(settings_of(model=str(tiny_folder("llama-yarn"))))
     with pytest.raises(ModelError, match="dtype must be that of the index"):
         ingest(settings_of(precision="bf16"))

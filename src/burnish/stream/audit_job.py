@@ -35,6 +35,7 @@ MEASURES = {
     "bound": "bound",
     "missed": "missed",
     "adaptive_tokens": "adaptive_tokens",
+    "read_frac": "read_frac",
 }
 
 

@@ -32,6 +32,10 @@ class Document:
     text: str
     parts: tuple[Part, ...]
 
+    def text_of(self, part: Part) -> str:
+        """The characters of a part."""
+        return self.text[part.first : part.end]
+
     def place(self, at: int) -> dict[str, Any]:
         """File and line (or page) of a character; lines and pages count from 1.
 
