@@ -111,3 +111,21 @@ def test_features_beside_the_nodes(tmp_path: Path) -> None:
     write_graph(graph, tmp_path, {})
     found: TextGraph = open_graph(tmp_path)
     assert found.features is not None and found.features.tolist() == np.eye(2).tolist()
+
+
+def test_matrices_that_are_none(write: Write) -> None:
+    folder = write("id,text\na,x\nb,y\n")
+    path = folder / "features.npy"
+    wrong = [np.eye(2), np.ones(2), np.array([["a"], ["b"]]), np.full((2, 2), np.nan)]
+    wrong[0][1, 0] = np.inf
+    says = ["must be finite; 1 cells", "must be a matrix of n", "must be a matrix of n", "4 cells"]
+    for rows, words in zip(wrong, says, strict=True):
+        np.save(path, rows)
+        with pytest.raises(InputError, match=words):
+            open_graph(folder)
+    np.save(path, np.eye(2))
+    whole = path.read_bytes()
+    for body in (b"", whole[:-9], b"no matrix at all"):
+        path.write_bytes(body)
+        with pytest.raises(InputError, match="must be a matrix that numpy.save wrote"):
+            open_graph(folder)

@@ -98,7 +98,8 @@ def make_problem(
     if len(problem.pool) < 2 or (asks and not len(problem.queries)):
         got = f"{len(problem.pool)} examples, {len(problem.queries)} queries"
         rule = "must contain at least two examples and a query"
-        remedy = "Label more nodes, or raise problem.labelled_frac"
+        way = "raise" if len(problem.pool) < 2 else "lower"
+        remedy = f"Label more nodes, or {way} problem.labelled_frac"
         raise InputError("graph", got, rule, remedy=remedy)
     return problem
 

@@ -34,7 +34,8 @@ def read_graph(
 ) -> TextGraph:
     """Read `nodes` and `edges` (.csv, .jsonl, .json or .parquet) of a folder.
 
-    Without `header` the columns of CSV are id, text, label, split, and source, target.
+    Without `header` the columns of CSV are id, text, label, split, and source, target; a table of
+    nodes that begins with `id,text` has a header all the same.
     Raises MissingFileError, and InputError naming file and line.
     Source: ours. Oracle: tests/graph/test_tables.py::test_written_graphs_read_back
     """
@@ -43,7 +44,10 @@ def read_graph(
         remedy = "Name a folder with nodes.csv and edges.csv, or a graph that ingest made"
         raise MissingFileError("graph", str(folder), "must be a folder", remedy=remedy)
     nodes = list(_rows(_table(folder, "nodes"), NODES, ("id", "text"), header=header))
-    edges = _rows(_table(folder, "edges"), EDGES, ("source", "target"), header=header)
+    path = _table(folder, "edges")
+    if header and path.suffix == ".csv":
+        _check_header(path, {str(row["id"]) for row in nodes})
+    edges = _rows(path, EDGES, ("source", "target"), header=header)
     ends = [(str(row["source"]), str(row["target"]), str(row["where"])) for row in edges]
     return make_graph(nodes, ends, dangling=dangling, features=features)
 
@@ -65,17 +69,37 @@ def write_graph(graph: TextGraph, folder: Path, summary: Mapping[str, Any]) -> N
     write_json(folder / SUMMARY, summary)
 
 
-def open_graph(folder: Path | str) -> TextGraph:
+def open_graph(
+    folder: Path | str, *, dangling: Dangling = "refuse", header: bool = True
+) -> TextGraph:
     """A folder with `nodes` and `edges`, and `features.npy` where it is there.
 
-    Raises as `read_graph`.
+    Raises as `read_graph`, and InputError for a matrix that is damaged or has infinite cells.
+    Source: ours. Oracle: tests/graph/test_tables.py::test_features_beside_the_nodes
     """
     path = Path(folder) / "features.npy"
-    if not path.is_file():
-        return read_graph(folder)
+    features = _features(path) if path.is_file() else None
+    return read_graph(folder, dangling=dangling, header=header, features=features)
+
+
+def _features(path: Path) -> Any:
     import numpy as np
 
-    return read_graph(folder, features=np.load(path, allow_pickle=False))
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        rule, remedy = "must be a matrix that numpy.save wrote", f"NumPy says: {error}"
+        raise InputError(str(path), path.stat().st_size, rule, remedy=remedy) from None
+    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind not in "biuf":
+        got = f"{getattr(found, 'dtype', type(found).__name__)}{getattr(found, 'shape', '')}"
+        rule, remedy = "must be a matrix of numbers", "Write one row for each node"
+        raise InputError(str(path), got, rule, remedy=remedy)
+    wrong = np.argwhere(~np.isfinite(found))
+    if len(wrong):
+        row, column = wrong[0].tolist()
+        rule = f"must be finite; {len(wrong)} cells are not, the first in row {row + 1}"
+        raise InputError(str(path), float(found[row, column]), rule, remedy="Fill in these cells")
+    return found
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Any) -> None:
@@ -135,7 +159,7 @@ def _rows(
         return
     rows = read_csv(path)
     columns: dict[str, int] = {name: place for place, name in enumerate(names)}
-    if header:
+    if header or next(read_csv(path), (1, []))[1][:2] == ["id", "text"]:
         first = next(rows, None)
         if first is None:
             raise InputError(str(path), "no line", "must have a header", remedy="Write one")
@@ -148,6 +172,16 @@ def _rows(
             raise InputError(f"{path.name}:{line}", cells, rule, remedy="Correct the line")
         values = {n: cells[at] for n, at in columns.items() if at < len(cells)}
         yield {**values, "where": f"line {line}"}
+
+
+def _check_header(path: Path, ids: set[str]) -> None:
+    """Raise InputError for a first edge that would be taken for a header, such as `u,v`."""
+    _, cells = next(read_csv(path), (1, list[str]()))
+    known = {alias for aliases in EDGES.values() for alias in aliases} & ids
+    if len(cells) > 1 and {cells[0], cells[1]} <= known and cells[:2] != ["source", "target"]:
+        rule = "must have a header; these are nodes"
+        remedy = "Name the columns source and target, or use --no-header"
+        raise InputError(f"{path.name} (line 1)", cells, rule, remedy=remedy)
 
 
 def _records(

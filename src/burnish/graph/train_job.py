@@ -191,4 +191,6 @@ def predict_nodes(
         for a in answers
     ]  # fmt: skip
     write_csv(out, ("id", "prediction", "share", "examples"), rows)
-    return {"out": str(out), "nodes": len(rows), "unparsed": sum(not row[1] for row in rows)}
+    unparsed = sum(not row[1] for row in rows)
+    told = {"out": str(out), "nodes": len(rows), "unparsed": unparsed}
+    return told | {"unparsed_frac": round(unparsed / max(1, len(rows)), 4)}

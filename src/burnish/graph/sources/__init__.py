@@ -25,7 +25,7 @@ def load_source(spec: str, *, dangling: Dangling = "refuse", header: bool = True
     """
     from pathlib import Path
 
-    from burnish.graph.tables import read_graph
+    from burnish.graph.tables import open_graph
 
     name = spec.partition(":")[0]
     if name in graph_sources.names() and not Path(spec).is_dir():
@@ -33,4 +33,4 @@ def load_source(spec: str, *, dangling: Dangling = "refuse", header: bool = True
     if ":" in spec and not Path(spec).exists():
         remedy = f"Known: {', '.join(graph_sources.names())}, or a folder"
         raise UnknownNameError("graph source", spec, "is not registered", remedy=remedy)
-    return read_graph(spec, dangling=dangling, header=header)
+    return open_graph(spec, dangling=dangling, header=header)
