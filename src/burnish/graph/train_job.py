@@ -24,7 +24,7 @@ from burnish.graph.tables import open_graph, write_csv
 from burnish.graph.world import World
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
-from burnish.jobs.step import Given, Step, Value
+from burnish.jobs.step import ITSELF, Given, Step, Value
 from burnish.models.handle import ModelHandle
 
 WHAT = "graph-train"
@@ -82,6 +82,8 @@ class RetrieverStep(Step):
 
     graph: GraphSettings
     name: str = "retriever"
+
+    guards = (ITSELF,)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -14,11 +14,13 @@ import numpy as np
 from torch import Tensor
 
 from burnish.base.canonical import content_hash, file_hash
+from burnish.base.coercion import coerce_value
 from burnish.base.errors import (
     BurnishError,
     InputError,
     MissingFileError,
     ModelError,
+    SettingError,
     StorageError,
 )
 from burnish.base.files import (
@@ -34,10 +36,11 @@ from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval.memory import RetrievingMemory, layer_file
 from burnish.kv.retrieval.policy import Retrieving
 from burnish.kv.retrieval.state import from_tensors, to_tensors
-from burnish.stream.document import Document
+from burnish.stream.document import INDEX_FILES, Document, is_index
 
 MANIFEST, FORMAT = "manifest.json", 2
-OWN_FILES = ("state-*.safetensors", "text-*.txt", "tokens-*.npz", "layer-*.kv")
+DTYPES = {"float32": "fp32", "bfloat16": "bf16"}
+FINGERPRINT = {"model", "weights", "dtype", "rope"}
 AGAIN = "Run stream ingest again with the same words: it resumes"
 
 
@@ -56,7 +59,7 @@ class Manifest:
     text: str
     tokens: str
     head: str
-    parts: list[list[Any]]
+    parts: list[tuple[str, int, int, bool]]
     total_tokens: int
     num_tokens: int = 0
     begun_chars: int = 0
@@ -73,8 +76,7 @@ class Manifest:
     @property
     def made_by(self) -> tuple[str, str]:
         """Spec and precision of the model that made it."""
-        names = {"float32": "fp32", "bfloat16": "bf16"}
-        return self.fingerprint["model"], names[self.fingerprint["dtype"]]
+        return self.fingerprint["model"], DTYPES[self.fingerprint["dtype"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,7 @@ def cleared(folder: Path) -> Generator[None, None, None]:
 
 def _clear(folder: Path, manifest: Manifest | None) -> None:
     kept = {manifest.text, manifest.tokens, manifest.state} if manifest else set[str]()
-    for pattern in OWN_FILES[: 3 if manifest else 4]:
+    for pattern in INDEX_FILES[: 3 if manifest else 4]:
         for path in folder.glob(pattern):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
@@ -171,7 +173,8 @@ def read_source(folder: Path, manifest: Manifest) -> TokenizedDocument:
     except (BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
         raise _damaged(folder, manifest.tokens) from error
     key = content_hash([text, manifest.head, ids.tolist()])[:16]
-    if f"tokens-{key}.npz" != manifest.tokens:
+    whole = len(ids) == len(offsets) == manifest.total_tokens
+    if f"tokens-{key}.npz" != manifest.tokens or not whole:
         raise _damaged(folder, manifest.tokens)
     document = Document.from_dict(text, manifest.parts)
     return TokenizedDocument(document=document, head=manifest.head, ids=ids, offsets=offsets)
@@ -209,8 +212,11 @@ def read_manifest(folder: Path) -> Manifest:
     Raises MissingFileError, and InputError for a folder that is no index or of another format.
     """
     if not (folder / MANIFEST).is_file():
+        if folder.is_file():
+            rule, remedy = "must be a folder", "Name the folder that stream ingest made"
+            raise InputError("index", str(folder), rule, remedy=remedy)
         if folder.is_dir():
-            begun = any(path for pattern in OWN_FILES for path in folder.glob(pattern))
+            begun = is_index(folder)
             rule = "is an incomplete index" if begun else "must contain an index"
             remedy = AGAIN if begun else "Make one with stream ingest"
             raise InputError("index", str(folder), rule, remedy=remedy)
@@ -221,9 +227,20 @@ def read_manifest(folder: Path) -> Manifest:
         rule = f"must have format {FORMAT}"
         raise InputError("index", got, rule, remedy="Ingest the text again with this version")
     try:
-        return Manifest(**told)
-    except TypeError as error:
+        manifest: Manifest = coerce_value(MANIFEST, told, Manifest)
+        policy = kv_policies.parse(manifest.policy)
+    except SettingError as error:
         raise _damaged(folder, MANIFEST) from error
+    names = [manifest.text, manifest.tokens, manifest.state]
+    known = manifest.fingerprint.keys() >= FINGERPRINT and manifest.fingerprint["dtype"] in DTYPES
+    if (
+        not known
+        or not isinstance(policy, Retrieving)
+        or not 0 < manifest.num_tokens <= manifest.total_tokens
+        or [Path(name).name for name in names] != names
+    ):
+        raise _damaged(folder, MANIFEST)
+    return manifest
 
 
 def check_model(manifest: Manifest, found: Mapping[str, Any]) -> None:
@@ -257,6 +274,8 @@ def open_memory_of(
     policy = kv_policies.parse(manifest.policy)
     assert isinstance(policy, Retrieving)
     row_bytes = 2 * shape.num_kv_heads * shape.head_dim * shape.dtype.itemsize
+    if len(manifest.far_tokens or []) != shape.num_layers:
+        raise _damaged(folder, MANIFEST)
     for layer, num in enumerate(manifest.far_tokens or []):
         path = layer_file(folder, layer)
         if num and (not path.is_file() or path.stat().st_size < num * row_bytes):

@@ -61,6 +61,8 @@ class IngestSettings:
         if self.template not in ("auto", "chat", "plain"):
             rule = "must be auto, chat or plain"
             raise SettingError("template", self.template, rule, remedy="auto is the default")
+        if not self.index:
+            raise SettingError("index", "", "must name a folder", remedy="For example notes-index")
 
 
 def retrieving_policy(spec: str, far_tokens: int | None) -> Retrieving:
@@ -101,6 +103,7 @@ def ingest(settings: IngestSettings) -> dict[str, Any]:
         read_manifest(folder)  # `locked` makes a folder that is not there
     with locked(folder), cleared(folder):
         if settings.append:
+            check_same(settings, read_manifest(folder), kv_policies.spec(policy))
             manifest = _appended(folder, model, document, found)
         else:
             source = make_source(model.tokenizer, document, template)
@@ -161,6 +164,18 @@ def _begun(
         raise InputError(f"index {folder}", names, rule, remedy=remedy)
     say(f"index {folder}: {there.num_tokens} of {there.total_tokens} tokens are there")
     return there
+
+
+def check_same(settings: IngestSettings, there: Manifest, spec: str) -> None:
+    """Raise SettingError where text is to be appended under other settings than the index has."""
+    plain = IngestSettings(index=settings.index)
+    chosen = settings.policy != plain.policy or settings.far_tokens is not None
+    wanted = {"policy": spec if chosen else "", "template": settings.template.replace("auto", "")}
+    for name, value in wanted.items():
+        has = getattr(there, name)
+        if value and value != has:
+            rule, remedy = f"must be that of the index ({has})", "Leave it out with --append"
+            raise SettingError(name, value, rule, remedy=remedy)
 
 
 def _appended(folder: Path, model: Model, document: Document, found: dict[str, Any]) -> Manifest:
