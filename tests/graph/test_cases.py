@@ -146,7 +146,7 @@ def check_unseen_label(folder: Path) -> None:
         {"id": i, "text": t, "label": y, "split": s}
         for i, t, y, s in zip(graph.ids, graph.texts, graph.labels, graph.splits, strict=True)
     ]
-    more = make_graph([*rows, {"id": "3", "text": "c", "label": "x", "split": "train"}], [])
+    more = make_graph([*rows, {"id": "3", "text": "c", "label": "y", "split": "train"}], [])
     world = planted_world(more, retriever=replace(QUICK, epochs=2))
     bench = Bench(world=world, settings=BenchSettings(base=world.settings, arms=("random",)))
     bench.run()
