@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from burnish.base.errors import BurnishError
-from burnish.data.corpora import austen, corpora, hub, parse_corpus
+from burnish.data.corpora import austen, corpora, corpus_key, hub, parse_corpus
 
 
 def read(spec: str) -> dict[str, str]:
@@ -119,6 +119,16 @@ def test_austen_reads_a_planted_data_base(tmp_path: Path, version: int, monkeypa
     (tmp_path / "data" / "Rdata.rdb").write_bytes(b"\0\0\0\1not zlib")
     with pytest.raises(BurnishError, match="must be zlib"):
         read(f"austen:path={tmp_path}")
+
+
+def test_a_key_is_that_of_the_texts(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("the sea rose")
+    key = corpus_key(str(path))
+    path.write_text("the sea rose")
+    assert corpus_key(str(path)) == key
+    path.write_text("the sea fell")
+    assert corpus_key(str(path)) != key
 
 
 def test_all_are_registered() -> None:

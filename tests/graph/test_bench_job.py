@@ -1,10 +1,12 @@
 """`graph bench` as a run: numbers, page, resuming."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fixtures.graphs import planted_graph
 
+from burnish.base.errors import SettingError
 from burnish.base.items import ItemLog
 from burnish.graph import bench_job
 from burnish.graph.bench_job import bench_graph
@@ -62,6 +64,19 @@ def test_resumed_equals_straight(settings, tmp_path, monkeypatch):
     assert bench_job.read_rows(
         [Path(resumed["run"]) / "stages" / f"seed-{seed}" / "rows.jsonl" for seed in (0, 1)]
     )
+
+
+def test_a_changed_graph_is_refused(settings, tmp_path):
+    """A run is neither mixed of two graphs nor begun anew."""
+    settings = replace(settings, arms=("random",), seeds=(0,))
+    wanted = bench_graph(settings, folder=tmp_path / "run")
+    nodes = tmp_path / "graph" / "nodes.csv"
+    old = nodes.read_text()
+    nodes.write_text(old.replace("antword", "otherword"))
+    with pytest.raises(SettingError, match=r"'seed-0' has begun with other graph"):
+        bench_graph(settings, folder=tmp_path / "run")
+    nodes.write_text(old)
+    assert numbers(bench_graph(settings, folder=tmp_path / "run")) == numbers(wanted)
 
 
 def test_generation_sentences():

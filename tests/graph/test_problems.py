@@ -82,6 +82,12 @@ def test_nothing_to_ask():
         make_problem(pair, ProblemSettings(task="links"), 0)
 
 
+def test_one_class_teaches_nothing():
+    rows = [{"id": n, "text": n, "label": "u"} for n in "abcdef"]
+    with pytest.raises(InputError, match="must have at least two classes, got 'u'"):
+        make_problem(make_graph(rows, []), ProblemSettings(), 0)
+
+
 def test_pairs_and_names():
     found = make_problem(GRAPH, ProblemSettings(task="links", queries=4, pool=4), 0)
     item = int(found.queries[0])
@@ -93,7 +99,7 @@ def test_pairs_and_names():
 
 
 def test_all_labels_may_be_examples():
-    rows = [{"id": n, "text": n, "label": "u", "split": "train"} for n in "ab"]
+    rows = [{"id": n, "text": n, "label": n, "split": "train"} for n in "ab"]
     graph = make_graph([*rows, {"id": "c", "text": "c"}], [])
     found = make_problem(graph, ProblemSettings(), 0, asks=False)
     assert found.pool.tolist() == [0, 1] and len(found.queries) == 0

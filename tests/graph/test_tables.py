@@ -1,8 +1,10 @@
 """Tables in and out: every cell comes back as it was."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,13 +47,14 @@ def test_written_graphs_read_back(tmp_path: Path) -> None:
 
 
 def test_planted_lost_carriage_return(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = tables.write_csv
+    real = tables._write_rows
 
-    def lossy(path: Path, columns: object, rows: object) -> None:
-        real(path, columns, rows)
-        path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n"))
+    def lossy(binary: Any, columns: Any, rows: Any) -> None:
+        inner = io.BytesIO()
+        real(inner, columns, rows)
+        binary.write(inner.getvalue().replace(b"\r\n", b"\n"))
 
-    monkeypatch.setattr(tables, "write_csv", lossy)
+    monkeypatch.setattr(tables, "_write_rows", lossy)
     with pytest.raises(AssertionError):
         check_round_trip(tmp_path)
 
@@ -90,6 +93,46 @@ def test_lines_of_faults(write: Write) -> None:
         read_graph(write('id,text\na,"1\n2"\nb,x\na,y\n'))
 
 
+@pytest.mark.parametrize(
+    ("nodes", "says"),
+    [
+        ("id;text;label\na;x;y\n", r"must separate cells by commas.*Replace ';'"),
+        ("id\ttext\na\tx\n", r"must separate cells by commas"),
+        ("id,text,id\na,x,b\n", r"must name the column id once"),
+        ("id,text,label\na,hello, world,y\n", r"nodes.csv:2 must have at most 3 cells.*quotes"),
+        ("id,text\na,x\0y\n", r"nodes.csv:2 must be CSV in UTF-8, got 'a zero byte'"),
+        ("id,text\na,x\ud83d\n", r"nodes.csv:1 must be CSV in UTF-8"),
+    ],
+)
+def test_tables_that_would_be_read_wrong(nodes: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "nodes.csv").write_bytes(nodes.encode("utf-8", "surrogatepass"))
+    (tmp_path / "edges.csv").write_text("source,target\n")
+    with pytest.raises(InputError, match=says):
+        read_graph(tmp_path)
+
+
+def test_halves_of_two_graphs_are_never_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make_graph([{"id": n, "text": n} for n in "ab"], [("a", "b", "")], features=np.eye(2))
+    write_graph(old, tmp_path, {})
+    new = make_graph([{"id": n, "text": n} for n in "abc"], [("a", "c", "")])
+    exact = tables._write_rows
+
+    def dying(binary: Any, columns: Any, rows: Any) -> None:
+        if columns[0] == "source":
+            raise KeyboardInterrupt
+        exact(binary, columns, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "_write_rows", dying)
+        with pytest.raises(KeyboardInterrupt):
+            write_graph(new, tmp_path, {})
+    assert open_graph(tmp_path).key == old.key and not list(tmp_path.glob(".*"))
+    write_graph(new, tmp_path, {})
+    assert open_graph(tmp_path).key == new.key  # without the old features
+
+
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"nodes of the graph must be there"):
         read_graph(tmp_path)
@@ -111,3 +154,21 @@ def test_features_beside_the_nodes(tmp_path: Path) -> None:
     write_graph(graph, tmp_path, {})
     found: TextGraph = open_graph(tmp_path)
     assert found.features is not None and found.features.tolist() == np.eye(2).tolist()
+
+
+def test_matrices_that_are_none(write: Write) -> None:
+    folder = write("id,text\na,x\nb,y\n")
+    path = folder / "features.npy"
+    wrong = [np.eye(2), np.ones(2), np.array([["a"], ["b"]]), np.full((2, 2), np.nan)]
+    wrong[0][1, 0] = np.inf
+    says = ["must be finite; 1 cells", "must be a matrix of n", "must be a matrix of n", "4 cells"]
+    for rows, words in zip(wrong, says, strict=True):
+        np.save(path, rows)
+        with pytest.raises(InputError, match=words):
+            open_graph(folder)
+    np.save(path, np.eye(2))
+    whole = path.read_bytes()
+    for body in (b"", whole[:-9], b"no matrix at all"):
+        path.write_bytes(body)
+        with pytest.raises(InputError, match="must be a matrix that"):
+            open_graph(folder)

@@ -65,12 +65,22 @@ def test_dangling_edges():
         ([NODES[0], NODES[0]], "given twice"),
         ([{"id": "", "text": "t"}], "must have an id"),
         ([{"id": "a", "split": "dog"}], "train, valid, test or empty"),
+        ([{"id": {"a": 1}, "text": "t"}], "must hold text or numbers"),
+        ([{"id": "a", "text": ["t"]}], "must hold text or numbers"),
+        ([{"id": float("nan"), "text": "t"}], "must have an id"),
         ([], "at least one"),
     ],
 )
 def test_rows_that_make_no_graph(rows, says):
     with pytest.raises(InputError, match=says):
         make_graph(rows, [])
+
+
+def test_missing_numbers_are_empty_cells():
+    graph = make_graph([{"id": 1, "text": "t", "label": float("nan")}], [])
+    assert (graph.ids, graph.labels) == (("1",), ("",))
+    with pytest.raises(InputError, match="Only white space differs"):
+        make_graph(NODES, [("007", " x", "line 2")])
 
 
 def test_features_follow_their_nodes():

@@ -63,6 +63,21 @@ def test_refusals(burnish, graph, tiny_folder, tmp_path):
     assert node.status == 2 and "must contain a retriever" in node.err
 
 
+def test_all_labels_as_examples(burnish, graph, tiny_folder, tmp_path):
+    """Labelled nodes are all for training; the others can be asked."""
+    rows = (graph / "nodes.csv").read_text().splitlines()
+    split = [f"{row},{'' if row.endswith(',') else 'train'}" for row in rows[1:]]
+    (graph / "nodes.csv").write_text("\n".join(["id,text,label,split", *split]) + "\n")
+    out = tmp_path / "out"
+    done = burnish("graph", "train", graph, "--model", tiny_folder(), "--out", out,
+                   "--feedback-tokens", 300, *QUICK, "--json")  # fmt: skip
+    assert done.status == 0, done.err
+    assert done.json["num_queries"] == 0 and done.json["num_pool"] == 55
+    assert (
+        burnish("graph", "predict", out, "--out", tmp_path / "p.csv", "--json").json["nodes"] == 5
+    )
+
+
 def test_ingest(burnish, tmp_path):
     (tmp_path / "nodes.csv").write_text("id,text,label\nfoo,a,x\nbar,b,y\n")
     (tmp_path / "edges.csv").write_text("source,target\nfoo,bar\nfoo,baz\n")
@@ -74,5 +89,10 @@ def test_ingest(burnish, tmp_path):
     assert (done.json["nodes"], done.json["edges"], done.json["classes"]) == (2, 1, 2)
     assert done.json["homophily"] == 0.0
     assert json.loads((tmp_path / "g" / "graph.json").read_text())["edges"] == 1
+    for wrong in (tmp_path, "", tmp_path / "nodes.csv"):
+        refused = burnish("graph", "ingest", tmp_path, "--out", wrong, "--dangling", "drop")
+        assert refused.status == 2 and "error: out must" in refused.err
+    typo = burnish("graph", "ingest", "wordnett", "--out", tmp_path / "g")
+    assert typo.status == 2 and "Did you mean 'wordnet'" in typo.err
     assert "left out" in burnish("graph", "ingest", tmp_path, "--out", tmp_path / "g",
                                  "--dangling", "drop").out  # fmt: skip

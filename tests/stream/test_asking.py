@@ -129,6 +129,11 @@ def test_a_conversation_is_kept(settings_of: Any, tmp_path: Path) -> None:
     assert followed["question_tokens"] > alone["question_tokens"]
     assert place.read_text().count('"question"') == 2
     assert (tmp_path / "page" / "index.html").is_file()
+    for wrong in ("{}", "[1]", '[{"question": "x"}]', '[{"question": "x", "answer": 1}]'):
+        place.write_text(wrong)
+        with pytest.raises(InputError, match="must be a conversation"):
+            ask(AskSettings(question="And then?", **kept))
+        assert place.read_text() == wrong
 
 
 def test_damaged_indexes(settings_of: Any, tmp_path: Path) -> None:
@@ -154,7 +159,7 @@ def test_refusals(settings_of: Any, tmp_path: Path, tiny_folder: Any) -> None:
     with pytest.raises(InputError, match="must contain an index"):
         Index(tmp_path)
     ingest(settings_of())
-    with pytest.raises(ModelError, match="weights must be that of the index"):
+    with pytest.raises(ModelError, match="rope must be that of the index"):
         Index(tmp_path / "index", model=str(tiny_folder("llama-yarn")))
     with pytest.raises(ModelError, match="dtype must be that of the index"):
         Index(tmp_path / "index", precision="bf16")

@@ -1,5 +1,6 @@
 """`stream audit` as a job: resumed, and its numbers."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,33 @@ def test_resumed_equals_straight(
     assert {"evidence_recall", "mass_recall", "bound"} <= told.keys()
     assert told["evidence_recall"]["n"] == 4
     assert (Path(resumed["run"]) / "report" / "index.html").is_file()
+
+
+def test_a_changed_corpus_is_refused(
+    settings: AuditSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between an interrupted run and its resuming: neither mixed nor begun anew."""
+    corpus, exact = tmp_path / "corpus.txt", module.audit_text
+    corpus.write_text("the sea rose and boats left before dawn\n" * 200)
+    settings = replace(settings, corpus=str(corpus), policies="blocks:size=16")
+    calls: list[Any] = []
+
+    def dying(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return exact(*given)
+
+    monkeypatch.setattr(module, "audit_text", dying)
+    with pytest.raises(KeyboardInterrupt):
+        audit_policies(settings, runs=tmp_path)
+    old = corpus.read_text()
+    corpus.write_text("a harbour slept while the tide came\n" * 200)
+    with pytest.raises(SettingError, match=r"'policy-0' has begun with other corpus"):
+        audit_policies(settings, runs=tmp_path)
+    corpus.write_text(old)
+    audit_policies(settings, runs=tmp_path)
+    assert len(calls) == 3  # the first text was kept
 
 
 TEXTS = [

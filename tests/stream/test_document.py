@@ -28,6 +28,14 @@ def test_folders_leave_out_what_is_no_text(tmp_path: Path) -> None:
     assert read_documents([tmp_path]).text == "yes"
 
 
+def test_folders_leave_out_indexes(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("yes")
+    for name in ("tokens-0.npz", "text-0.txt", "manifest.json"):
+        (tmp_path / "index" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "index" / name).write_text("no")
+    assert read_documents([tmp_path]).text == "yes"
+
+
 def test_pages_of_a_pdf() -> None:
     text = "first\fsecond"
     found = Document.from_dict(text, [["a.pdf", 0, len(text), True]])
@@ -38,6 +46,9 @@ def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_bytes(b"na\xc3")
     with pytest.raises(InputError, match=r"must be UTF-8 \(byte 2\)"):
         read_documents([tmp_path / "bad.txt"])
+    (tmp_path / "wide.txt").write_bytes("wide".encode("utf-16-le"))
+    with pytest.raises(InputError, match="must be text in UTF-8, got 'a zero byte at 1'"):
+        read_documents([tmp_path / "wide.txt"])
     (tmp_path / "empty.txt").write_text(" \n")
     with pytest.raises(InputError, match="must not be empty"):
         read_documents([tmp_path / "empty.txt"])

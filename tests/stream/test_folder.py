@@ -1,10 +1,12 @@
 """An index folder is what its manifest says, whatever happens while it is written."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from burnish.base.errors import InputError, StorageError
 from burnish.stream import folder as module
 from burnish.stream import reading as ingest_module
 from burnish.stream.asking import Index
@@ -60,3 +62,41 @@ def test_planted_state_under_the_old_name(
     monkeypatch.setattr(module, "atomic_write", one_name)
     with pytest.raises((AssertionError, Exception)):
         check_killed(settings_of, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_tokens": "x"},
+        {"num_tokens": 0},
+        {"total_tokens": 3},
+        {"parts": [1, 2]},
+        {"parts": None},
+        {"policy": "window"},
+        {"far_tokens": [1]},
+        {"far_tokens": None},
+        {"fingerprint": {}},
+        {"fingerprint": {"model": "x", "weights": "x", "dtype": "float64", "rope": {}}},
+        {"text": "../text.txt"},
+        {"state": ""},
+    ],
+)
+def test_changed_manifests_are_damaged(
+    change: dict[str, Any], settings_of: Any, tmp_path: Path
+) -> None:
+    ingest(settings_of())
+    path = tmp_path / "index" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    for use in (lambda: Index(tmp_path / "index"), lambda: ingest(settings_of())):
+        with pytest.raises(InputError, match=r"is damaged"):
+            use()
+
+
+def test_one_process_writes_an_index(settings_of: Any, tmp_path: Path) -> None:
+    with module.locked(tmp_path / "index"):
+        with pytest.raises(StorageError, match="is being written by another process"):
+            ingest(settings_of())
+        assert list((tmp_path / "index").iterdir()) == []
+    ingest(settings_of())
+    with pytest.raises(InputError, match="index must be a folder"):
+        read_manifest(tmp_path / "index" / "manifest.json")

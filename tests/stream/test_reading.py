@@ -93,11 +93,57 @@ def test_append(settings_of: Any, tmp_path: Path) -> None:
     assert Index(tmp_path / "index").ask("", max_new_tokens=2)["tokens"] <= 2
 
 
+def test_an_interrupted_append_resumes(
+    settings_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more.md").write_text("and then the tide came back " * 20, encoding="utf-8")
+    (tmp_path / "other.md").write_text("something else", encoding="utf-8")
+    for name in ("straight", "index"):
+        ingest(settings_of(index=str(tmp_path / name)))
+    more = {"files": (str(tmp_path / "more.md"),), "append": True}
+    wanted = ingest(settings_of(index=str(tmp_path / "straight"), **more))
+    exact, count = module.read_rows, [0]
+
+    def dying(*given: Any, **named: Any) -> Any:
+        count[0] += 1
+        if count[0] == 4:
+            raise KeyboardInterrupt
+        return exact(*given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "read_rows", dying)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(settings_of(**more))
+    assert 0 < read_manifest(tmp_path / "index").num_tokens < wanted["tokens"]
+    for other in ({"files": (str(tmp_path / "other.md"),), "append": True}, {}):
+        with pytest.raises(InputError, match=r"is incomplete|holds another index"):
+            ingest(settings_of(**other))
+    resumed = ingest(settings_of(**more))
+    assert 0 < resumed["new_tokens"] < wanted["new_tokens"]
+    assert same(state_of(tmp_path / "index"), state_of(tmp_path / "straight"))
+    with pytest.raises(InputError, match="is part of the index already"):
+        ingest(settings_of(**more))
+    for changed in ({"policy": "blocks"}, {"template": "chat"}):
+        with pytest.raises(SettingError, match="must be that of the index"):
+            ingest(settings_of(**{**more, "policy": "triangle-dp", "template": "auto", **changed}))
+
+
+def test_a_refused_text_leaves_no_file(settings_of: Any, tmp_path: Path) -> None:
+    ingest(settings_of())
+    before = sorted(path.name for path in (tmp_path / "index").iterdir())
+    (tmp_path / "other.md").write_text("something else", encoding="utf-8")
+    with pytest.raises(InputError, match="holds another index"):
+        ingest(settings_of(files=(str(tmp_path / "other.md"),)))
+    assert sorted(path.name for path in (tmp_path / "index").iterdir()) == before
+    with pytest.raises(SettingError, match="index must name a folder"):
+        ingest(settings_of(index=""))
+
+
 def test_other_things_in_the_folder(settings_of: Any, tmp_path: Path, tiny_folder: Any) -> None:
     ingest(settings_of())
     with pytest.raises(InputError, match="holds another index"):
         ingest(settings_of(far=50))
-    with pytest.raises(ModelError, match="weights must be that of the index"):
+    with pytest.raises(ModelError, match="rope must be that of the index"):
         ingest(settings_of(model=str(tiny_folder("llama-yarn"))))
     with pytest.raises(ModelError, match="dtype must be that of the index"):
         ingest(settings_of(precision="bf16"))
@@ -114,6 +160,6 @@ def test_refusals(settings_of: Any, tiny_folder: Any) -> None:
     with pytest.raises(BurnishError, match="needs a model that burnish's own decoder runs"):
         ingest(settings_of(model=str(tiny_folder("gpt2"))))
     with pytest.raises(SettingError, match="must be auto, chat or plain"):
-        IngestSettings(template="x")
+        IngestSettings(index="i", template="x")
     told = ingest(settings_of(template="auto"))
     assert told["template"] == "chat" and told["index_frac"] > 0

@@ -62,8 +62,9 @@ def ingest(
     """Read and check a graph, and write it into a folder for the other commands."""
     from burnish.graph.checks import summarise
     from burnish.graph.sources import load_source
-    from burnish.graph.tables import write_graph
+    from burnish.graph.tables import check_out, write_graph
 
+    check_out(out, source)
     graph = load_source(source, dangling=dangling, header=not no_header)
     summary = summarise(graph)
     write_graph(graph, out, summary)

@@ -20,7 +20,7 @@ from burnish.graph.tables import open_graph
 from burnish.graph.world import World
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
-from burnish.jobs.step import Given, Step, Value
+from burnish.jobs.step import ITSELF, Given, Step, Value
 from burnish.models.handle import ModelHandle
 
 WHAT = "graph-bench"
@@ -79,6 +79,8 @@ class SeedStep(Step):
     bench: BenchSettings
     seed: int
     name: str
+
+    guards = (ITSELF,)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -116,9 +116,9 @@ class Bench:
             choice = None if reading.choice is None else asker.labels[reading.choice]
             right = float(choice == problem.answers[query])
             self._keep(arm, name, right, prediction=choice, examples=own)
-        unparsed = sum(reading.choice is None for reading in readings)
-        if unparsed:
-            self.told.setdefault("unparsed", {})[arm] = unparsed
+        if asker.reader.writes:
+            unparsed = sum(reading.choice is None for reading in readings)
+            self.told.setdefault("unparsed_frac", {})[arm] = unparsed / max(1, len(readings))
         if arm == "ours":
             self._describe_examples(queries, examples)
 

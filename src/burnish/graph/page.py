@@ -76,11 +76,15 @@ def arm_table(accuracy: Mapping[str, Any], seeds: Mapping[str, Any], measure: st
         tokens = sum(own.get("tokens", {}).get(name, 0) for own in seeds.values())
         cost = None if name in NO_MODEL else tokens
         rows.append([name, MEANINGS[name], row["value"], row["low"], row["high"], row["n"], cost])
-    return Table(
-        title="Arms", rows=rows,
-        columns=["arm", "examples", measure, "low", "high", "queries", "tokens computed"],
-        caption="Tokens that the model computed in this run; readings that were kept cost none.",
-    )  # fmt: skip
+    columns = ["arm", "examples", measure, "low", "high", "queries", "tokens computed"]
+    caption = "Tokens that the model computed in this run; readings that were kept cost none."
+    unparsed = [own["unparsed_frac"] for own in seeds.values() if "unparsed_frac" in own]
+    if unparsed:
+        columns, caption = [*columns, "unparsed share"], f"{caption} Unparsed answers are wrong."
+        for row in rows:
+            found = [own[row[0]] for own in unparsed if row[0] in own]
+            row.append(sum(found) / len(found) if found else None)
+    return Table(title="Arms", rows=rows, columns=columns, caption=caption)
 
 
 def attribution_table(found: Mapping[str, Any]) -> Table:

@@ -98,8 +98,13 @@ def make_problem(
     if len(problem.pool) < 2 or (asks and not len(problem.queries)):
         got = f"{len(problem.pool)} examples, {len(problem.queries)} queries"
         rule = "must contain at least two examples and a query"
-        remedy = "Label more nodes, or raise problem.labelled_frac"
+        way = "raise" if len(problem.pool) < 2 else "lower"
+        remedy = f"Label more nodes, or {way} problem.labelled_frac"
         raise InputError("graph", got, rule, remedy=remedy)
+    if settings.task == "classify" and len(problem.classes) < 2:
+        rule = "must have at least two classes"
+        remedy = "Label nodes of another class, or raise problem.labelled_frac"
+        raise InputError("examples of the graph", problem.classes[0], rule, remedy=remedy)
     return problem
 
 

@@ -86,6 +86,11 @@ class Reader:
         self._log = ItemLog(log, fields=("key",))
         self._name = content_hash([handle.key, handle.precision, settings.answer])
 
+    @property
+    def writes(self) -> bool:
+        """Whether the model writes answers, which may name no class."""
+        return self._settings.answer == "write"
+
     def close(self) -> None:
         """Release the log."""
         self._log.__exit__()

@@ -179,7 +179,7 @@ def open_retriever(folder: Path | str, *, new: Path | None = None) -> SavedRetri
     handle = ModelHandle(settings.model, precision=settings.precision, device=settings.device)
     world = World(
         graph=graph, settings=settings, handle=handle, seed=about["seed"],
-        meter=Meter("graph"),
+        meter=Meter("graph"), asks=False,
     )  # fmt: skip
     return SavedRetriever(world, place, about)
 

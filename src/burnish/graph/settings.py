@@ -1,5 +1,6 @@
 """Settings of `burnish graph`: the problem, the retriever, the feedback, the prompts, the bench."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -72,9 +73,14 @@ class RetrieverSettings:
         check_least(0, epochs=self.epochs, batch_items=self.batch_items)
         if not 0 <= self.dropout < 1:
             raise SettingError("dropout", self.dropout, "must lie in [0, 1)", remedy="Use 0.5")
-        if not self.temperature > 0:
-            rule = "must be positive"
-            raise SettingError("temperature", self.temperature, rule, remedy="0.05 is usual")
+        for name, usual in (("temperature", 0.05), ("learning_rate", 0.01)):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                rule, remedy = "must be positive", f"{usual} is usual"
+                raise SettingError(name, str(value), rule, remedy=remedy)
+        if not 0 <= self.weight_decay < math.inf:
+            rule, remedy = "must not be negative", "0 is off"
+            raise SettingError("weight_decay", str(self.weight_decay), rule, remedy=remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +166,10 @@ class BenchSettings:
         if not self.seeds or not self.arms:
             name = "seeds" if not self.seeds else "arms"
             raise SettingError(name, [], "must name at least one", remedy="Leave it out")
+        for name, given in (("arms", self.arms), ("seeds", self.seeds)):
+            if len(set(given)) < len(given):
+                remedy = "A repetition would only make intervals look narrower"
+                raise SettingError(name, list(given), "must differ from each other", remedy=remedy)
         check_least(2, oracle=self.oracle)
         check_least(0, feedback_queries=self.feedback_queries)
 

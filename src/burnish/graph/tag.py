@@ -145,7 +145,7 @@ def _checked_nodes(
     rows, seen, trimmed = list[dict[str, str]](), dict[str, str](), 0
     for number, node in enumerate(nodes, start=1):
         where = str(node.get("where", f"node {number}"))
-        name = _text(node.get("id"))
+        name = _text(node.get("id"), where)
         if name == "":
             rule = "must have an id"
             raise InputError(where, dict(node), rule, remedy="Fill in the column id")
@@ -153,15 +153,20 @@ def _checked_nodes(
             rule = f"is given twice ({seen[name]} and {where})"
             raise InputError("node id", name, rule, remedy="Give each node one row")
         seen[name] = where
-        label = _text(node.get("label"))
+        label = _text(node.get("label"), where)
         trimmed += label != label.strip()
-        split = _text(node.get("split")).strip().casefold()
+        split = _text(node.get("split"), where).strip().casefold()
         split = SPELLINGS.get(split, split)
         if split not in SPLITS:
             rule = "must be train, valid, test or empty"
             raise InputError(f"{where}: split", split, rule, remedy="Correct the column split")
         rows.append(
-            {"id": name, "text": _text(node.get("text")), "label": label.strip(), "split": split}
+            {
+                "id": name,
+                "text": _text(node.get("text"), where),
+                "label": label.strip(),
+                "split": split,
+            }
         )
     if not rows:
         raise InputError("nodes", 0, "must be at least one", remedy="Check the file")
@@ -186,6 +191,8 @@ def _checked_ends(
         names = "1 edge names" if len(faults) == 1 else f"{len(faults)} edges name"
         rule = f"must join nodes; {names} unknown node {missing[0]} ({where})"
         remedy = "Add the node, or use --dangling drop or --dangling create"
+        if missing[0].strip() in {name.strip() for name in known}:
+            remedy = "Only white space differs: remove it from the id"
         raise InputError("edge", f"{a},{b}", rule, remedy=remedy)
     if dangling == "create":
         created = sorted({end for *_, missing in faults for end in missing})
@@ -198,5 +205,10 @@ def _checked_ends(
     return kept
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _text(value: Any, where: str = "node") -> str:
+    """A cell as text; a missing one (None, or NaN as tables of numbers write it) is empty."""
+    if value is None or value != value:
+        return ""
+    if not isinstance(value, str | int | float):
+        raise InputError(where, value, "must hold text or numbers", remedy="Correct the row")
+    return str(value)

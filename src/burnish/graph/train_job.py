@@ -24,7 +24,7 @@ from burnish.graph.tables import open_graph, write_csv
 from burnish.graph.world import World
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
-from burnish.jobs.step import Given, Step, Value
+from burnish.jobs.step import ITSELF, Given, Step, Value
 from burnish.models.handle import ModelHandle
 
 WHAT = "graph-train"
@@ -82,6 +82,8 @@ class RetrieverStep(Step):
 
     graph: GraphSettings
     name: str = "retriever"
+
+    guards = (ITSELF,)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -191,4 +193,6 @@ def predict_nodes(
         for a in answers
     ]  # fmt: skip
     write_csv(out, ("id", "prediction", "share", "examples"), rows)
-    return {"out": str(out), "nodes": len(rows), "unparsed": sum(not row[1] for row in rows)}
+    unparsed = sum(not row[1] for row in rows)
+    told = {"out": str(out), "nodes": len(rows), "unparsed": unparsed}
+    return told | {"unparsed_frac": round(unparsed / max(1, len(rows)), 4)}

@@ -75,12 +75,13 @@ def performing(run: TeamRun) -> Perform:
 def check_guarded(stages: Path, step: Step, given: Given) -> None:
     """Raise SettingError where a step reads other values than when a step it guards began.
 
-    A training run of hours is then not thrown away because a text has changed. What was linked
-    from another run is no work of this one.
+    A training run of hours is then not thrown away because a text has changed. A step may guard
+    itself. What was linked from another run is no work of this one.
     Source: ours. Oracle: tests/jobs/test_runner.py::test_what_a_guarding_step_reads_is_fixed
     """
     key = stages / step.name / KEY_FILE
-    begun = [name for name in step.guards if begun_here(stages / name)]
+    guarded = [name or step.name for name in step.guards]
+    begun = [name for name in guarded if begun_here(stages / name)]
     if not begun or not key.is_file():
         return
     before, now = read_json(key)["inputs"]["reads"], given.keys()

@@ -12,6 +12,7 @@ from burnish.base.stages import Stage, StageResult
 from burnish.contracts.step import Cost, Told
 
 Verification = Literal["again", "files"]
+ITSELF = ""  # among the names that a step guards
 METERED = "metered"  # entry of every output: what making the step was metered at
 
 
@@ -74,7 +75,7 @@ class Step(ABC):
     name: str  # of the stage's folder
     together = False  # whether all processes of a team make it, as training needs
     timed: tuple[str, ...] = ()  # entries of the output that are measured times or speeds
-    guards: tuple[str, ...] = ()  # later steps: once one has begun, what this one reads is fixed
+    guards: tuple[str, ...] = ()  # steps: once one has begun, what this one reads is fixed
     verified: Verification = "files"  # "again": `burnish verify` makes it again and compares
 
     @property

@@ -250,6 +250,8 @@ def ask(settings: AskSettings) -> dict[str, Any]:
     Oracle: tests/stream/test_asking.py::test_answers_equal_generation_without_an_index
     """
     started = time.perf_counter()
+    place = Path(settings.conversation) if settings.conversation else None
+    turns = read_turns(place) if place is not None and place.exists() else []
     index = Index(
         Path(settings.index),
         model=settings.model,
@@ -257,17 +259,31 @@ def ask(settings: AskSettings) -> dict[str, Any]:
         device=settings.device,
     )
     opened_s = time.perf_counter() - started
-    place = Path(settings.conversation) if settings.conversation else None
-    turns = read_json(place) if place is not None and place.exists() else []
     result = index.ask(
         settings.question,
         turns=turns,
         max_new_tokens=settings.max_new_tokens,
         drafts=settings.drafts,
     )
+    if settings.out:
+        write_report(answer_page(settings.question, result), Path(settings.out))
     if place is not None:
         turn = {"question": settings.question, "answer": result["text"]}
         write_json(place, [*turns, turn])
-    if settings.out:
-        write_report(answer_page(settings.question, result), Path(settings.out))
     return result | {"opened_s": round(opened_s, 3), "index": settings.index}
+
+
+def read_turns(path: Path) -> list[dict[str, str]]:
+    """The turns of a conversation's file. Raises InputError for a file of something else."""
+    turns = read_json(path)
+    known = isinstance(turns, list) and all(
+        isinstance(turn, dict)
+        and turn.keys() == {"question", "answer"}
+        and all(isinstance(text, str) for text in turn.values())
+        for turn in turns
+    )
+    if not known:
+        rule = "must be a conversation: an array of questions with their answers"
+        got, remedy = str(turns)[:60], "Name a new file, or one that stream ask wrote"
+        raise InputError(str(path), got, rule, remedy=remedy)
+    return turns

@@ -16,10 +16,10 @@ from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
 from burnish.base.stats import bootstrap, paired_difference
 from burnish.contracts.step import Told
-from burnish.data.corpora import parse_corpus
+from burnish.data.corpora import corpus_key, parse_corpus
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
-from burnish.jobs.step import Given, Step, Value, Verification
+from burnish.jobs.step import ITSELF, Given, Step, Value, Verification
 from burnish.models.handle import ModelHandle
 from burnish.stream.needles import Kind, draw_haystack
 from burnish.stream.page import audit_page
@@ -35,6 +35,7 @@ MEASURES = {
     "bound": "bound",
     "missed": "missed",
     "adaptive_tokens": "adaptive_tokens",
+    "read_frac": "read_frac",
 }
 
 
@@ -127,7 +128,10 @@ def audit_job(settings: AuditSettings) -> Job:
         settings=to_dict(settings),
         seed=settings.seed,
         parts=[*steps, CompareStep(settings=settings)],
-        given={"model": Value(key, lambda: handle)},
+        given={
+            "model": Value(key, lambda: handle),
+            "corpus": Value(lambda: corpus_key(settings.corpus), lambda: settings.corpus),
+        },
         header=Header(
             title=f"burnish stream audit: {settings.model}",
             numbers={n: getattr(settings, n) for n in ("model", "length", "budget", "corpus")},
@@ -148,10 +152,12 @@ class PolicyStep(Step):
     name: str
     verified: Verification = "again"
 
+    guards = (ITSELF,)
+
     @property
     def reads(self) -> tuple[str, ...]:
-        """The model."""
-        return ("model",)
+        """The model, and the text that is read."""
+        return ("model", "corpus")
 
     @property
     def writes(self) -> Mapping[str, str]:

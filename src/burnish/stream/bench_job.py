@@ -20,7 +20,7 @@ from burnish.contracts.step import Told
 from burnish.engine.policies import CHUNK_ROWS, needs_surprise, read_rows, shape_of
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
-from burnish.jobs.step import Given, Step, Value, Verification
+from burnish.jobs.step import ITSELF, Given, Step, Value, Verification
 from burnish.models.handle import ModelHandle
 from burnish.stream.page import bench_page
 from burnish.stream.reading import check_decoder, index_size, retrieving_policy
@@ -98,6 +98,8 @@ class LengthStep(Step):
     length: int
     name: str
     verified: Verification = "files"
+
+    guards = (ITSELF,)
 
     @property
     def reads(self) -> tuple[str, ...]:

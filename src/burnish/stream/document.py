@@ -13,6 +13,7 @@ from burnish.base.runs import files_outside_runs
 BETWEEN = "\n\n"
 SKIPPED = {".git", "__pycache__", "node_modules", ".venv"}
 PAGE_BREAK = "\f"
+INDEX_FILES = ("state-*.safetensors", "text-*.txt", "tokens-*.npz", "layer-*.kv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,10 @@ class Document:
 
     text: str
     parts: tuple[Part, ...]
+
+    def text_of(self, part: Part) -> str:
+        """The characters of a part."""
+        return self.text[part.first : part.end]
 
     def place(self, at: int) -> dict[str, Any]:
         """File and line (or page) of a character; lines and pages count from 1.
@@ -51,9 +56,9 @@ class Document:
         )
         return Document(text=self.text + BETWEEN + more.text, parts=(*self.parts, *moved))
 
-    def to_dict(self) -> list[list[Any]]:
+    def to_dict(self) -> list[tuple[str, int, int, bool]]:
         """The parts, as JSON."""
-        return [[p.name, p.first, p.end, p.pages] for p in self.parts]
+        return [(p.name, p.first, p.end, p.pages) for p in self.parts]
 
     @classmethod
     def from_dict(cls, text: str, parts: Sequence[Sequence[Any]]) -> "Document":
@@ -65,8 +70,9 @@ class Document:
 def read_documents(paths: Sequence[Path]) -> Document:
     """Text, Markdown and source files, PDFs, and all such files of folders, as one text.
 
-    Raises MissingFileError; InputError for a file that is no UTF-8 (with the byte) or empty;
-    MissingExtraError for a PDF without pypdf.
+    Indexes and runs inside of folders are left out.
+    Raises MissingFileError; InputError for a file that is no UTF-8 (with the byte), holds a zero
+    byte or is empty; MissingExtraError for a PDF without pypdf.
     """
     found: Document | None = None
     for path in [file for given in paths for file in _files(given)]:
@@ -87,7 +93,14 @@ def _files(path: Path) -> list[Path]:
         raise MissingFileError("file", str(path), "does not exist", remedy=nearest_paths(path))
     below = files_outside_runs(path)
     visible = [p for p in below if not SKIPPED & {*p.relative_to(path).parts}]
+    indexes = {p.parent for p in visible if p.suffix == ".npz" and is_index(p.parent)}
+    visible = [p for p in visible if not indexes & {*p.parents}]
     return [p for p in visible if p.suffix == ".pdf" or _is_text(p)]
+
+
+def is_index(folder: Path) -> bool:
+    """Whether a folder holds an index, or files of one that was begun."""
+    return any(path for pattern in INDEX_FILES for path in folder.glob(pattern))
 
 
 def _is_text(path: Path) -> bool:
@@ -100,13 +113,16 @@ def _is_text(path: Path) -> bool:
 
 def _text(path: Path) -> str:
     body = path.read_bytes()
+    remedy = "Convert it, for example with iconv"
+    if b"\0" in body:
+        at, rule = body.index(b"\0"), "must be text in UTF-8"
+        got = f"a zero byte at {at}"
+        raise InputError(str(path), got, rule, remedy=remedy)
     try:
         text = body.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         got, rule = body[error.start : error.start + 8], f"must be UTF-8 (byte {error.start})"
-        raise InputError(
-            str(path), got, rule, remedy="Convert it, for example with iconv"
-        ) from None
+        raise InputError(str(path), got, rule, remedy=remedy) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,6 +1,9 @@
 """An index folder: a manifest that always names whole files, and the files that it names."""
 
-from collections.abc import Mapping
+import contextlib
+import fcntl
+import os
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -11,17 +14,33 @@ import numpy as np
 from torch import Tensor
 
 from burnish.base.canonical import content_hash, file_hash
-from burnish.base.errors import BurnishError, InputError, MissingFileError, ModelError
-from burnish.base.files import atomic_write, nearest_paths, read_json, read_text, write_json
+from burnish.base.coercion import coerce_value
+from burnish.base.errors import (
+    BurnishError,
+    InputError,
+    MissingFileError,
+    ModelError,
+    SettingError,
+    StorageError,
+)
+from burnish.base.files import (
+    atomic_write,
+    nearest_paths,
+    read_json,
+    read_text,
+    storage_errors,
+    write_json,
+)
 from burnish.contracts.kv_policy import KVShape
 from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval.memory import RetrievingMemory, layer_file
 from burnish.kv.retrieval.policy import Retrieving
 from burnish.kv.retrieval.state import from_tensors, to_tensors
-from burnish.stream.document import Document
+from burnish.stream.document import INDEX_FILES, Document, is_index
 
 MANIFEST, FORMAT = "manifest.json", 2
-OWN_FILES = ("state-*.safetensors", "text-*.txt", "tokens-*.npz", "layer-*.kv")
+DTYPES = {"float32": "fp32", "bfloat16": "bf16"}
+FINGERPRINT = {"model", "weights", "dtype", "rope"}
 AGAIN = "Run stream ingest again with the same words: it resumes"
 
 
@@ -30,7 +49,8 @@ class Manifest:
     """What an index holds: its model, its text, and its files.
 
     `num_tokens` of `total_tokens` have been read. `template`: `chat` if the text stands in the
-    model's chat template. `fingerprint` names all that keys and values depend on.
+    model's chat template. `fingerprint` names all that keys and values depend on. `begun_chars`:
+    length of the text before the last one was appended.
     """
 
     fingerprint: Mapping[str, Any]
@@ -39,9 +59,10 @@ class Manifest:
     text: str
     tokens: str
     head: str
-    parts: list[list[Any]]
+    parts: list[tuple[str, int, int, bool]]
     total_tokens: int
     num_tokens: int = 0
+    begun_chars: int = 0
     state: str = ""
     state_sha256: str = ""
     far_tokens: list[int] | None = None
@@ -55,8 +76,7 @@ class Manifest:
     @property
     def made_by(self) -> tuple[str, str]:
         """Spec and precision of the model that made it."""
-        names = {"float32": "fp32", "bfloat16": "bf16"}
-        return self.fingerprint["model"], names[self.fingerprint["dtype"]]
+        return self.fingerprint["model"], DTYPES[self.fingerprint["dtype"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +98,53 @@ def fingerprint(model: Any, key: str) -> dict[str, Any]:
     return {
         "model": model.spec,
         "weights": key,
+        "tokenizer": content_hash(model.tokenizer.backend_tokenizer.to_str()),
         "dtype": str(model.dtype).removeprefix("torch."),
         "rope": {name: rope[name] for name in sorted(rope)},
     }
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Generator[None, None, None]:
+    """Hold a folder for writing. Raises StorageError where another process does.
+
+    Source: ours. Oracle: tests/stream/test_folder.py::test_one_process_writes_an_index
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            rule = "is being written by another process"
+            remedy = "Wait for it, or choose another --index"
+            raise StorageError("index", str(folder), rule, remedy=remedy) from None
+        yield
+    finally:
+        os.close(held)
+
+
+@contextlib.contextmanager
+def cleared(folder: Path) -> Generator[None, None, None]:
+    """Leave no file that the manifest does not name; without a manifest, nor the empty folder."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(InputError):  # a manifest that is not ours stays as it is
+            _clear(folder, read_manifest(folder) if (folder / MANIFEST).is_file() else None)
+        raise
+
+
+def _clear(folder: Path, manifest: Manifest | None) -> None:
+    kept = {manifest.text, manifest.tokens, manifest.state} if manifest else set[str]()
+    for pattern in INDEX_FILES[: 3 if manifest else 4]:
+        for path in folder.glob(pattern):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+    if manifest is None:
+        with contextlib.suppress(OSError):  # it holds what is not ours
+            folder.rmdir()
 
 
 def write_source(folder: Path, source: TokenizedDocument) -> dict[str, Any]:
@@ -109,7 +173,8 @@ def read_source(folder: Path, manifest: Manifest) -> TokenizedDocument:
     except (BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
         raise _damaged(folder, manifest.tokens) from error
     key = content_hash([text, manifest.head, ids.tolist()])[:16]
-    if f"tokens-{key}.npz" != manifest.tokens:
+    whole = len(ids) == len(offsets) == manifest.total_tokens
+    if f"tokens-{key}.npz" != manifest.tokens or not whole:
         raise _damaged(folder, manifest.tokens)
     document = Document.from_dict(text, manifest.parts)
     return TokenizedDocument(document=document, head=manifest.head, ids=ids, offsets=offsets)
@@ -137,11 +202,7 @@ def save(folder: Path, manifest: Manifest, memory: RetrievingMemory, last: Tenso
         far_tokens=[store.num_tokens for store in memory.stores],
     )
     write_json(folder / MANIFEST, asdict(new))
-    kept = {name, new.text, new.tokens}
-    for pattern in OWN_FILES[:3]:
-        for path in folder.glob(pattern):
-            if path.name not in kept:
-                path.unlink()
+    _clear(folder, new)
     return new
 
 
@@ -151,8 +212,13 @@ def read_manifest(folder: Path) -> Manifest:
     Raises MissingFileError, and InputError for a folder that is no index or of another format.
     """
     if not (folder / MANIFEST).is_file():
+        if folder.is_file():
+            rule, remedy = "must be a folder", "Name the folder that stream ingest made"
+            raise InputError("index", str(folder), rule, remedy=remedy)
         if folder.is_dir():
-            rule, remedy = "must contain an index", "Make one with stream ingest"
+            begun = is_index(folder)
+            rule = "is an incomplete index" if begun else "must contain an index"
+            remedy = AGAIN if begun else "Make one with stream ingest"
             raise InputError("index", str(folder), rule, remedy=remedy)
         raise MissingFileError("index", str(folder), "does not exist", remedy=nearest_paths(folder))
     told = read_json(folder / MANIFEST)
@@ -161,19 +227,38 @@ def read_manifest(folder: Path) -> Manifest:
         rule = f"must have format {FORMAT}"
         raise InputError("index", got, rule, remedy="Ingest the text again with this version")
     try:
-        return Manifest(**told)
-    except TypeError as error:
+        manifest: Manifest = coerce_value(MANIFEST, told, Manifest)
+        policy = kv_policies.parse(manifest.policy)
+    except SettingError as error:
         raise _damaged(folder, MANIFEST) from error
+    names = [manifest.text, manifest.tokens, manifest.state]
+    known = manifest.fingerprint.keys() >= FINGERPRINT and manifest.fingerprint["dtype"] in DTYPES
+    if (
+        not known
+        or not isinstance(policy, Retrieving)
+        or not 0 < manifest.num_tokens <= manifest.total_tokens
+        or [Path(name).name for name in names] != names
+    ):
+        raise _damaged(folder, MANIFEST)
+    return manifest
 
 
 def check_model(manifest: Manifest, found: Mapping[str, Any]) -> None:
-    """Raise ModelError, naming what differs, where an index belongs to another model."""
-    for name in ("weights", "dtype", "rope"):
-        saved, now = manifest.fingerprint.get(name), found[name]
-        if saved != now:
-            rule = f"must be that of the index ({name} {_short(saved)})"
+    """Raise ModelError, naming what differs, where an index belongs to another model.
+
+    `weights` is the key of all files of the model; it is named where nothing else explains it.
+    """
+    saved = manifest.fingerprint
+    for name in ("dtype", "rope", "tokenizer", "weights"):
+        if name in saved and saved[name] != found[name]:
+            told = (name, "tokenizer") if name == "weights" else (name,)
+            of_index, now = (
+                ", ".join(f"{part} {_short(whole.get(part))}" for part in told)
+                for whole in (saved, found)
+            )
+            rule = f"must be that of the index ({of_index})"
             remedy = "Open it with the model and precision that made it, or ingest again"
-            raise ModelError(f"model's {name}", _short(now), rule, remedy=remedy)
+            raise ModelError(f"model's {name}", now, rule, remedy=remedy)
 
 
 def open_memory_of(
@@ -189,6 +274,8 @@ def open_memory_of(
     policy = kv_policies.parse(manifest.policy)
     assert isinstance(policy, Retrieving)
     row_bytes = 2 * shape.num_kv_heads * shape.head_dim * shape.dtype.itemsize
+    if len(manifest.far_tokens or []) != shape.num_layers:
+        raise _damaged(folder, MANIFEST)
     for layer, num in enumerate(manifest.far_tokens or []):
         path = layer_file(folder, layer)
         if num and (not path.is_file() or path.stat().st_size < num * row_bytes):

@@ -155,7 +155,9 @@ def _measures(seen: Seen, needle: Needle, frame: Frame) -> dict[str, Any]:
         mass += mass_recall(query, keys, held, frame)
         if layer in bounded and isinstance(memory.memory, RetrievingMemory):
             bounds += _bounds(memory, layer, (query, keys), frame)
+    read = [len(own) / memory.num_tokens for held in memory.held for own in held]
     row: dict[str, Any] = {"evidence": float(np.mean(evidence)), "mass": float(np.mean(mass))}
+    row["read_frac"] = float(np.mean(read))
     row["layers"] = [round(x, 4) for x in evidence]
     if bounds:
         names = ("bound", "missed", "adaptive_tokens")

@@ -1,8 +1,7 @@
 """`burnish stream ingest`: read a text once, under a policy, into an index folder."""
 
-import contextlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,15 @@ from burnish.kv.retrieval.policy import Retrieving
 from burnish.models.decoder import Decoder
 from burnish.models.handle import ModelHandle
 from burnish.models.load import Model
-from burnish.stream.document import read_documents
+from burnish.stream.document import BETWEEN, Document, read_documents
 from burnish.stream.folder import (
     MANIFEST,
-    OWN_FILES,
     Manifest,
     TokenizedDocument,
     check_model,
+    cleared,
     fingerprint,
+    locked,
     open_memory_of,
     read_manifest,
     read_source,
@@ -61,6 +61,8 @@ class IngestSettings:
         if self.template not in ("auto", "chat", "plain"):
             rule = "must be auto, chat or plain"
             raise SettingError("template", self.template, rule, remedy="auto is the default")
+        if not self.index:
+            raise SettingError("index", "", "must name a folder", remedy="For example notes-index")
 
 
 def retrieving_policy(spec: str, far_tokens: int | None) -> Retrieving:
@@ -98,12 +100,15 @@ def ingest(settings: IngestSettings) -> dict[str, Any]:
     if template == "auto":
         template = "chat" if model.tokenizer.chat_template else "plain"
     if settings.append:
-        manifest = _appended(folder, model, document, found)
-    else:
-        source = make_source(model.tokenizer, document, template)
-        manifest = _begun(folder, source, found, (kv_policies.spec(policy), template))
-    begun = manifest.num_tokens
-    with _cleared_if_nothing_is_saved(folder):
+        read_manifest(folder)  # `locked` makes a folder that is not there
+    with locked(folder), cleared(folder):
+        if settings.append:
+            check_same(settings, read_manifest(folder), kv_policies.spec(policy))
+            manifest = _appended(folder, model, document, found)
+        else:
+            source = make_source(model.tokenizer, document, template)
+            manifest = _begun(folder, source, found, (kv_policies.spec(policy), template))
+        begun = manifest.num_tokens
         manifest, memory = _read(folder, manifest, model)
     seconds = time.perf_counter() - started
     return {
@@ -137,51 +142,61 @@ def index_size(memory: RetrievingMemory, shape: KVShape) -> dict[str, Any]:
 def _begun(
     folder: Path, source: TokenizedDocument, found: dict[str, Any], how: tuple[str, str]
 ) -> Manifest:
-    """A new manifest, or the existing one if it is for the same text."""
-    there = (folder / MANIFEST).is_file()
-    with _cleared_if_nothing_is_saved(folder):
-        written = write_source(folder, source)
-        manifest = Manifest(fingerprint=found, policy=how[0], template=how[1], **written)
-        return _resumed(folder, manifest, found) if there else manifest
+    """A new manifest, or the existing one if it is for the same text and settings.
 
-
-@contextlib.contextmanager
-def _cleared_if_nothing_is_saved(folder: Path) -> Generator[None, None, None]:
-    """Leave no files of an ingest that ended before its first state, nor the folder it made."""
-    try:
-        yield
-    except BaseException:
-        if not (folder / MANIFEST).exists() and folder.is_dir():
-            for pattern in OWN_FILES:
-                for path in folder.glob(pattern):
-                    path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # it holds what is not ours
-                folder.rmdir()
-        raise
-
-
-def _appended(folder: Path, model: Model, document: Any, found: dict[str, Any]) -> Manifest:
-    manifest = read_manifest(folder)
-    check_model(manifest, found)
-    if not manifest.complete:
-        rule, remedy = "is incomplete", "Finish it first: repeat its stream ingest"
-        raise InputError("index", str(folder), rule, remedy=remedy)
-    source = extended_source(model.tokenizer, read_source(folder, manifest), document)
-    return replace(manifest, **write_source(folder, source))
-
-
-def _resumed(folder: Path, wanted: Manifest, found: dict[str, Any]) -> Manifest:
-    """The existing manifest, if it is for the same text and settings."""
+    Texts are compared themselves: a name of the same digest is no proof.
+    """
+    if not (folder / MANIFEST).is_file():
+        return Manifest(
+            fingerprint=found, policy=how[0], template=how[1], **write_source(folder, source)
+        )
     there = read_manifest(folder)
     check_model(there, found)
-    for name in ("policy", "template", "tokens"):
-        if getattr(there, name) != getattr(wanted, name):
-            got = getattr(there, name)
-            rule = f"holds another index (of another {'text' if name == 'tokens' else name})"
-            remedy = "Choose another --index, or add text with --append"
-            raise InputError(f"index {folder}", got, rule, remedy=remedy)
+    remedy = "Choose another --index, or add text with --append"
+    for name, wanted in zip(("policy", "template"), how, strict=True):
+        if getattr(there, name) != wanted:
+            rule = f"holds another index (of another {name})"
+            raise InputError(f"index {folder}", getattr(there, name), rule, remedy=remedy)
+    old = read_source(folder, there)
+    if old.document.text != source.document.text or old.ids.tolist() != source.ids.tolist():
+        names = ", ".join(part.name for part in old.document.parts)
+        rule = "holds another index (of another text)"
+        raise InputError(f"index {folder}", names, rule, remedy=remedy)
     say(f"index {folder}: {there.num_tokens} of {there.total_tokens} tokens are there")
     return there
+
+
+def check_same(settings: IngestSettings, there: Manifest, spec: str) -> None:
+    """Raise SettingError where text is to be appended under other settings than the index has."""
+    plain = IngestSettings(index=settings.index)
+    chosen = settings.policy != plain.policy or settings.far_tokens is not None
+    wanted = {"policy": spec if chosen else "", "template": settings.template.replace("auto", "")}
+    for name, value in wanted.items():
+        has = getattr(there, name)
+        if value and value != has:
+            rule, remedy = f"must be that of the index ({has})", "Leave it out with --append"
+            raise SettingError(name, value, rule, remedy=remedy)
+
+
+def _appended(folder: Path, model: Model, document: Document, found: dict[str, Any]) -> Manifest:
+    """The manifest with more text, or the existing one if that is being appended already."""
+    manifest = read_manifest(folder)
+    check_model(manifest, found)
+    source = read_source(folder, manifest)
+    if not manifest.complete:
+        begun = manifest.begun_chars
+        if not begun or source.document.text[begun:] != BETWEEN + document.text:
+            rule, remedy = "is incomplete", "Finish it first: repeat its stream ingest"
+            raise InputError("index", str(folder), rule, remedy=remedy)
+        say(f"index {folder}: {manifest.num_tokens} of {manifest.total_tokens} tokens are there")
+        return manifest
+    texts = {source.document.text_of(part) for part in source.document.parts}
+    for part in document.parts:
+        if document.text_of(part) in texts:
+            rule, remedy = "is part of the index already", "Leave it out: it would be read twice"
+            raise InputError("file", part.name, rule, remedy=remedy)
+    written = write_source(folder, extended_source(model.tokenizer, source, document))
+    return replace(manifest, begun_chars=len(source.document.text), **written)
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from burnish.base.canonical import content_hash
 from burnish.base.errors import MissingFileError
 from burnish.base.registry import Registry
 
@@ -43,3 +44,12 @@ def parse_corpus(spec: str) -> Corpus:
         remedy = f"Name a file or folder, or one of {', '.join(corpora.names())}"
         raise MissingFileError("corpus", spec, "does not exist", remedy=remedy)
     return corpora.parse(spec)  # says which names there are
+
+
+def corpus_key(spec: str) -> str:
+    """Hash of a corpus's texts, by which runs know whether it has changed.
+
+    Raises what `parse_corpus` and reading raise.
+    Source: ours. Oracle: tests/data/test_corpora.py::test_a_key_is_that_of_the_texts
+    """
+    return content_hash([(one.name, one.read()) for one in parse_corpus(spec).documents()])

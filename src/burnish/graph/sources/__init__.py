@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from burnish.base.errors import UnknownNameError
+from burnish.base.errors import MissingFileError, UnknownNameError
+from burnish.base.naming import suggest
 from burnish.base.registry import Registry
 from burnish.graph.tag import Dangling, TextGraph
 
@@ -25,7 +26,7 @@ def load_source(spec: str, *, dangling: Dangling = "refuse", header: bool = True
     """
     from pathlib import Path
 
-    from burnish.graph.tables import read_graph
+    from burnish.graph.tables import open_graph
 
     name = spec.partition(":")[0]
     if name in graph_sources.names() and not Path(spec).is_dir():
@@ -33,4 +34,8 @@ def load_source(spec: str, *, dangling: Dangling = "refuse", header: bool = True
     if ":" in spec and not Path(spec).exists():
         remedy = f"Known: {', '.join(graph_sources.names())}, or a folder"
         raise UnknownNameError("graph source", spec, "is not registered", remedy=remedy)
-    return read_graph(spec, dangling=dangling, header=header)
+    if not Path(spec).is_dir():
+        rule = "must be a folder, or the name of a source"
+        remedy = suggest(spec, graph_sources.names())
+        raise MissingFileError("graph", spec, rule, remedy=remedy)
+    return open_graph(spec, dangling=dangling, header=header)
