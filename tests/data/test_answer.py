@@ -49,6 +49,21 @@ def test_kinds():
     assert {text: read_answer(text).kind for text in KINDS} == KINDS
 
 
+def test_a_sign_of_two_values_is_among_the_elements():
+    assert read_answer("1, \\pm 2").key == read_answer("\\{-2, 1, 2\\}").key
+    assert read_answer("1, \\pm 2").key != read_answer("\\{1, 2\\}").key
+
+
+def test_brackets_around_a_relation_change_nothing():
+    for text in ("x+y=1", "2x<3"):
+        assert read_answer(f"({text})").key == read_answer(text).key
+
+
+def test_an_inequality_of_which_one_half_has_no_root_is_text():
+    for text in ("|x| < x", "|x| > -x", "|2x| < 2x"):
+        assert read_answer(text).kind in ("text", "inequality"), text
+
+
 @pytest.mark.parametrize("text", ["", "  ", "\\frac{3}{", "(1,,2)", "1/0"])
 def test_unreadable(text):
     with pytest.raises(Unreadable):
