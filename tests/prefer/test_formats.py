@@ -172,5 +172,5 @@ def test_conversations_that_begin_differently_say_so(role):
         return [*messages, {"role": "assistant", "content": answer}]
 
     row = {"chosen": side("one", "Iron."), "rejected": side("two", "Wood.")}
-    with pytest.raises(RowError, match="answers to one question, after one system.*'two'"):
+    with pytest.raises(RowError, match=r"answers to one question, after one system.*'two'"):
         read_row(row, 1)

@@ -4,7 +4,7 @@ import re
 
 _EXIT = re.compile(r"(?<![\w.>:])(?:::)?(?:std\s*::\s*)?(?:_exit|_Exit|exit)\s*\(")
 _MAIN = re.compile(
-    r"^[ \t]*(?:int|auto)\s+main\s*\([^()]*\)(?:\s*->\s*int)?(?=\s*\{)", re.MULTILINE
+    r"^[ \t]*(?:int|auto|signed|int32_t)\s+main\s*\([^()]*\)(?:\s*->\s*int)?(?=\s*\{)", re.MULTILINE
 )
 NAME = "burnish_tests"  # what the linker knows the `main` of the tests by
 HEAD = """#undef NDEBUG

@@ -19,7 +19,9 @@ from burnish.sandbox.languages.language import (
 )
 
 SETTINGS = Path("/etc/mono")
-_USING = re.compile(r"^[ \t]*using\s+(?:static\s+)?[\w.]+(?:\s*=\s*[\w.<>, ]+)?\s*;", re.MULTILINE)
+_USING = re.compile(
+    r"(?:^|(?<=;))[ \t]*using\s+(?:static\s+)?[\w.]+(?:\s*=\s*[\w.<>, ]+)?\s*;", re.MULTILINE
+)
 _MAIN = re.compile(r"\bstatic\s+(?:\w+\s+)*?(?:void|int|(?:[\w.]+\.)?Task(?:<int>)?)\s+Main\s*\(")
 _CLASS = re.compile(r"\b(?:class|struct)\s+(\w+)")
 _EXIT = re.compile(r"\b(?:System\s*\.\s*)?Environment\s*\.\s*Exit\s*\(")
