@@ -23,7 +23,7 @@ KINDS = {
     "5": "integer", "1/2": "rational", "0.5": "decimal", "13%": "percent", "5 km": "quantity",
     "\\{1\\}": "set", "(1,2)": "tuple", "[1,2)": "interval", "x+1": "expression", "odd": "text",
     "1, 2": "list", "x+y=1": "equation", "y>x": "inequality", "2:3": "ratio", "12:00": "time",
-    "52_8": "base",
+    "52_8": "base", "\\frac{1}{2}": "rational", "+5": "integer", "3/1.5": "decimal",
 }  # fmt: skip
 
 

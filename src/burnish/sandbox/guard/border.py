@@ -118,7 +118,9 @@ def forward_operations():
         if operation not in ("iter", "next"):
             setattr(Foreign, f"__{operation}__", _forward(operation))
     cls: type = Foreign
-    cls.__doc__ = property(lambda self: self.__getattr__("__doc__"))
+    cls.__doc__ = property(  # pyright: ignore[reportAttributeAccessIssue] - as it is looked up
+        lambda self: self.__getattr__("__doc__")
+    )
     cls.__iter__ = lambda self: self._foreign[0].ask("iter", self._foreign[1])
     cls.__next__ = _forward("next")
 
