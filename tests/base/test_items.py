@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fixtures.work import cell_in_a_process
@@ -364,3 +365,11 @@ def test_every_item_is_dealt_once(num):
     shards = deal(NAMES, num)
     assert sorted(name for shard in shards for name in shard) == NAMES
     assert len(shards) == min(num, 9) and all(shards)
+
+
+def test_a_cell_takes_the_time_between_its_start_and_its_end(tmp_path, monkeypatch):
+    ticks = iter(range(100, 200, 7))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    run_cells([{"a": 1}], lambda cell, _: cell, log=tmp_path / "s.jsonl")
+    (row,) = map(json.loads, (tmp_path / "s.jsonl").read_text().splitlines())
+    assert row["seconds"] == 7

@@ -36,7 +36,8 @@ def test_a_meter_may_be_merged_with_itself():
 
 
 def test_unknown_kinds_and_negative_counts_are_refused():
-    with pytest.raises(UnknownNameError, match="Did you mean 'generated'"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'generated'") as told:
         Meter().add("generatd", 1)
+    assert str(told.value).startswith("meter kind is not counted, got 'generatd'")
     with pytest.raises(SettingError):
         Meter().add("passes", -1)

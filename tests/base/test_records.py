@@ -294,3 +294,8 @@ def test_a_log_damaged_inside_is_refused(tmp_path):
 
 def test_a_log_that_is_not_there_is_empty(tmp_path):
     assert RecordLog(tmp_path / "log.jsonl").read() == []
+
+
+def test_a_log_is_a_file_that_nobody_may_execute(tmp_path):
+    RecordLog(tmp_path / "a.jsonl").append({"a": 1})
+    assert (tmp_path / "a.jsonl").stat().st_mode & 0o111 == 0

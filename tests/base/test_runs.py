@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -419,3 +421,20 @@ def test_runs_inside_a_folder_are_no_data(begin, tmp_path):
     found = files_outside_runs(tmp_path)
     assert found == [tmp_path / "b.txt", tmp_path / "runs" / "a.md"]
     assert run.path / "stages" / "rows.jsonl" in files_outside_runs(run.path)
+
+
+def test_a_folder_of_runs_is_no_run_and_names_them(begin, tmp_path):
+    run = begin()
+    with pytest.raises(MissingFileError, match=re.escape(run.path.name)):
+        load_run(tmp_path / "runs")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MissingFileError, match=r"It holds no run\.json"):
+        load_run(tmp_path / "empty")
+
+
+def test_a_run_without_stages_or_events_is_discarded(begin):
+    run = begin()
+    shutil.rmtree(run.path / "stages", ignore_errors=True)
+    (run.path / "events.jsonl").unlink(missing_ok=True)
+    run.discard_if_empty()
+    assert not run.path.exists()

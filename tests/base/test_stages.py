@@ -1,8 +1,12 @@
 """Finished stages that a run takes over from another."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from burnish.base import stages
 from burnish.base.stages import Stage, StageResult, begun_here, link_stages, run_stage
 
 
@@ -36,3 +40,23 @@ def test_a_stage_that_is_there_is_kept(tmp_path: Path) -> None:
     make_stage(new, "one", "b", x=1)
     link_stages(old, new)
     assert (new / "stages/one/text.txt").read_text() == "b"
+
+
+def test_a_stage_that_stops_tells_how_long_it_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(100, 200, 7))
+    told: list[tuple[str, dict[str, Any]]] = []
+
+    def fails(_: Stage) -> dict[str, Any]:
+        raise ValueError("no")
+
+    monkeypatch.setattr(stages, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    given: dict[str, Any] = {
+        "inputs": {},
+        "version": "1",
+        "event": lambda kind, **row: told.append((kind, row)),
+    }
+    with pytest.raises(ValueError, match="no"):
+        run_stage(tmp_path, "a", make=fails, **given)
+    assert told[-1][0] == "stage_stopped" and told[-1][1]["seconds"] == 7

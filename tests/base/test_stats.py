@@ -516,3 +516,12 @@ def test_the_smallest_gain_is_shown_as_often_as_said():
 def test_planted_gain_that_is_seldom_shown():
     with pytest.raises(AssertionError):
         check_power(lambda n, **given: 0.7 * smallest_gain(n, **given))
+
+
+@pytest.mark.parametrize("n", [1, 5, 20])
+def test_a_difference_that_is_always_the_same_has_clopper_and_pearsons_bound(n):
+    """As if each pair had been seen to gain, and none not to: the bound of n of n successes."""
+    found = paired_difference([2.0] * n, [3.0] * n, rng=np.random.default_rng(0))
+    exact = scipy.stats.binomtest(n, n).proportion_ci(0.95, method="exact").low
+    assert found.value == 1 and found.low == pytest.approx(exact)
+    assert found.high == pytest.approx(2 - exact)

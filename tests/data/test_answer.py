@@ -23,7 +23,7 @@ KINDS = {
     "5": "integer", "1/2": "rational", "0.5": "decimal", "13%": "percent", "5 km": "quantity",
     "\\{1\\}": "set", "(1,2)": "tuple", "[1,2)": "interval", "x+1": "expression", "odd": "text",
     "1, 2": "list", "x+y=1": "equation", "y>x": "inequality", "2:3": "ratio", "12:00": "time",
-    "52_8": "base",
+    "52_8": "base", "\\frac{1}{2}": "rational", "+5": "integer", "3/1.5": "decimal",
 }  # fmt: skip
 
 
@@ -47,6 +47,21 @@ def test_planted_tuples_read_as_sets(monkeypatch):
 
 def test_kinds():
     assert {text: read_answer(text).kind for text in KINDS} == KINDS
+
+
+def test_a_sign_of_two_values_is_among_the_elements():
+    assert read_answer("1, \\pm 2").key == read_answer("\\{-2, 1, 2\\}").key
+    assert read_answer("1, \\pm 2").key != read_answer("\\{1, 2\\}").key
+
+
+def test_brackets_around_a_relation_change_nothing():
+    for text in ("x+y=1", "2x<3"):
+        assert read_answer(f"({text})").key == read_answer(text).key
+
+
+def test_an_inequality_of_which_one_half_has_no_root_is_text():
+    for text in ("|x| < x", "|x| > -x", "|2x| < 2x"):
+        assert read_answer(text).kind in ("text", "inequality"), text
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\\frac{3}{", "(1,,2)", "1/0"])

@@ -7,6 +7,7 @@ from burnish.base.errors import InputError, SettingError
 from burnish.data import chains
 from burnish.data.chains import KINDS, chain_of, chain_task, draw_chain, plant, verify, worked
 from burnish.data.sources import load_tasks
+from burnish.data.sources.chain import ChainSource
 
 
 def drawn(num, steps=5):
@@ -80,3 +81,9 @@ def test_the_source_makes_distinct_tasks():
         load_tasks("chain:sums?colour=3", seed=1)
     with pytest.raises(SettingError):
         load_tasks("chain:products", seed=1)
+
+
+def test_a_range_of_one_number_is_refused():
+    assert ChainSource(low=5, high=6).load(0)
+    with pytest.raises(SettingError, match="high must be above low"):
+        ChainSource(low=5, high=5)

@@ -169,7 +169,11 @@ def test_plain_is_for_base_models():
         (None, lambda t: render_chat(t, MESSAGES), "has no chat template.*--template plain"),
         (None, lambda t: render_prompt(t, "x", template="chat"), "has no chat template"),
         (NO_SYSTEM + CHATML, lambda t: render_chat(t, MESSAGES), "refuses.*no system"),
-        (COUNTING, lambda t: render_example(t, "x", "y"), "same with and without its answer"),
+        (
+            COUNTING,
+            lambda t: render_example(t, "x", "y"),
+            "^chat template must render a prompt the same with and without its answer",
+        ),
         (ENDLESS, lambda t: render_example(t, "x", "y"), "must end turns with a special token"),
     ],
 )

@@ -42,3 +42,8 @@ BEYOND = ["9^{9^9}", "(10^8)!", "2^{1000000}", "\\sqrt{2}", "(-8)^{1/3}", "0^{-1
 @pytest.mark.parametrize("text", [*BEYOND, "\\sum_{k=1}^{10^9} k"])
 def test_nothing_beyond_the_bounds(text):
     assert exact(read_expression(text)) is None
+
+
+def test_the_smallest_and_the_largest_of_several():
+    assert exact(read_expression("\\min(3,2,5)")) == 2
+    assert exact(read_expression("\\max(3,2,5)")) == 5

@@ -44,3 +44,9 @@ def test_one_paragraph_fifty_times() -> None:
         survey(texts(*["the same paragraph"] * 50), Skipped(), heldout_frac=0.1, seed=0)
     with pytest.raises(InputError, match="0 documents"):
         survey([], Skipped(), heldout_frac=0.1, seed=0)
+
+
+def test_documents_are_added_until_the_part_is_whole() -> None:
+    """A fifth of 80 bytes is 16: three documents of 5 are one byte too few."""
+    assert len(held(*[f"doc{i:02d}" for i in range(16)])) == 4
+    assert len(held(*[f"doc{i:02d}" for i in range(15)])) == 3

@@ -47,3 +47,7 @@ def test_no_value():
     with pytest.raises(Unreadable, match="no value"):
         expression_key(read_expression("1/0"))
     assert keys.rational_key.__name__  # the module is the one under test
+
+
+def test_two_equal_sides_are_an_identity():
+    assert equation_key(read_expression("x+1"), read_expression("1+x")) == ("equation", "identity")

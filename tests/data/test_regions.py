@@ -20,6 +20,8 @@ WRITTEN = {
     "x>-1 and x<2": lambda x: -1 < x < 2,
     "3-2x \\ge 1": lambda x: x <= 1,
     "x \\ne 3": lambda x: x != 3,
+    "(0,1]\\cup[0,2)": lambda x: 0 <= x < 2,
+    "[0,1)\\cup(0,3]": lambda x: 0 <= x <= 3,
     "(4,5]\\cup[-1,0)\\cup(3,4]": lambda x: -1 <= x < 0 or 3 < x <= 5,
 }
 

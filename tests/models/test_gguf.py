@@ -230,3 +230,16 @@ def test_other_architectures_are_refused(tiny_reference: Any, tmp_path: Path) ->
     writer.close()
     with pytest.raises(ModelError, match=r"must be one of llama, .*phi3, got 'bert'"):
         convert(tmp_path / "m.gguf", tmp_path / "out")
+
+
+def test_settings_that_transformers_refuses_are_one_line(
+    tiny_reference: Any, tmp_path: Path
+) -> None:
+    file = write_gguf(tiny_reference("llama"), tmp_path / "m.gguf")
+    content = file.read_bytes()
+    key = b"llama.embedding_length"
+    at = content.index(key) + len(key) + 4  # behind the type
+    file.write_bytes(content[:at] + (29).to_bytes(4, "little") + content[at + 4 :])
+    with pytest.raises(ModelError, match=r"has settings that do not fit .*multiple") as told:
+        convert(file, tmp_path / "a")
+    assert "\n" not in str(told.value) and len(str(told.value)) <= 400

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from fixtures.tiny import packed_logits, reference_logits, texts
 
 from burnish.base.errors import MissingFileError, ModelError, SettingError, UnknownNameError
 from burnish.base.files import write_json
@@ -135,3 +136,35 @@ def test_a_run_in_which_no_round_helped_is_its_base(
         write_json(tmp_path / "result.json", other)
         with pytest.raises(ModelError, match=r"must contain config\.json"):
             resolve_folder(str(tmp_path))
+
+
+def test_end_tokens_are_numbers(copied: Path) -> None:
+    (copied / "generation_config.json").write_text('{"eos_token_id": [2, 5]}')
+    assert load_model(str(copied)).eos_ids == {2, 5}
+    for wrong in ("two", [2, "five"], 2.5, {"a": 1}):
+        (copied / "generation_config.json").write_text(json.dumps({"eos_token_id": wrong}))
+        with pytest.raises(ModelError, match="eos_token_id of model must be a token's number"):
+            load_model(str(copied))
+
+
+def test_a_count_that_is_text_is_one_sentence(copied: Path) -> None:
+    change(copied / "config.json", num_hidden_layers="two")
+    with pytest.raises(ModelError, match="config of model cannot be read"):
+        load_model(str(copied))
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [{"type": "linear", "factor": 2.0},
+     {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}],
+)  # fmt: skip
+def test_scaling_written_beside_parameters_holds(scaling: dict[str, Any], copied: Path) -> None:
+    """Model cards say: add `rope_scaling` to config.json. It then stands beside the newer field."""
+    from transformers import AutoModelForCausalLM
+
+    change(copied / "config.json", rope_scaling=scaling)
+    assert "rope_parameters" in json.loads((copied / "config.json").read_text())
+    reference = AutoModelForCausalLM.from_pretrained(copied, dtype=torch.float32).eval()
+    (tokens,) = texts([23])
+    (found,) = packed_logits(load_model(str(copied), precision="fp32").network, [tokens])
+    torch.testing.assert_close(found, reference_logits(reference, tokens), atol=1e-4, rtol=1e-4)

@@ -182,3 +182,12 @@ def test_unknown_weights_and_folders_without_any(copied: Any) -> None:
     (folder / f"{SINGLE}.index.json").write_text('{"weights": 1}')
     with pytest.raises(ModelError, match="must be an index with a weight_map"):
         load_model(str(folder))
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a link to nothing"])
+def test_what_is_no_file_is_one_line(kind: str, copied: Any) -> None:
+    folder = copied()
+    (folder / SINGLE).unlink()
+    (folder / SINGLE).mkdir() if kind == "a folder" else (folder / SINGLE).symlink_to("gone")
+    with pytest.raises(ModelError, match=r"weights file cannot be read .*model\.safetensors"):
+        load_model(str(folder))

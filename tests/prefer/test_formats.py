@@ -161,3 +161,16 @@ def test_a_missing_column_is_told(missing: str) -> None:
     row = {name: value for name, value in SAME[0].items() if name != missing}
     with pytest.raises(RowError, match="must have the columns 'chosen' and 'rejected'"):
         read_row(row, 1)
+
+
+@pytest.mark.parametrize("role", ["system", "user"])
+def test_conversations_that_begin_differently_say_so(role):
+    def side(first, answer):
+        messages = [{"role": "user", "content": "Name a metal."}]
+        begin = [{"role": role, "content": first}] if role == "system" else []
+        messages = begin + messages if begin else [{"role": "user", "content": first}]
+        return [*messages, {"role": "assistant", "content": answer}]
+
+    row = {"chosen": side("one", "Iron."), "rejected": side("two", "Wood.")}
+    with pytest.raises(RowError, match=r"answers to one question, after one system.*'two'"):
+        read_row(row, 1)

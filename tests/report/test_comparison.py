@@ -76,3 +76,10 @@ def test_equal_or_empty_results_compare():
 def test_a_metric_without_interval_says_so():
     page = compare_results({"m": metric(0.5, low=None, high=None)}, {})
     assert page.blocks[1].rows == [["m", "0.5 [no interval]", 240, "\N{EN DASH}", None]]
+
+
+def test_a_gate_of_one_run_only_is_shown_for_both():
+    alone = {"page": {"verdict": "x", "gates": [{"name": "only here", "outcome": "pass"}]}}
+    for a, b, cells in ((alone, {}, ["pass", "\N{EN DASH}"]), ({}, alone, ["\N{EN DASH}", "pass"])):
+        rows = compare_results(a, b, labels=("first", "second")).blocks[0].rows
+        assert ["Gate: only here", *cells] in [list(row) for row in rows]

@@ -32,5 +32,10 @@ def test_a_result_without_a_page_shows_its_numbers() -> None:
 
 
 def test_a_result_of_nothing_is_refused() -> None:
-    with pytest.raises(MissingFileError, match="holds no numbers"):
-        result_page({"rows": []}, {})
+    with pytest.raises(MissingFileError, match=r"holds no numbers, got \['a', 'rows'\]"):
+        result_page({"rows": [], "a": []}, {})
+
+
+def test_a_long_text_is_cut_to_120_characters() -> None:
+    (numbers,) = result_page({"a": "x" * 300}, {}).blocks
+    assert numbers.rows == [["a", "x" * 120]]

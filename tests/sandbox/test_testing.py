@@ -51,7 +51,11 @@ def test_known_verdicts(row):
 
 def test_each_kind_has_five_rows():
     few = {kind: len(rows) for kind, rows in KINDS.items() if len(rows) < 5}
-    assert few == {"dialects of C": 2}  # a C and a C++ compiler have no more of it
+    assert few == {
+        "dialects of C": 2,
+        "newer C++": 2,
+        "programs that are none": 4,
+    }  # a C and a C++ compiler have no more of it
 
 
 def test_planted_border_alone_punishes_right_code(monkeypatch):

@@ -188,7 +188,12 @@ def _config(family: Family, settings: Settings, tensors: Any, source: Path) -> A
     except (KeyError, TypeError) as error:
         rule = f"lacks settings of its architecture ({first_line(error)})"
         raise ModelError("GGUF file", str(source), rule, remedy="Convert it again") from error
-    return AutoConfig.for_model(family.model_type, **ids, **given)
+    try:
+        return AutoConfig.for_model(family.model_type, **ids, **given)
+    except Exception as error:  # each check of transformers has an error of its own
+        said = first_line(error.__cause__ or error)
+        rule = f"has settings that do not fit ({said})"
+        raise ModelError("GGUF file", str(source), rule, remedy="Convert it again") from error
 
 
 def _generation_config(config: Any) -> Any:

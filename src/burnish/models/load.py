@@ -295,7 +295,14 @@ def _eos_ids(folder: Path, config: Any) -> frozenset[int]:
         found = said if said is not None else found
     if found is None:
         return frozenset()
-    return frozenset([found] if isinstance(found, int) else found)
+    ids = found if isinstance(found, list | tuple) else [found]
+    if not all(type(one) is int for one in ids):
+        rule, remedy = (
+            "must be a token's number, or a list of them",
+            "Correct generation_config.json",
+        )
+        raise ModelError("eos_token_id of model", found, rule, remedy=remedy)
+    return frozenset(ids)
 
 
 def _hub_folder(name: str) -> Path:

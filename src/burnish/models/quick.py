@@ -20,6 +20,7 @@ from burnish.models.weights import first_line
 NEEDED = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "hidden_act",
           "num_attention_heads", "num_key_value_heads", "max_position_embeddings", "rms_norm_eps",
           "eos_token_id")  # fmt: skip
+COUNTS = ("vocab_size", "hidden_size", "intermediate_size", "num_", "max_")
 OPTIONAL = {"tie_word_embeddings": False, "attention_bias": False, "mlp_bias": False,
             "bos_token_id": None, "pad_token_id": None, "layer_types": None,
             "solver": None}  # fmt: skip
@@ -153,6 +154,8 @@ def quick_config(folder: Path) -> QuickConfig | None:
         return None
     if any(given.get(name) is None for name in NEEDED) or isinstance(given.get("head_dim"), str):
         return None
+    if not all(type(given[name]) is int for name in NEEDED if name.startswith(COUNTS)):
+        return None
     rope, window = _rope(given), given.get("sliding_window")
     if rope is None or (family == "qwen3" and not given.get("head_dim")):
         return None
@@ -243,7 +246,9 @@ def _template(folder: Path, given: Mapping[str, Any]) -> Any:
 
 
 def _rope(given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Rotary settings in today's form, from it or from the older pair of fields."""
+    """Rotary settings in today's form, from it or from the older pair of fields; None: unsure."""
+    if given.get("rope_parameters") and given.get("rope_scaling"):
+        return None  # written by hand beside the other: transformers says which one holds
     rope = dict(given.get("rope_parameters") or given.get("rope_scaling") or {})
     rope.setdefault("rope_theta", given.get("rope_theta"))
     rope.setdefault("rope_type", rope.pop("type", "default"))

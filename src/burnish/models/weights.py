@@ -63,8 +63,11 @@ def read_weights(folder: Path) -> Iterator[tuple[str, Tensor, Path]]:
 
 def check_file(file: Path) -> None:
     """Raise ModelError, naming the file, if it is empty or a pointer to the weights."""
-    with file.open("rb") as opened:
-        start = opened.read(len(LFS))
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(len(LFS))
+    except OSError as error:  # a folder of this name, a link to nothing, no permission
+        raise _broken(file, f"cannot be read ({error.strerror})") from error
     if start == LFS:
         rule, remedy = "is a git-lfs pointer, not the weights", "Run `git lfs pull` in its folder"
         raise ModelError("weights file", str(file), rule, remedy=remedy)

@@ -54,6 +54,8 @@ def read_row(row: Mapping[str, Any], number: int) -> Conversation:
     sides = [_messages(row[name], number, name, "assistant") for name in ("chosen", "rejected")]
     shared, sides = _split_common(*sides)
     opening = _joined(_opening(row, number), shared, number)
+    if not opening and all(len(side) > 1 for side in sides):
+        _refuse(number, sides[1][0][1][:60], "must have answers to one question, after one system")
     if not opening:
         _refuse_columns(row, number)
     if (system := row.get("system")) and opening[0][0] != "system":

@@ -21,6 +21,8 @@ from burnish.sandbox.languages.language import Language, MissingToolChain, Packa
 from burnish.sandbox.running import run_job
 
 MAX_PROGRAMS = 2048
+NO_PROGRAM = b"the compiler made no program of it"
+PROGRAM = "/program"  # where a run finds what the compiler left
 UNUSED_S = 600.0  # a program that was used since then is never removed
 
 
@@ -78,7 +80,9 @@ def prepare(
         cpu_s, wall_s = min(limits.cpu_s, deadline_s), min(limits.wall_s, deadline_s)
         limits = dataclasses.replace(limits, cpu_s=cpu_s, wall_s=wall_s)
         job = _compile_job(code, language, chain, limits=limits, packages=given)
-        outcome = _compile(job, folder=folder, isolation=isolation)
+        first = language.run_command(chain, source, limits)[0]
+        made = first.removeprefix(f"{PROGRAM}/") if first.startswith(PROGRAM) else ""
+        outcome = _compile(job, folder=folder, made=made, isolation=isolation)
         if not outcome.ok:
             return outcome
     with contextlib.suppress(OSError):
@@ -108,7 +112,7 @@ def job_of(program: Program, *, stdin: bytes = b"", limits: Limits | None = None
         env={**chain.env, **language.env(limits), **packages.env},
         limits=limits,
         read_only=chain.read_only,
-        mounts={**packages.mounts, **({"/program": program.folder} if program.folder else {})},
+        mounts={**packages.mounts, **({PROGRAM: program.folder} if program.folder else {})},
         data_limit=language.floor.data,
     )
 
@@ -173,12 +177,15 @@ def _compile_job(
     )
 
 
-def _compile(job: Job, *, folder: Path, isolation: str) -> Outcome:
+def _compile(job: Job, *, folder: Path, made: str, isolation: str) -> Outcome:
+    """Run the compiler and keep what it left; `made` is the program that must be there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".compiling-") as temporary:
         kept = Path(temporary) / "kept"
         kept.mkdir(mode=0o755)
         outcome = run_job(dataclasses.replace(job, keep=kept), isolation=isolation)
+        if outcome.ok and made and not os.access(kept / made, os.X_OK):  # a library, by its code
+            return dataclasses.replace(outcome, exit_code=1, stderr=NO_PROGRAM)
         if outcome.ok:
             with contextlib.suppress(OSError):  # another worker was first: its result is the same
                 os.rename(kept, folder)

@@ -9,6 +9,11 @@ UNCALLED = "has tests that nothing calls"
 DYNAMIC = {"globals", "locals", "vars", "eval", "exec", "getattr", "dir"}  # may reach any name
 RUNNERS = {"unittest", "pytest", "doctest", "nose"}  # find tests by their names
 _REMARK = re.compile(r"/\*.*?\*/|^\s*(?://|#(?!!)|--)[^\n]*$|<\?php|\?>", re.DOTALL | re.MULTILINE)
+_WAITING = {  # by language, what only a test runner calls, and what would call it
+    "go": (re.compile(r"^\s*func\s+Test\w*\s*\(\s*\w+\s+\*testing\.T\s*\)", re.MULTILINE),
+           r"\bfunc\s+main\s*\("),
+    "rust": (re.compile(r"#\[(?:\w+::)?test\]"), r"\bfn\s+main\s*\("),
+}  # fmt: skip
 
 Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -22,12 +27,18 @@ def fault_of(asserts: str, language: str) -> str:
     if not _REMARK.sub("", asserts.removeprefix("\ufeff")).strip():
         return EMPTY
     if language != "python":
-        return ""
+        return UNCALLED if _never_called(asserts, language) else ""
     try:
         tree = ast.parse(asserts.removeprefix("\ufeff"))
     except (SyntaxError, ValueError) as error:
         return f"is no Python ({str(error)[:80]})"
     return _fault_of_tree(tree)
+
+
+def _never_called(asserts: str, language: str) -> bool:
+    """Whether functions wait for a test runner, and no `main` runs anything."""
+    waiting, main = _WAITING.get(language, (None, ""))
+    return bool(waiting and waiting.search(asserts) and not re.search(main, asserts))
 
 
 def _fault_of_tree(tree: ast.Module) -> str:

@@ -11,9 +11,9 @@ from burnish.sandbox.guard import (
     Way,
     asserts_job,
     call_job,
-    last_words,
     mark_finding,
     new_nonce,
+    nonce_of,
     read_finding,
 )
 from burnish.sandbox.job import Attestation, Job, Outcome
@@ -92,12 +92,12 @@ def _run_behind(
     test: AssertTest, problem: Problem, language: Language, isolation: str
 ) -> TestResult:
     """With the asserts behind the code, in its own file."""
-    nonce = new_nonce()
-    words = last_words(languages.name_of(language), nonce)
-    language = language.for_asserts(test.asserts)
     code, asserts = without_mark(problem.code), without_mark(test.asserts)
+    nonce = nonce_of(code, asserts)
+    marked = language.ended(asserts, nonce)
+    asserts = asserts if marked is None else marked
+    language = language.for_asserts(asserts)
     code = language.with_asserts(code, asserts)
-    code = language.joined(code, words) if words else code
     program = prepare(code, language, isolation=isolation, packages=problem.packages)
     if not isinstance(program, Program):
         return _unprepared(program)
@@ -107,7 +107,9 @@ def _run_behind(
     status = status_of(outcome, program, isolation=isolation)
     if status is not None:
         return _finish(outcome, Finding(status=status, reason=reason_of(outcome)), Way.BEHIND)
-    finding = mark_finding(outcome, nonce) if words else Finding(status=Status.ACCEPTED)
+    finding = Finding(status=Status.ACCEPTED)
+    if marked is not None:
+        finding = mark_finding(outcome, nonce)
     return _finish(outcome, finding, Way.BEHIND)
 
 

@@ -130,7 +130,7 @@ def _elements(parts: Sequence[Answer]) -> list[Key]:
     r"""Keys of the elements; a set among them gives its own, as `1, \\pm 2` does."""
     keys: list[Key] = []
     for part in parts:
-        keys += list(part.key[1]) if part.kind == "set" and part.key[0] == "set" else [part.key]
+        keys += list(part.key[1]) if part.key[0] == "set" else [part.key]
     return keys
 
 

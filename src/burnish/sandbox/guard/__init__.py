@@ -9,6 +9,8 @@ Source: ours; the paper has none. Oracle: tests/sandbox/test_guard.py::test_ever
 
 import dataclasses
 import enum
+import functools
+import hmac
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -29,15 +31,6 @@ KILLED_JUDGE = "the code ended its judge"
 NO_MARK = "early exit: the program ended with exit code 0, and not behind the last assert"
 NO_JUDGE = "the judge did not start"
 FORGED = "forged marker: the program reported an end that it had not reached"
-
-LAST_WORDS = {  # the line behind the last assert, by language
-    "bash": "printf %s {nonce} >&3",
-    "javascript": 'require("fs").writeSync(3, "{nonce}");',
-    "lua": 'local m = io.open("/dev/fd/3", "w"); m:write("{nonce}"); m:close()',
-    "perl": 'open(my $mark, ">&=", 3); print $mark "{nonce}"; close($mark);',
-    "php": 'fwrite(fopen("php://fd/3", "w"), "{nonce}");',
-    "ruby": 'mark = IO.new(3, "w"); mark.write("{nonce}"); mark.close',
-}
 
 
 class Way(enum.StrEnum):
@@ -80,6 +73,17 @@ def new_nonce() -> str:
     return secrets.token_hex(16)
 
 
+def nonce_of(code: str, asserts: str) -> str:
+    """A nonce that stays the same for these, in this process: their program is compiled once."""
+    text = f"{len(code)}:{code}{asserts}".encode("utf-8", "surrogatepass")
+    return hmac.new(_secret(), text, "sha256").hexdigest()[:32]
+
+
+@functools.cache
+def _secret() -> bytes:
+    return secrets.token_bytes(32)
+
+
 def read_finding(outcome: Outcome, nonce: str) -> Finding:
     """What a guarded job found, whether it ended by itself or by a limit."""
     marks = outcome.report[: len(STARTED + STRAINED)]
@@ -117,12 +121,6 @@ def _reported(report: Mapping[str, Any]) -> Finding:
     if status == Status.RUNTIME_ERROR and reason.startswith("MemoryError"):
         return Finding(status=Status.MEMORY_LIMIT, reason=reason)
     return Finding(status=Status(status), reason=reason)
-
-
-def last_words(language: str, nonce: str) -> str | None:
-    """The line that says a number behind the last assert; None: the language has none here."""
-    words = LAST_WORDS.get(language)
-    return None if words is None else words.replace("{nonce}", nonce)
 
 
 def mark_finding(outcome: Outcome, nonce: str) -> Finding:

@@ -47,6 +47,9 @@ class Foreign:
         peer, number, _ = self._foreign
         return peer.ask("call", number, args, kwargs)
 
+    def __mro_entries__(self, bases):
+        raise CROSSING.Uncrossable("a class to inherit from")
+
     def __instancecheck__(self, value):
         peer, number, _ = self._foreign
         return isinstance(value, Foreign) and bool(peer.ask("isinstance", number, value))
@@ -101,7 +104,10 @@ def _forward(name):
         if name in ORDERED and not isinstance(args[0], Foreign):
             plain = peer.ask("plain", number) if peer.is_judge else ()
             return getattr(plain[0], f"__{name}__")(args[0]) if plain else NotImplemented
-        return peer.ask("do", number, name, *args)
+        told = peer.ask("do", number, name, *args)
+        if name == "contains" and told and peer.is_judge and peer.ask("holds all", number):
+            peer.tampering.append("an object that contains everything")
+        return told
 
     return method
 
@@ -112,6 +118,9 @@ def forward_operations():
         if operation not in ("iter", "next"):
             setattr(Foreign, f"__{operation}__", _forward(operation))
     cls: type = Foreign
+    cls.__doc__ = property(  # pyright: ignore[reportAttributeAccessIssue] - as it is looked up
+        lambda self: self.__getattr__("__doc__")
+    )
     cls.__iter__ = lambda self: self._foreign[0].ask("iter", self._foreign[1])
     cls.__next__ = _forward("next")
 
@@ -270,6 +279,8 @@ class Peer:
             return _data(target)
         if what == "flatters":
             return bool(target == object()) and bool(target == object())
+        if what == "holds all":
+            return _holds_all(target)
         return self._operate(target, *rest)
 
     def _operate(self, target, name, *args):
@@ -326,6 +337,15 @@ def _plain(target):
     """An instance of a built-in type's subclass as that type, in a tuple; empty for others."""
     base: type | None = next((b for b in BASES if isinstance(target, b)), None)
     return () if base is None else (base(target),)
+
+
+def _holds_all(target):
+    """Whether a class of the code says that an object is in it which nobody put there."""
+    own = any("__contains__" in vars(c) for c in type(target).__mro__ if c.__module__ == "main")
+    try:
+        return own and object() in target and object() in target
+    except Exception:
+        return False
 
 
 def _take(iterator, wanted):

@@ -1,11 +1,17 @@
 """Bash, as bash runs it."""
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 from burnish.sandbox.job import Limits
 from burnish.sandbox.languages import languages
 from burnish.sandbox.languages.language import Language, MissingToolChain, ToolChain
+
+_TEST_LINE = re.compile(
+    r"^(?:\[ (?:(?!\s\]|&&|\|\|).)*\s\]|\[\[ (?:(?!\]\]).)*\]\]|test (?:(?![;&|#]).)*)(?=[ \t]*$)",
+    re.MULTILINE,
+)
 
 
 @languages.register("bash")
@@ -20,6 +26,7 @@ class Bash(Language):
     package: ClassVar[str] = "bash (apt-get install bash)"
     shebangs: ClassVar[tuple[str, ...]] = ("bash", "sh", "dash", "ksh", "zsh")
     grammar: ClassVar[str] = "tree_sitter_bash:language"
+    last_words: ClassVar[str] = "[ $? = 0 ] || exit; printf %s {nonce} >&3"
     memory_errors: ClassVar[tuple[str, ...]] = (
         "bash: xrealloc: cannot allocate",
         "bash: xmalloc: cannot allocate",
@@ -42,6 +49,10 @@ class Bash(Language):
     def main_again(self) -> str:
         """Asserts behind it may have a main guard of their own."""
         return "BASH_ARGV0=${BASH_SOURCE[0]}"
+
+    def ended(self, asserts: str, nonce: str) -> str:
+        """A line that is a test and nothing else is an assert."""
+        return super().ended(_TEST_LINE.sub(r"\g<0> || exit 1", asserts), nonce) or ""
 
     def load_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """Read by a line of its own, which is the main program."""

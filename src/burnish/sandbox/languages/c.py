@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from burnish.sandbox import native
 from burnish.sandbox.job import Limits
 from burnish.sandbox.languages import languages
 from burnish.sandbox.languages.language import (
@@ -37,6 +38,10 @@ class C(Language):
         if program is None or not (version := program_version(program)):
             return self._missing("gcc")
         return ToolChain(programs={"compile": program}, version=version)
+
+    def ended(self, asserts: str, nonce: str) -> str | None:
+        """What the tests' `main` reached; code that leaves before it says nothing."""
+        return native.ended(asserts, nonce, extern="")
 
     def compile_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
         """Compile without warnings, which the analysis reports."""

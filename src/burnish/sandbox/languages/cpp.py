@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from burnish.sandbox import native
 from burnish.sandbox.job import Limits
 from burnish.sandbox.languages import languages
 from burnish.sandbox.languages.language import (
@@ -13,11 +14,19 @@ from burnish.sandbox.languages.language import (
     program_version,
 )
 
+COMPILE = """first=$1 second=$2; shift 2
+said=$("$@" -std="$first" 2>&1) && exit
+code=$?
+"$@" -std="$second" 2>/dev/null && exit
+printf '%s\\n' "$said" >&2
+exit $code
+"""
+
 
 @languages.register("cpp")
 @dataclass(frozen=True, kw_only=True)
 class Cpp(Language):
-    """C++ as g++ has it by default, optimised."""
+    """C++ as g++ has it by default, optimised; what that refuses may be `newer` C++."""
 
     title: ClassVar[str] = "C++"
     file_name: ClassVar[str] = "main.cpp"
@@ -44,6 +53,7 @@ class Cpp(Language):
     memory_errors: ClassVar[tuple[str, ...]] = ("std::bad_alloc",)
 
     standard: str = "gnu++17"
+    newer: str = "gnu++20"
     optimise: str = "-O2"
 
     def find(self) -> ToolChain | MissingToolChain:
@@ -53,10 +63,16 @@ class Cpp(Language):
             return self._missing("g++")
         return ToolChain(programs={"compile": program}, version=version)
 
+    def ended(self, asserts: str, nonce: str) -> str | None:
+        """What the tests' `main` reached; code that leaves before it says nothing."""
+        return native.ended(asserts, nonce, extern='extern "C" ')
+
     def compile_command(self, chain: ToolChain, source: str) -> tuple[str, ...]:
-        """Compile without warnings, which the analysis reports."""
-        compiler, flags = str(chain.programs["compile"]), (f"-std={self.standard}", self.optimise)
-        return (compiler, *flags, "-o", "main", source)
+        """Compile without warnings, which the analysis reports; if it fails, as newer C++."""
+        command = (str(chain.programs["compile"]), self.optimise, "-o", "main", source)
+        if not self.newer:
+            return (*command, f"-std={self.standard}")
+        return ("/bin/sh", "-c", COMPILE, "sh", self.standard, self.newer, *command)
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """Run the program that the compiler left."""

@@ -33,6 +33,32 @@ _PACKAGE = re.compile(r"^\s*package\s+([\w.]+)\s*;")
 _IMPORT = re.compile(r"^[ \t]*import\s[^;\n]*;[ \t]*$", re.MULTILINE)
 
 
+_EXIT = re.compile(
+    r"\b(?:System\s*\.\s*exit|Runtime\s*\.\s*getRuntime\(\)\s*\.\s*(?:exit|halt))\s*\("
+)
+END = """class BurnishEnd {
+  public static void main(String[] words) throws Throwable {
+    {main}.main(words);
+    end();
+  }
+  static void exit(int code) {
+    if (code == 0) end();
+    Runtime.getRuntime().halt(code);
+  }
+  static void end() {
+    boolean on = {main}.class.desiredAssertionStatus();
+    for (Class<?> inner : {main}.class.getDeclaredClasses()) on &= inner.desiredAssertionStatus();
+    if (!on) throw new AssertionError("the code turned assertions off");
+    System.out.flush();
+    try (java.io.FileOutputStream mark = new java.io.FileOutputStream("/dev/fd/3")) {
+      mark.write("{nonce}".getBytes());
+    } catch (java.io.IOException error) {
+      throw new RuntimeException(error);
+    }
+  }
+}"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TopType:
     """A type at the top of a file; `start` is where its declaration begins."""
@@ -105,6 +131,14 @@ class Java(Language):
         """What is run is the tests' `main`, where they have one."""
         mains = [one.name for one in top_types(_blanked(asserts)) if one.has_main]
         return dataclasses.replace(self, main=mains[0]) if mains else self
+
+    def ended(self, asserts: str, nonce: str) -> str | None:
+        """A class of ours calls the tests' `main`; assertions must be on when it comes back."""
+        mains = [one.name for one in top_types(_blanked(asserts)) if one.has_main]
+        if not mains:
+            return None
+        own = END.replace("{main}", mains[0]).replace("{nonce}", nonce)
+        return f"{own}\n{_EXIT.sub('BurnishEnd.exit(', asserts)}"
 
     def joined(self, code: str, asserts: str) -> str:
         """One file: the tests' imports come first, and its public type stays the code's."""

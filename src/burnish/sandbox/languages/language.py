@@ -80,6 +80,8 @@ class Language(abc.ABC):
     this can be told apart from any other exit code of 1. A language that `extends` another has
     `own_nodes`: nodes of its grammar that hardly a program of that other language has.
     `packages_variable` is the variable of the environment that lists folders of libraries.
+    `last_words` is the line that writes `{nonce}` to descriptor 3 behind the last assert, and
+    `restored` a line before the first one, which undoes what the code did to what asserts use.
     """
 
     title: ClassVar[str]
@@ -92,6 +94,8 @@ class Language(abc.ABC):
     extends: ClassVar[str] = ""
     own_nodes: ClassVar[tuple[str, ...]] = ()
     packages_variable: ClassVar[str] = ""
+    last_words: ClassVar[str] = ""
+    restored: ClassVar[str] = ""
     floor: ClassVar[Floor] = Floor()
     memory_errors: ClassVar[tuple[str, ...]] = ()
     compile_limits: ClassVar[Limits] = Limits(
@@ -112,8 +116,17 @@ class Language(abc.ABC):
 
     def with_asserts(self, code: str, asserts: str) -> str:
         """The code with a script of asserts behind it: a main guard holds in the asserts alone."""
-        lines = f"{self.main_again}\n{asserts}" if self.main_again else asserts
-        return self.joined(code, lines)
+        lines = (self.main_again, self.restored, asserts)
+        return self.joined(code, "\n".join(line for line in lines if line))
+
+    def ended(self, asserts: str, nonce: str) -> str | None:
+        """The asserts with a nonce that only their last line says; None: they cannot say it.
+
+        Source: ours. Oracle: tests/sandbox/test_behind.py::test_an_early_exit_is_no_success
+        """
+        if not self.last_words:
+            return None
+        return self.joined(asserts, self.last_words.replace("{nonce}", nonce))
 
     @property
     def main_again(self) -> str:

@@ -21,6 +21,7 @@ class Perl(Language):
     shebangs: ClassVar[tuple[str, ...]] = ("perl",)
     grammar: ClassVar[str] = "tree_sitter_perl:language"
     packages_variable: ClassVar[str] = "PERL5LIB"
+    last_words: ClassVar[str] = 'open(my $mark, ">&=", 3); print $mark "{nonce}"; close($mark);'
     memory_errors: ClassVar[tuple[str, ...]] = ("Out of memory!", "Out of memory in perl")
 
     def find(self) -> ToolChain | MissingToolChain:

@@ -28,6 +28,8 @@ class Php(Language):
     package: ClassVar[str] = "php-cli (apt-get install php-cli)"
     shebangs: ClassVar[tuple[str, ...]] = ("php",)
     grammar: ClassVar[str] = "tree_sitter_php:language_php"
+    last_words: ClassVar[str] = 'fwrite(fopen("php://fd/3", "w"), "{nonce}");'
+    restored: ClassVar[str] = "ini_set('zend.assertions', '1'); ini_set('assert.exception', '1');"
     memory_errors: ClassVar[tuple[str, ...]] = (
         "Allowed memory size of",
         "Out of memory (allocated",
@@ -59,7 +61,7 @@ class Php(Language):
     def with_asserts(self, code: str, asserts: str) -> str:
         """Asserts behind the code may have a main guard of their own."""
         again = "$argv[0] = $_SERVER['argv'][0] = $_SERVER['SCRIPT_FILENAME'] = __FILE__;"
-        return self.joined(code, f"<?php {again} ?>{self.completed(asserts)}")
+        return self.joined(code, f"<?php {again} {self.restored} ?>{self.completed(asserts)}")
 
     def load_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """Included by a line of its own, which is the main program."""

@@ -24,6 +24,12 @@ class R(Language):
     shebangs: ClassVar[tuple[str, ...]] = ("Rscript",)
     grammar: ClassVar[str] = ""
     packages_variable: ClassVar[str] = "R_LIBS"
+    last_words: ClassVar[str] = (
+        'local({ m <- file("/dev/fd/3", "wb"); cat("{nonce}", file = m); close(m) })'
+    )
+    restored: ClassVar[str] = (
+        'suppressWarnings(base::rm(list = c("stopifnot", "stop", "identical", "all.equal")))'
+    )
     memory_errors: ClassVar[tuple[str, ...]] = (
         "cannot allocate vector of size",
         "cannot allocate memory",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from burnish.sandbox.job import Limits
+from burnish.sandbox.job import MIB, Limits
 from burnish.sandbox.languages import languages
 from burnish.sandbox.languages.language import (
     Language,
@@ -26,6 +26,11 @@ class Ruby(Language):
     package: ClassVar[str] = "ruby (apt-get install ruby)"
     shebangs: ClassVar[tuple[str, ...]] = ("ruby",)
     grammar: ClassVar[str] = "tree_sitter_ruby:language"
+    last_words: ClassVar[str] = 'mark = IO.new(3, "w"); mark.write("{nonce}"); mark.close'
+    restored: ClassVar[str] = (
+        "class Object; %i[raise fail exit abort].each { |name| remove_method(name) if "
+        "method_defined?(name, false) || private_method_defined?(name, false) }; end"
+    )
     memory_errors: ClassVar[tuple[str, ...]] = ("failed to allocate memory (NoMemoryError)",)
 
     def find(self) -> ToolChain | MissingToolChain:
@@ -39,6 +44,10 @@ class Ruby(Language):
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """Run with RubyGems, which finds the bundled gems (`prime`, `matrix`)."""
         return (str(chain.programs["run"]), source)
+
+    def env(self, limits: Limits) -> dict[str, str]:
+        """Room for deep recursion: an eighth of the memory instead of 1 MiB."""
+        return {"RUBY_THREAD_VM_STACK_SIZE": str(max(limits.memory_bytes // 8, MIB))}
 
     @property
     def main_again(self) -> str:

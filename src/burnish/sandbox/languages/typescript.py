@@ -7,7 +7,14 @@ from typing import ClassVar
 
 from burnish.sandbox.job import MIB, Limits
 from burnish.sandbox.languages import languages
-from burnish.sandbox.languages.javascript import LOAD, MAIN_AGAIN, JavaScript, heap_flag
+from burnish.sandbox.languages.javascript import (
+    LOAD,
+    LOUD,
+    MAIN_AGAIN,
+    JavaScript,
+    ended,
+    memory_flags,
+)
 from burnish.sandbox.languages.language import (
     Floor,
     Language,
@@ -64,6 +71,7 @@ class TypeScript(Language):
         "override_modifier", "satisfies_expression", "type_alias_declaration", "type_annotation",
         "type_arguments", "type_assertion", "type_parameters", "type_predicate_annotation",
     )  # fmt: skip
+    restored: ClassVar[str] = LOUD.replace("(right, ...said)", "(right: any, ...said: any[])")
     floor: ClassVar[Floor] = Floor(memory_bytes=256 * MIB, num_processes=32, data=False)
     memory_errors: ClassVar[tuple[str, ...]] = (
         "JavaScript heap out of memory",
@@ -111,11 +119,15 @@ class TypeScript(Language):
 
     def run_command(self, chain: ToolChain, source: str, limits: Limits) -> tuple[str, ...]:
         """Run what the compiler left, or the source itself."""
-        heap = heap_flag(limits)
+        memory = memory_flags(limits)
         if "compile" in chain.programs:
-            return (str(chain.programs["run"]), heap, "/program/main.js")
+            return (str(chain.programs["run"]), *memory, "/program/main.js")
         strip = ("--experimental-transform-types", "--disable-warning=ExperimentalWarning")
-        return (str(chain.programs["run"]), heap, *strip, source)
+        return (str(chain.programs["run"]), *memory, *strip, source)
+
+    def ended(self, asserts: str, nonce: str) -> str:
+        """As JavaScript's."""
+        return ended(asserts, nonce, loose=": any")
 
     @property
     def main_again(self) -> str:
