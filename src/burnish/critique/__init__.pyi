@@ -61,7 +61,9 @@ def train(
 ) -> dict[str, Any]:
     """Train MODEL to write the critiques of TRIPLES; measure it before and after on held-out ones.
 
-    --role actor trains on worked answers and on revisions after a critique, with equal weight."""
+    --role actor trains on worked answers and on revisions after a critique, with equal weight;
+    self-talk on answers that check their steps and revise wrong ones, which are not learned; step
+    and trajectory on the same corrections in place, and after the whole attempt."""
 
 def refine(
     model: Text,
@@ -69,6 +71,7 @@ def refine(
     *,
     critic: Text | None = None,
     gate: Text | None = None,
+    scorer: Text | None = None,
     limit: int | None = None,
     config: str | Path | None = None,
     set: Text | list[Text] | dict[str, Any] = [],
@@ -78,7 +81,8 @@ def refine(
     """Answer TASKS, criticise and revise; compare with majority votes at equal tokens.
 
     Paths and rounds: --set refine.num_paths=16 --set refine.num_rounds=2. The oracle gate revises
-    exactly the wrong answers, which is an upper bound."""
+    exactly the wrong answers, which is an upper bound. The first answers are also chosen by score:
+    the best of K, and votes weighted by the critic's P(correct)."""
 
 def loop(
     model: Text,
