@@ -166,7 +166,8 @@ def _is_number(value: Any) -> bool:
 
 def _vectors(samples: Sequence[Sample], handle: ModelHandle, meter: Meter) -> np.ndarray:
     given = [sample.row.get("embedding") for sample in samples]
-    if any(vector is not None for vector in given):
+    own = [v is not None or not s.turns for v, s in zip(given, samples, strict=True)]
+    if all(own) and any(vector is not None for vector in given):
         return _given_vectors(given)
     texts = [cut_tokens(handle, sample.text) or "." for sample in samples]
     return embed_texts(handle, texts, meter)
