@@ -4,7 +4,7 @@ import pytest
 from fixtures.curating import BRACKETS, DEEPEST, GCD, ODD, as_rows, ordinary, row
 from fixtures.executing import Here
 
-from burnish.base.errors import MissingFileError
+from burnish.base.errors import InputError, MissingFileError
 from burnish.base.records import read_records, write_records
 from burnish.curate.leakage_job import find_leakage
 from burnish.curate.leakage_page import marked
@@ -56,3 +56,19 @@ def test_marks():
     text = "a" * 200 + "leak" + "b" * 200
     assert marked(text, [{"start": 200, "end": 204}]) == "a" * 80 + "⟦leak⟧" + "b" * 80
     assert marked(text, []) == text
+
+
+def test_nothing_is_clean_where_nothing_is_read(settings, tmp_path):
+    """An empty pool, or an empty benchmark, passes no check."""
+    from dataclasses import replace
+
+    (tmp_path / "none.jsonl").write_text("")
+    (tmp_path / "bad.jsonl").write_text("{broken\n")
+    for name, says in (("none.jsonl", "It is empty"), ("bad.jsonl", "must be JSON")):
+        wrong = replace(settings, pool=str(tmp_path / name))
+        with pytest.raises(InputError, match=says):
+            find_leakage(wrong, None, Place(folder=tmp_path / name[:3]))
+    wrong = replace(settings, benchmarks=(str(tmp_path / "none.jsonl"),))
+    with pytest.raises(InputError, match="at least one item"):
+        find_leakage(wrong, None, Place(folder=tmp_path / "never"))
+    assert not (tmp_path / "never").exists()

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fixtures.curating import row
 
-from burnish.base.errors import InputError
+from burnish.base.errors import InputError, SettingError
 from burnish.base.records import read_records, write_records
+from burnish.curate import pick_job
 from burnish.curate.pick_job import pick_rows
 from burnish.curate.settings import PickSettings
 from burnish.jobs.job import Place
@@ -60,3 +62,31 @@ def test_rows_without_scores(tmp_path, tiny_folder):
         picked(tmp_path, rows, tiny_folder)
     found, _ = picked(tmp_path, rows, tiny_folder, rule="random", budget=2)
     assert found["num_picked"] == 2
+
+
+def check_bad_embeddings(tmp_path, tiny_folder):
+    """Each is named with its reason; none is fatal to the rest."""
+    bad = [[1.0, 0.0, 0.0], [0.0, 0.0], ["x", 1.0], [float("inf"), 1.0], None, "no", []]
+    rows = [*CHAIN, *({"id": f"bad-{i}", "score": 9.0, "embedding": v} for i, v in enumerate(bad)
+                      if v != [float("inf"), 1.0])]  # fmt: skip
+    found, decisions = picked(tmp_path, rows, tiny_folder, threshold=0.9)
+    assert found["picked"] == ["A", "C"]
+    assert found["reasons"] == {"chosen": 2, "near": 1, "bad embedding": 6}
+    assert [d["reason"] for d in decisions[3:]] == ["bad embedding"] * 6
+
+
+def test_bad_embeddings_are_named(tmp_path, tiny_folder):
+    check_bad_embeddings(tmp_path, tiny_folder)
+
+
+def test_planted_embeddings_of_any_width(tmp_path, tiny_folder, monkeypatch):
+    monkeypatch.setattr(pick_job, "_given_vectors", lambda given: np.array(given, dtype=float))
+    with pytest.raises((AssertionError, ValueError)):
+        check_bad_embeddings(tmp_path, tiny_folder)
+
+
+def test_pools_without_a_usable_row(tmp_path, tiny_folder):
+    with pytest.raises(InputError, match="It is empty"):
+        picked(tmp_path, [], tiny_folder)
+    with pytest.raises(SettingError, match="must be positive"):
+        picked(tmp_path, CHAIN, tiny_folder, threshold=-1.0)

@@ -61,7 +61,7 @@ def check_bad_rows(tmp_path, monkeypatch):
     assert (told["num_rows"], told["num_bad"], told["num_recoded"]) == (4, 4, 1)
     assert told["num_duplicate_ids"] == 1
     named = [(p["row"], p["problem"]) for p in told["problems"]]
-    assert [row for row, _ in named] == [f"bad.jsonl:line {n}" for n in (3, 4, 5, 7, 8)]
+    assert [row for row, _ in named] == [f"bad.jsonl:line {n}" for n in (2, 3, 4, 5, 7, 8)]
     assert "must have at most 100 bytes" in dict(named)["bad.jsonl:line 5"]
 
 

@@ -173,12 +173,12 @@ def test_outside_vertex(row: Any) -> None:
     valley = [3.1, 3.0, 3.15]
     n = 10 ** np.concatenate([logs, logs, logs + 0.5])
     c = np.repeat([1e18, 1e19, 1e20], 3)
-    found = isoflop(runs_of(n, c, np.array([*losses, *valley, *valley])), None)
+    found: Any = isoflop(runs_of(n, c, np.array([*losses, *valley, *valley])), None)
     assert len(found["vertices"]) == 2 and len(found["rejected"]) == 1
     assert found["rejected"][0]["c"] == pytest.approx(1e18)
     assert "Add larger models" in found["rejected"][0]["why"]
     assert found["exponent"] == pytest.approx(0.5)
-    alone = isoflop(runs_of(n[:6], c[:6], np.array([*losses, *valley])), None)
+    alone: Any = isoflop(runs_of(n[:6], c[:6], np.array([*losses, *valley])), None)
     assert len(alone["rejected"]) == 1 and alone["exponent"] is None
 
 
@@ -205,7 +205,7 @@ def test_bias_has_a_sign(row: Any) -> None:
             runs.append((np.exp(grid), np.full(9, budget), losses(grid)))
         assert biases == pytest.approx([wanted] * 3, abs=6e-3)
         columns = (np.concatenate(part) for part in zip(*runs, strict=True))
-        told = isoflop(runs_of(*columns), dict(zip(NAMES, law, strict=True)))
+        told: Any = isoflop(runs_of(*columns), dict(zip(NAMES, law, strict=True)))
         assert [100 * np.expm1(v["bias"]) for v in told["vertices"]] == pytest.approx(biases)
         assert told["exponent"] == pytest.approx(beta / (alpha + beta), abs=1e-9)
 

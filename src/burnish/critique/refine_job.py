@@ -119,7 +119,8 @@ class RefineStep(Step):
             extra = max(extra, min(asked, settings.max_plain_votes))
         plain = self._plain(tasks, actor, max(extra, settings.refine.num_paths), "plain")
         rows = compare(tasks, rounds, plain, levels, seed=settings.seed)
-        told = summarise(tasks, rounds, levels, margin=settings.margin) | {"frontier": rows}
+        told: dict[str, Any] = summarise(tasks, rounds, levels, margin=settings.margin)
+        told |= {"frontier": rows}
         told |= {"selection": None, "scorer": settings.scorer if scoring else unscored(settings)}
         if scoring is not None:
             chosen = compare_selection(tasks, rounds[0], scoring, plain, seed=settings.seed)

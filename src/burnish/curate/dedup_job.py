@@ -15,7 +15,7 @@ from burnish.contracts.page import Page, Table
 from burnish.contracts.step import Told
 from burnish.curate.duplicates import Deduplicator
 from burnish.curate.leakage_job import pool_value
-from burnish.curate.pool import PoolReport, read_pool
+from burnish.curate.pool import PoolReport, check_some, read_pool
 from burnish.curate.settings import DedupSettings
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
@@ -78,6 +78,7 @@ class DedupStep(Step):
         report, dropped = PoolReport(), list[dict[str, Any]]()
         rows = self._kept(given["pool"], report, dropped)
         write_records(stage.path / KEPT, rows)
+        check_some(given["pool"], report)
         write_records(stage.path / DROPPED, dropped)
         reasons = Counter(row["reason"] for row in dropped)
         return {

@@ -97,7 +97,7 @@ def unit_rows(vectors: Float[np.ndarray, "R d"]) -> Float[np.ndarray, "R d"]:
     wrong = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
     if len(wrong):
         row, remedy = int(wrong[0]), "Leave the row out, or embed it again"
-        raise InputError(f"embedding {row}", lengths[row], "must be finite and not zero",
+        raise InputError(f"embedding {row}", float(lengths[row]), "must be finite and not zero",
                          remedy=remedy)  # fmt: skip
     return (vectors / lengths[:, None]).astype(np.float32)
 

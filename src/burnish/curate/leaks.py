@@ -14,7 +14,7 @@ from burnish.contracts.launcher import Launcher
 from burnish.curate.behaviour import Asked, Evidence, run_asked
 from burnish.curate.evidence import spans_of
 from burnish.curate.passes import FirstPass, Scored, first_pass, score_rows, second_pass
-from burnish.curate.pool import PoolReport, read_pool
+from burnish.curate.pool import PoolReport, check_some, read_pool
 from burnish.curate.programs import Definitions, Target, program_of, target_of
 from burnish.curate.samples import Sample
 from burnish.curate.scan import Shares
@@ -61,6 +61,7 @@ def scan_pool(
     testable = {int(i) for view in views for i in view.owners} | set(targets)
     tli = TestLeakage([x.prompt if i in testable else "" for i, x in enumerate(items)])
     first = first_pass(settings.pool, views, tli, launcher=launcher, folder=folder)
+    check_some(settings.pool, first.report)
     shares = [Shares(v, h, first.num_rows) for v, h in zip(views, first.hits, strict=True)]
     scored = score_rows(shares, len(items), first.num_rows, settings.fpr)
     return Scan(items, views, tli, first, shares, scored, targets)

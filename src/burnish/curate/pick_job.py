@@ -18,7 +18,7 @@ from burnish.curate.greedy import budget_curve
 from burnish.curate.leakage_job import pool_value
 from burnish.curate.pick_page import pick_page
 from burnish.curate.picking import Candidates, pick
-from burnish.curate.pool import PoolReport, read_pool
+from burnish.curate.pool import PoolReport, check_some, read_pool
 from burnish.curate.samples import Sample
 from burnish.curate.scoring import AGGREGATES, cut_tokens, embed_texts
 from burnish.curate.settings import PickSettings
@@ -88,6 +88,7 @@ class PickStep(Step):
         """Choose, and write rows and reasons."""
         settings, report = self.settings, PoolReport()
         samples = list(read_pool(given["pool"], report, any_shape=True))
+        check_some(given["pool"], report)
         found = candidates_of(samples, settings, given["model"], meter)
         picked = pick(found, settings)
         write_records(stage.path / PICKED, [samples[i].row for i in picked.chosen])
@@ -165,10 +166,28 @@ def _is_number(value: Any) -> bool:
 
 def _vectors(samples: Sequence[Sample], handle: ModelHandle, meter: Meter) -> np.ndarray:
     given = [sample.row.get("embedding") for sample in samples]
-    if all(isinstance(vector, list) and vector for vector in given):
-        return np.array(given, dtype=np.float64)
+    own = [v is not None or not s.turns for v, s in zip(given, samples, strict=True)]
+    if all(own) and any(vector is not None for vector in given):
+        return _given_vectors(given)
     texts = [cut_tokens(handle, sample.text) or "." for sample in samples]
     return embed_texts(handle, texts, meter)
+
+
+def _given_vectors(given: Sequence[Any]) -> np.ndarray:
+    """The rows' own embeddings; NaN for one that is none, is zero, or has another width."""
+    good = [
+        isinstance(v, list) and bool(v) and all(map(_is_number, v)) and any(v) for v in given
+    ]  # fmt: skip
+    widths = Counter(len(v) for v, is_good in zip(given, good, strict=True) if is_good)
+    if not widths:
+        rule, remedy = "must be lists of numbers", "Leave them out: the model embeds the rows"
+        raise InputError("embeddings", repr(given[0])[:80], rule, remedy=remedy)
+    width = widths.most_common(1)[0][0]
+    found = np.full((len(given), width), np.nan)
+    for row, (vector, is_good) in enumerate(zip(given, good, strict=True)):
+        if is_good and len(vector) == width:
+            found[row] = vector
+    return found
 
 
 def _decision(
@@ -184,7 +203,8 @@ def _decision(
 def curves(found: Candidates, scores: np.ndarray, seed: int) -> dict[str, Any]:
     """How many of the first r rows a walk keeps at several thresholds, and in random order."""
     assert found.vectors is not None
-    usable = np.flatnonzero(np.isfinite(scores) & ~np.array(found.empty))
+    there = np.isfinite(found.vectors).all(axis=1)
+    usable = np.flatnonzero(np.isfinite(scores) & ~np.array(found.empty) & there)
     order = usable[np.argsort(-scores[usable], kind="stable")]
     shuffled = np.random.default_rng(seed).permutation(order)
     at = np.unique(np.linspace(1, len(order), min(40, len(order))).astype(int)) - 1

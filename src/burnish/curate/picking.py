@@ -94,8 +94,13 @@ def pick(candidates: Candidates, settings: PickSettings) -> Picked:
     usable = np.array([i for i in range(num) if not candidates.empty[i]], dtype=np.int64)
     unscored = usable[~np.isfinite(scores[usable])]
     usable = usable[np.isfinite(scores[usable])]
-    order = usable[np.argsort(-scores[usable], kind="stable")]
     reasons: list[dict[str, Any]] = [{"reason": "empty"} for _ in range(num)]
+    if candidates.vectors is not None:
+        there = np.isfinite(candidates.vectors[usable]).all(axis=1)
+        for row in usable[~there]:
+            reasons[row] = {"reason": "bad embedding"}
+        usable = usable[there]
+    order = usable[np.argsort(-scores[usable], kind="stable")]
     for row in unscored:
         reasons[row] = {"reason": "unscored"}
     walk = _diverse(candidates, order, settings, reasons)

@@ -20,6 +20,7 @@ from burnish.curate.samples import Sample, ShapeError, read_sample
 KINDS = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".arrow")
 MAX_LINE_BYTES = 16_000_000
 MAX_NAMED = 100  # rows whose problem is told one by one
+MAX_RECODED = 10  # of them
 FALLBACK = "cp1252"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -88,6 +89,17 @@ def read_pool(path: Path | str, report: PoolReport, *, any_shape: bool = False) 
             yield sample
 
 
+def check_some(pool: Path | str, report: PoolReport) -> None:
+    """Raise InputError where a pool that was read has no usable row: nothing follows from it."""
+    if report.num_rows == 0:
+        remedy = "It is empty"
+        if report.problems:
+            first = report.problems[0]
+            remedy = f"{first['row']} {first['problem']}, got {first['got']!r}"
+        rule = "must contain a row that can be used"
+        raise InputError("pool", f"{pool}: {report.num_bad} bad rows", rule, remedy=remedy)
+
+
 def pool_files(path: Path | str) -> list[Path]:
     """The files of a pool. Raises: MissingFileError; InputError, for no file of a known kind."""
     path = Path(path)
@@ -131,7 +143,7 @@ def _lines(file: Path, report: PoolReport) -> Iterator[tuple[str, Mapping[str, A
                     rule = f"must have at most {MAX_LINE_BYTES:,} bytes"
                     yield place, _Unread(rule, "a longer line")
                 elif line.strip():
-                    yield place, _parsed(line, report)
+                    yield place, _parsed(line, report, f"{file.name}:{place}")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         yield f"line {number + 1}", _Unread("must be a complete gzip file", str(error))
 
@@ -170,12 +182,14 @@ def _bounded(opened: Any) -> Iterator[bytes | None]:
         yield None
 
 
-def _parsed(line: bytes, report: PoolReport) -> Mapping[str, Any] | _Unread:
+def _parsed(line: bytes, report: PoolReport, where: str) -> Mapping[str, Any] | _Unread:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
         text = line.decode(FALLBACK, errors="replace")
         report.num_recoded += 1
+        if report.num_recoded <= MAX_RECODED:
+            report.note(where, "is not UTF-8, and is read as Windows-1252", text.strip())
     try:
         row = parse_json(text, name="row")
     except (ValueError, BurnishError):

@@ -20,7 +20,7 @@ from burnish.contracts.step import Told
 from burnish.curate import baselines
 from burnish.curate.complexity import BUNDLED, load_scorer, score_texts
 from burnish.curate.leakage_job import pool_value
-from burnish.curate.pool import PoolReport, read_pool
+from burnish.curate.pool import PoolReport, check_some, read_pool
 from burnish.curate.quality import Quality, measure_quality
 from burnish.curate.samples import Sample
 from burnish.curate.scoring import AGGREGATES
@@ -119,6 +119,7 @@ class ScoreStep(Step):
         """Score all rows."""
         settings, report = self.settings, PoolReport()
         samples = list(read_pool(given["pool"], report))
+        check_some(given["pool"], report)
         turns = turn_scores(samples, settings, given["model"], meter)
         executor = given["executor"]
         measuring = executor if settings.quality else None

@@ -81,6 +81,11 @@ class ScoreSettings:
     max_tokens: int = 256
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("max_tests", "max_tokens", "wall_s"):
+            if getattr(self, name) <= 0:
+                raise SettingError(name, getattr(self, name), "must be positive", remedy="Raise it")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PickSettings:
@@ -108,5 +113,8 @@ class PickSettings:
             value = {"budget": self.budget, "tokens": self.tokens}
             rule, remedy = "must be one of the two, and positive", "Write --budget 1000"
             raise SettingError("budget and tokens", value, rule, remedy=remedy)
+        if self.threshold <= 0:
+            remedy = "0.945 is usual; 1 turns diversity off"
+            raise SettingError("threshold", self.threshold, "must be positive", remedy=remedy)
         if not 0 <= self.alpha <= 1:
             raise SettingError("alpha", self.alpha, "must lie in [0, 1]", remedy="0.5 is usual")

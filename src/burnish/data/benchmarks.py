@@ -62,7 +62,11 @@ def load_benchmark(spec: str) -> list[BenchmarkItem]:
 
 
 def _file_items(path: Path, name: str) -> Iterator[BenchmarkItem]:
-    for number, row in enumerate(read_records(path), start=1):
+    rows = read_records(path)
+    if not rows:
+        rule, remedy = "must contain at least one item", "Write rows with a prompt, or a solution"
+        raise InputError("benchmark", str(path), rule, remedy=remedy)
+    for number, row in enumerate(rows, start=1):
         yield benchmark_item(row, name, f"{path}:row {number}", number)
 
 

@@ -19,6 +19,7 @@ from burnish.critique.critics import checked, handle_of, model_player, read_trip
 from burnish.critique.grammar import Read, read, steps_of
 from burnish.critique.planted import measure_critic
 from burnish.critique.players import Wish
+from burnish.critique.selftalk import Level
 from burnish.critique.triples import Triple
 from burnish.critique.wording import Wording
 from burnish.data.chains import chain_of, worked
@@ -159,7 +160,7 @@ class TeachCriticStep(Step):
         train, _ = split_triples(triples, settings.heldout_frac, settings.train.seed)
         if given["refresh"] is not None:
             train += read_triples(given["refresh"])
-        level = next((level for level in LEVELS if level == settings.role), None)
+        level: Level | None = next((one for one in LEVELS if one == settings.role), None)
         records: Sequence[Any]
         if level is not None:
             records = talks_of(train, level)
