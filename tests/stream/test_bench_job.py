@@ -32,5 +32,7 @@ def test_sizes_are_counted(tiny_folder: Any, tmp_path: Path) -> None:
 def test_refusals() -> None:
     with pytest.raises(SettingError, match="must be positive and ascending"):
         BenchSettings(lengths=(4, 2))
+    with pytest.raises(SettingError, match="must be positive and ascending"):
+        BenchSettings(lengths=(4, 4))
     with pytest.raises(SettingError, match="must be a policy that retrieves"):
         BenchSettings(policy="full")

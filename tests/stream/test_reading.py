@@ -48,8 +48,9 @@ def check_resumed(settings_of: Any, tmp_path: Path, monkeypatch: Any) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "read_rows", dying)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as error:
             ingest(settings_of())
+    assert error.value.__notes__ == ["repeat the command to resume"]
     folder = tmp_path / "index"
     assert not read_manifest(folder).complete
     with pytest.raises(InputError, match="is an incomplete index"):

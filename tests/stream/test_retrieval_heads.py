@@ -1,5 +1,6 @@
 """Which heads retrieve, on a tiny model and with heads planted by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,8 @@ def test_a_model_is_calibrated(tiny_folder: Any, monkeypatch: pytest.MonkeyPatch
     policy = kv_policies.parse(found["policy"])
     assert len(policy.plan.vote_heads) == 2
     assert all(layer < 3 and head < 4 for layer, head in policy.plan.vote_heads)
+    with pytest.raises(SettingError, match="heads must be at most 12"):
+        calibrate_heads(replace(settings, heads=13))
     assert 0 <= found["recall"]["value"] <= 1 and found["recall"]["n"] == 3
     assert calibrate_heads(settings) == found
 

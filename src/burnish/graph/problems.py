@@ -101,7 +101,7 @@ def make_problem(
         way = "raise" if len(problem.pool) < 2 else "lower"
         remedy = f"Label more nodes, or {way} problem.labelled_frac"
         raise InputError("graph", got, rule, remedy=remedy)
-    if settings.task == "classify" and len(problem.classes) < 2:
+    if settings.task == "classify" and len(problem.classes) == 1:
         rule = "must have at least two classes"
         remedy = "Label nodes of another class, or raise problem.labelled_frac"
         raise InputError("examples of the graph", problem.classes[0], rule, remedy=remedy)

@@ -266,7 +266,8 @@ def ask(settings: AskSettings) -> dict[str, Any]:
         drafts=settings.drafts,
     )
     if settings.out:
-        write_report(answer_page(settings.question, result), Path(settings.out))
+        page = answer_page(settings.question, result, index.source.document.text)
+        write_report(page, Path(settings.out))
     if place is not None:
         turn = {"question": settings.question, "answer": result["text"]}
         write_json(place, [*turns, turn])

@@ -47,7 +47,11 @@ class BenchSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.lengths or min(self.lengths) < 1 or list(self.lengths) != sorted(self.lengths):
+        if (
+            not self.lengths
+            or min(self.lengths) < 1
+            or list(self.lengths) != sorted({*self.lengths})
+        ):
             rule, remedy = "must be positive and ascending", "For example 2048,4096,8192"
             raise SettingError("lengths", list(self.lengths), rule, remedy=remedy)
         if self.steps < 1:

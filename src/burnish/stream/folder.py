@@ -31,6 +31,7 @@ from burnish.base.files import (
     storage_errors,
     write_json,
 )
+from burnish.base.runs import RESUMES
 from burnish.contracts.kv_policy import KVShape
 from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval.memory import RetrievingMemory, layer_file
@@ -130,7 +131,9 @@ def cleared(folder: Path) -> Generator[None, None, None]:
     """Leave no file that the manifest does not name; without a manifest, nor the empty folder."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and (folder / MANIFEST).is_file():
+            error.add_note(RESUMES)  # for the caller that prints it
         with contextlib.suppress(InputError):  # a manifest that is not ours stays as it is
             _clear(folder, read_manifest(folder) if (folder / MANIFEST).is_file() else None)
         raise

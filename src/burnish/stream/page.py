@@ -125,23 +125,46 @@ def bench_page(numbers: Result) -> Page:
     )
 
 
-def answer_page(question: str, result: Result) -> Page:
+def answer_page(question: str, result: Result, document: str) -> Page:
     """An answer, and the text with the spans that were read for it."""
-    rows = [
-        [f"{s['file']}:{s.get('line', s.get('page'))}", s["score"], s["text"]]
-        for s in result["spans"]
-    ]
+    spans = result["spans"]
+    rows = [[f"{s['file']}:{s.get('line', s.get('page'))}", s["score"], s["text"]] for s in spans]
+    text = marked_text(document, [(s["start"], s["end"]) for s in spans])
     return Page(
         title=f"burnish stream ask: {question}",
         verdict=result["text"] or "The model wrote nothing.",
         good="measured",
         headline=[("Rate", f"{result['tokens_per_s']} tokens/s", f"{result['tokens']} tokens")],
         blocks=[
+            Text(
+                title="The text, with what was read in brackets", text=text or "Nothing was read."
+            ),
             Table(
                 title="Spans that were read",
                 columns=["place", "score", "text"],
                 rows=rows,
                 caption="Score: share of layers, heads and passes that read the span's tokens.",
-            )
+            ),
         ],
     )
+
+
+def marked_text(document: str, spans: Sequence[tuple[int, int]], *, around: int = 160) -> str:
+    """The text around spans (first character, and the one behind the last), each in 【 】.
+
+    What lies farther than `around` characters from any span is left out, at an ellipsis.
+    Source: ours. Oracle: tests/stream/test_page.py::test_spans_stand_in_their_text
+    """
+    found, at = "", 0
+    for first, end in sorted(spans):
+        first, end = max(first, at), max(end, at)  # tokens of one character overlap
+        if first - at > 2 * around:
+            found += (
+                document[at : at + around] * bool(at) + " … " + document[first - around : first]
+            )
+        else:
+            found += document[at:first]
+        found += f"【{document[first:end]}】"
+        at = end
+    rest = document[at : at + around] if spans else ""
+    return found + rest + " …" * (bool(spans) and at + around < len(document))

@@ -30,7 +30,7 @@ def make_source(tokenizer: Any, document: Document, template: str) -> TokenizedD
             rule, remedy = "must contain a message as it is", "Use --template plain"
             raise ModelError("chat template", whole[:60], rule, remedy=remedy)
     special = template != "chat"
-    made = tokenizer(head + document.text, add_special_tokens=special, return_offsets_mapping=True)
+    made = _tokenized(tokenizer, head + document.text, special=special)
     offsets = np.array(made["offset_mapping"], dtype=np.int64).reshape(-1, 2) - len(head)
     ids = np.array(made["input_ids"], dtype=np.int64)
     return TokenizedDocument(document=document, head=head, ids=ids, offsets=np.maximum(offsets, 0))
@@ -40,7 +40,7 @@ def extended_source(tokenizer: Any, source: TokenizedDocument, more: Document) -
     """A source with another document appended; its tokens so far stay as they are."""
     whole = source.document.joined(more)
     begin = len(source.document.text)
-    made = tokenizer(whole.text[begin:], add_special_tokens=False, return_offsets_mapping=True)
+    made = _tokenized(tokenizer, whole.text[begin:])
     offsets = np.array(made["offset_mapping"], dtype=np.int64).reshape(-1, 2) + begin
     return TokenizedDocument(
         document=whole,
@@ -48,6 +48,11 @@ def extended_source(tokenizer: Any, source: TokenizedDocument, more: Document) -
         ids=np.concatenate((source.ids, np.array(made["input_ids"], dtype=np.int64))),
         offsets=np.concatenate((source.offsets, offsets)),
     )
+
+
+def _tokenized(tokenizer: Any, text: str, *, special: bool = False) -> Any:
+    """Tokens with their characters; without a warning that the text is longer than the window."""
+    return tokenizer(text, add_special_tokens=special, return_offsets_mapping=True, verbose=False)
 
 
 def question_tokens(

@@ -152,7 +152,8 @@ def _begun(
         )
     there = read_manifest(folder)
     check_model(there, found)
-    remedy = "Choose another --index, or add text with --append"
+    way = "add text with --append" if there.complete else "repeat the ingest that was begun"
+    remedy = f"Choose another --index, or {way}"
     for name, wanted in zip(("policy", "template"), how, strict=True):
         if getattr(there, name) != wanted:
             rule = f"holds another index (of another {name})"

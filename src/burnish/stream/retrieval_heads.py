@@ -63,6 +63,10 @@ def calibrate_heads(settings: CalibrateSettings) -> dict[str, Any]:
     handle = ModelHandle(settings.model, precision=settings.precision, device=settings.device)
     model = handle.model
     check_decoder(model)
+    most = model.decoder.shape.num_layers * model.decoder.shape.num_heads
+    if settings.heads > most:
+        rule, remedy = f"must be at most {most}, those of the model", "10 is usual"
+        raise SettingError("heads", settings.heads, rule, remedy=remedy)
     policy = retrieving_policy("triangle-dp:vote_frac=0", FAR_TOKENS)
     found, best = list[np.ndarray](), list[tuple[int, int]]()
     for number in range(settings.texts):
