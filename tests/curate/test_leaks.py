@@ -6,6 +6,7 @@ import pytest
 from fixtures.curating import BEHAVIOUR, BRACKETS, DEEPEST, DEEPEST_JS, GCD, ODD, ordinary, row
 from fixtures.executing import Here
 
+from burnish.base.errors import InputError
 from burnish.base.records import write_records
 from burnish.curate import leaks
 from burnish.curate.leaks import find_leaks, leak_check, scan_pool
@@ -118,9 +119,8 @@ def test_a_full_table_of_runs_is_cut(tmp_path):
 def test_an_empty_pool(tmp_path):
     (tmp_path / "pool.jsonl").write_text("")
     scan_settings = LeakageSettings(pool=str(tmp_path / "pool.jsonl"))
-    scan = scan_pool(ITEMS, scan_settings, launcher=launchers.parse("serial"))
-    found = find_leaks(scan, scan_settings, None)
-    assert (found["num_rows"], found["flagged"], found["check"]["outcome"]) == (0, [], "pass")
+    with pytest.raises(InputError, match="must contain a row that can be used"):
+        scan_pool(ITEMS, scan_settings, launcher=launchers.parse("serial"))
 
 
 def test_the_planted_check_of_suspects(monkeypatch):

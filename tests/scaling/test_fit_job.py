@@ -64,5 +64,5 @@ def test_the_command_refuses_in_one_line(burnish, tmp_path):
     assert done.status == 2 and "x.csv:2" in done.err and "data.decimal=," in done.err
     path.write_text("n;d;loss\n1e6;2e7;3,9\n2e6;4e7;3,6\n")
     done = burnish("scaling", "fit", path, "--runs", tmp_path, "--set", "data.decimal=,")
-    assert done.status == 2 and "does not identify" in done.err
+    assert done.status == 2 and "needs at least 6 runs for its 5 parameters" in done.err
     assert burnish("scaling", "fit", tmp_path / "none.csv").status == 2
