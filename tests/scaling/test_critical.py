@@ -93,7 +93,8 @@ def test_a_table_of_steps_from_the_shell(burnish, tmp_path):
     assert "critical_batch" in named.out
     path.write_text("batch,steps\n4,3\n8,-1\n16,2\n")
     refused = burnish("scaling", "noise", path)
-    assert refused.status == 2 and "steps.csv:3 column steps" in refused.err
+    assert refused.status == 2
+    assert "steps.csv:3 column steps must be a number above zero, got '-1'" in refused.err
     refused = burnish("scaling", "noise", path, "--lr", "0.1@3")
     assert refused.status == 2 and "steps.csv:3" in refused.err
     path.write_text("batch,steps\n4,3\n8,2\n16,2\n")
