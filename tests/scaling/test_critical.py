@@ -100,3 +100,6 @@ def test_a_table_of_steps_from_the_shell(burnish, tmp_path):
     path.write_text("batch,steps\n4,3\n8,2\n16,2\n")
     refused = burnish("scaling", "noise", path, "--lr", "0.1@3")
     assert refused.status == 2 and "gradient norms" in refused.err
+    path.write_text("batch,stepz\n4,3\n8,2\n16,2\n")
+    refused = burnish("scaling", "noise", path)
+    assert refused.status == 2 and "--columns steps=stepz" in refused.err

@@ -1,5 +1,6 @@
 """Critical batch size: steps and examples that reach a loss, and learning rates at a batch."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,16 @@ def steps_to_loss(path: Path, columns: str) -> tuple[Column, Column] | None:
     if path.is_dir():
         return None
     table = read_table(path)
-    if "steps" not in {*map(str.lower, table.header), *_named(columns)}:
+    if not _tells_steps({*map(str.lower, table.header), *_named(columns)}):
         return None
     names = match_columns(table, columns, STEP_COLUMNS, ("batch", "steps"))
     return _column(table, names["batch"]), _column(table, names["steps"])
+
+
+def _tells_steps(names: set[str]) -> bool:
+    """Whether a table has steps, or a column whose name is nearly that: it is then suggested."""
+    near = difflib.get_close_matches("steps", names - {"step"}, cutoff=0.75)
+    return "steps" in names or bool(near and not names & {"step", "sq_norm"})
 
 
 def _named(columns: str) -> list[str]:
