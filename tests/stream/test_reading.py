@@ -36,9 +36,9 @@ def same(one: dict[str, Any], two: dict[str, Any]) -> bool:
     )
 
 
-def check_resumed(settings_of: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    told = ingest(settings_of(index=str(tmp_path / "straight")))
-    count, exact = [0], module.read_rows
+def interrupted(settings: Any, monkeypatch: Any) -> Any:
+    """Ingest until Ctrl-C in the fourth chunk; what it raised."""
+    exact, count = module.read_rows, [0]
 
     def dying(*given: Any, **named: Any) -> Any:
         count[0] += 1
@@ -49,7 +49,13 @@ def check_resumed(settings_of: Any, tmp_path: Path, monkeypatch: Any) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(module, "read_rows", dying)
         with pytest.raises(KeyboardInterrupt) as error:
-            ingest(settings_of())
+            ingest(settings)
+    return error
+
+
+def check_resumed(settings_of: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    told = ingest(settings_of(index=str(tmp_path / "straight")))
+    error = interrupted(settings_of(), monkeypatch)
     assert error.value.__notes__ == ["repeat the command to resume"]
     folder = tmp_path / "index"
     assert not read_manifest(folder).complete
@@ -103,18 +109,7 @@ def test_an_interrupted_append_resumes(
         ingest(settings_of(index=str(tmp_path / name)))
     more = {"files": (str(tmp_path / "more.md"),), "append": True}
     wanted = ingest(settings_of(index=str(tmp_path / "straight"), **more))
-    exact, count = module.read_rows, [0]
-
-    def dying(*given: Any, **named: Any) -> Any:
-        count[0] += 1
-        if count[0] == 4:
-            raise KeyboardInterrupt
-        return exact(*given, **named)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "read_rows", dying)
-        with pytest.raises(KeyboardInterrupt):
-            ingest(settings_of(**more))
+    interrupted(settings_of(**more), monkeypatch)
     assert 0 < read_manifest(tmp_path / "index").num_tokens < wanted["tokens"]
     for other in ({"files": (str(tmp_path / "other.md"),), "append": True}, {}):
         with pytest.raises(InputError, match=r"is incomplete|holds another index"):

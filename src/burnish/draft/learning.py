@@ -24,7 +24,7 @@ from burnish.draft.ranks import Ranks
 from burnish.draft.streams import Streams, collect_streams, load_streams, save_streams
 from burnish.draft.tree import grow_tree
 from burnish.draft.vocabulary import head_rows, ranked_vocabulary
-from burnish.jobs.step import METERED, Given, Step
+from burnish.jobs.step import ITSELF, METERED, Given, Step
 from burnish.train.hooks import Hook
 from burnish.train.steps import Batch
 
@@ -54,7 +54,7 @@ class AnswersStep(Step):
     seed: int
     precision: str
     name: str = "answers"
-    guards = ("answers",)
+    guards = (ITSELF,)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from burnish.data.chains import chain_of, worked
 from burnish.distrib.team import join_team
 from burnish.jobs.job import TRAINED, Job, Place, run_job
 from burnish.jobs.result import Header
-from burnish.jobs.step import Given, Step, Value, constant
+from burnish.jobs.step import ITSELF, Given, Step, Value, constant
 from burnish.models.handle import ModelHandle
 from burnish.recipes.critic_settings import CriticTrainSettings
 from burnish.recipes.self_talk import LEVELS, learned_spans, measure_actor, talks_of
@@ -141,7 +141,7 @@ class TeachCriticStep(Step):
     settings: CriticTrainSettings
     name: str = "teach"
     together = True
-    guards = ("teach",)  # its own: changed triples do not throw a training away
+    guards = (ITSELF,)  # changed triples do not throw a training away
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -188,11 +188,8 @@ class TeachCriticStep(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasureCriticStep(Step):
-    """A critic's critiques of held-out solutions: parse rate, localisation, verdicts.
-
-    Source: ours. Oracle: tests/recipes/test_critic_training.py::test_a_critic_learns_the_form
-    """
+class _MeasureStep(Step):
+    """Measures a model on held-out triples, before or after training."""
 
     settings: CriticTrainSettings
     model: str
@@ -203,15 +200,27 @@ class MeasureCriticStep(Step):
         """The model and the triples."""
         return (self.model, "triples")
 
+    def _opened(self, given: Given) -> tuple[ModelHandle, Sequence[Triple]]:
+        """The model, and the triples of the held-out tasks."""
+        settings, handle = self.settings, given[self.model]
+        if isinstance(handle, Path):
+            handle = handle_of(str(handle), settings.place)
+        triples = read_triples(given["triples"])
+        return handle, split_triples(triples, settings.heldout_frac, settings.train.seed)[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureCriticStep(_MeasureStep):
+    """A critic's critiques of held-out solutions: parse rate, localisation, verdicts.
+
+    Source: ours. Oracle: tests/recipes/test_critic_training.py::test_a_critic_learns_the_form
+    """
+
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
         """Write critiques, greedily, and measure them."""
         settings = self.settings
-        triples = read_triples(given["triples"])
-        _, heldout = split_triples(triples, settings.heldout_frac, settings.train.seed)
+        handle, heldout = self._opened(given)
         solutions = [triple.solution for triple in heldout[: settings.num_measured]]
-        handle = given[self.model]
-        if isinstance(handle, Path):
-            handle = handle_of(str(handle), settings.place)
         reads = criticise(handle, solutions, settings, stage.path / "logs", meter)
         return {"measured": measure_critic(reads, solutions)}
 
@@ -232,31 +241,17 @@ class MeasureCriticStep(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasureActorStep(Step):
+class MeasureActorStep(_MeasureStep):
     """An actor's greedy answers to held-out tasks.
 
     Source: ours. Oracle: tests/recipes/test_self_talk.py::test_an_actor_is_measured_twice
     """
 
-    settings: CriticTrainSettings
-    model: str
-    name: str
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The model and the triples."""
-        return (self.model, "triples")
-
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
         """Answer, and judge."""
         settings = self.settings
-        _, heldout = split_triples(
-            read_triples(given["triples"]), settings.heldout_frac, settings.train.seed
-        )
+        handle, heldout = self._opened(given)
         tasks = list({one.solution.task.id: one.solution.task for one in heldout}.values())
-        handle = given[self.model]
-        if isinstance(handle, Path):
-            handle = handle_of(str(handle), settings.place)
         player = model_player(handle, stage.path / "logs", settings.place, meter)
         found = measure_actor(
             tasks[: settings.num_measured], player, max_new_tokens=settings.max_new_tokens

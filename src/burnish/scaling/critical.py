@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from burnish.base.errors import InputError, SettingError
 from burnish.base.rng import stream
 from burnish.base.stats import percentile_interval
 from burnish.contracts.law import Column
-from burnish.scaling.table import Table, match_columns, number, read_table
+from burnish.scaling.table import Table, numbers_in, parse_columns
 
 STEP_COLUMNS: Mapping[str, Sequence[str]] = {
     "batch": ("batchsize", "batchtokens", "examples"),
@@ -20,41 +19,20 @@ STEP_COLUMNS: Mapping[str, Sequence[str]] = {
 AROUND = (0.125, 0.25, 0.5, 1, 2, 4, 8)  # batches over the noise scale, at which rates are told
 
 
-def steps_to_loss(path: Path, columns: str) -> tuple[Column, Column] | None:
-    """Batches, and the steps that each took to one loss; None for a table of gradient norms.
+def tells_steps(table: Table, columns: str) -> bool:
+    """Whether a table has steps, or a column whose name is nearly that: it is then suggested.
 
-    Raises: InputError, for a bad cell; MissingFileError.
     Source: ours. Oracle: tests/scaling/test_critical.py::test_a_table_of_steps_from_the_shell
     """
-    if path.is_dir():
-        return None
-    table = read_table(path)
-    if not _tells_steps({*map(str.lower, table.header), *_named(columns)}):
-        return None
-    names = match_columns(table, columns, STEP_COLUMNS, ("batch", "steps"))
-    return _column(table, names["batch"]), _column(table, names["steps"])
-
-
-def _tells_steps(names: set[str]) -> bool:
-    """Whether a table has steps, or a column whose name is nearly that: it is then suggested."""
+    names = {*map(str.lower, table.header), *parse_columns(columns)}
     near = difflib.get_close_matches("steps", names - {"step"}, cutoff=0.75)
     return "steps" in names or bool(near and not names & {"step", "sq_norm"})
 
 
-def _named(columns: str) -> list[str]:
-    return [part.partition("=")[0].strip() for part in columns.split(",")]
-
-
-def _column(table: Table, name: str) -> Column:
-    values = []
-    for line, row in zip(table.lines, table.rows, strict=True):
-        where = f"{table.name}:{line} column {name}"
-        value = number(row.get(name, ""), ".", where)
-        if value is None or not 0 < value < np.inf:
-            rule = "must be a number above zero"
-            raise InputError(where, row.get(name), rule, remedy="Leave the row out")
-        values.append(value)
-    return np.array(values)
+def steps_in(table: Table, columns: str) -> tuple[Column, Column]:
+    """Batches, and the steps that each took to one loss. Raises: InputError, for a bad cell."""
+    rows = numbers_in(table, columns, STEP_COLUMNS, ("batch", "steps"), ("batch", "steps"))
+    return np.array([row["batch"] for row in rows]), np.array([row["steps"] for row in rows])
 
 
 def critical_batch(

@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from burnish.base.errors import SettingError
-from burnish.scaling.critical import critical_batch, rates_near, steps_to_loss
+from burnish.scaling.critical import critical_batch, rates_near, steps_in, tells_steps
 from burnish.scaling.noise_scale import (
     estimate_noise,
     noise_by_part,
+    norms_in,
     pairs_from_rows,
     read_norms,
 )
+from burnish.scaling.table import read_table
 
 
 def measure_noise(
@@ -29,13 +31,14 @@ def measure_noise(
     Oracle: tests/scaling/test_noise_scale.py::test_noise_of_a_real_run,
     tests/scaling/test_critical.py::test_a_table_of_steps_from_the_shell
     """
-    steps = steps_to_loss(path, columns)
-    if steps is not None:
+    table = None if path.is_dir() else read_table(path)
+    if table is not None and tells_steps(table, columns):
+        steps = steps_in(table, columns)
         if rate is not None:
             rule, remedy = "needs gradient norms", "Leave --lr out for a table of steps"
             raise SettingError("--lr", rate, rule, remedy=remedy)
         return critical_batch(*steps, confidence=confidence)
-    rows = read_norms(path, columns)
+    rows = read_norms(path, columns) if table is None else norms_in(table, columns)
     found = estimate_noise(pairs_from_rows(rows), block=block, confidence=confidence)
     if rate is not None:
         scale = found["noise_scale"]

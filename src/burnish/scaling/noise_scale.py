@@ -11,7 +11,7 @@ import numpy as np
 
 from burnish.base.errors import InputError
 from burnish.base.stats import ratio_of_means
-from burnish.scaling.table import match_columns, number, read_table
+from burnish.scaling.table import Table, numbers_in, read_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +86,12 @@ def read_norms(path: Path, columns: str) -> list[dict[str, float]]:
             remedy = "Train with `arch pretrain --set gradient_norms=true`"
             raise InputError("run", str(path), "has no gradient norms", remedy=remedy)
         return _last_of_each(read_norms(path / IN_RUN, columns))
-    table = read_table(path)
-    names = match_columns(table, columns, NORM_COLUMNS, ("batch", "sq_norm"))
-    rows = []
-    for line, row in zip(table.lines, table.rows, strict=True):
-        values = {}
-        for ours, theirs in names.items():
-            value = number(row.get(theirs, ""), ".", f"{table.name}:{line} column {theirs}")
-            if value is None or not np.isfinite(value) or (value <= 0 and ours == "batch"):
-                rule = "must be a number"
-                where = f"{table.name}:{line} column {theirs}"
-                raise InputError(where, row.get(theirs), rule, remedy="Leave the row out")
-            values[ours] = value
-        rows.append(values)
-    return rows
+    return norms_in(read_table(path), columns)
+
+
+def norms_in(table: Table, columns: str) -> list[dict[str, float]]:
+    """Rows of squared gradient norms from a table. Raises: InputError, for a bad cell."""
+    return numbers_in(table, columns, NORM_COLUMNS, ("batch", "sq_norm"), ("batch",))
 
 
 def _last_of_each(rows: Sequence[dict[str, float]]) -> list[dict[str, float]]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from burnish.base.errors import InputError
 from burnish.base.files import read_text
 from burnish.base.records import read_records
@@ -115,6 +117,34 @@ def match_columns(
         remedy = f"Name it: --columns {','.join(pairs) or missing[0] + '=NAME'}"
         raise InputError(table.name, list(table.header[:MOST_SHOWN]), rule, remedy=remedy)
     return found
+
+
+def numbers_in(
+    table: Table,
+    columns: str,
+    known: Mapping[str, Sequence[str]],
+    needed: Sequence[str],
+    positive: Sequence[str],
+) -> list[dict[str, float]]:
+    """The table's rows as finite numbers under our names; those of `positive` are above zero.
+
+    Raises: InputError, naming line and column of a bad cell.
+    Source: ours. Oracle: tests/scaling/test_noise_scale.py::test_rows_are_paired_by_step,
+    tests/scaling/test_critical.py::test_a_table_of_steps_from_the_shell
+    """
+    names = match_columns(table, columns, known, needed)
+    rows = []
+    for line, row in zip(table.lines, table.rows, strict=True):
+        values = {}
+        for ours, theirs in names.items():
+            where = f"{table.name}:{line} column {theirs}"
+            value = number(row.get(theirs, ""), ".", where)
+            if value is None or not np.isfinite(value) or (value <= 0 and ours in positive):
+                rule = f"must be a number{' above zero' if ours in positive else ''}"
+                raise InputError(where, row.get(theirs), rule, remedy="Leave the row out")
+            values[ours] = value
+        rows.append(values)
+    return rows
 
 
 def _nearest(
