@@ -106,9 +106,9 @@ def answered(
 
 def passkey(given: argparse.Namespace) -> list[dict[str, Any]]:
     """Full attention inside the window, policies beyond."""
-    cells: list[tuple[str, int, Kind]] = [("full", 4096, "single")]
+    cells: list[tuple[str, int, Kind]] = [("full", 4096, "facts")]
     lengths = [n for n in (16_384, 32_768) if n <= given.longest]
-    cells += [(p, n, "single") for n in lengths for p in (VOTED, "triangle-dp", "blocks", "sinks")]
+    cells += [(p, n, "facts") for n in lengths for p in (VOTED, "blocks", "sinks")]
     return answered(given, "passkey", cells)
 
 

@@ -30,6 +30,21 @@ def test_needles_stand_where_they_say(tiny_tokenizer: Any) -> None:
     assert make(tiny_tokenizer) == text != make(tiny_tokenizer, seed=4)
 
 
+def test_facts_share_no_form(tiny_tokenizer: Any) -> None:
+    text = make(tiny_tokenizer, kind="facts", length=2600, num_needles=20)
+    whole, names = tiny_tokenizer.decode(text.ids), set()
+    for needle in text.needles:
+        ((first, end),) = needle.places
+        asked = tiny_tokenizer.decode(needle.question)
+        name = asked.partition("What is ")[2].partition("?")[0]
+        assert asked.endswith(f"Answer: {name[0].upper()}{name[1:]} is")
+        answer = tiny_tokenizer.decode(needle.answer)
+        assert tiny_tokenizer.decode(text.ids[first:end]) == f"\nThe {name[4:]} is{answer}.\n"
+        assert whole.count(name[4:]) == 1
+        names.add(name)
+    assert len(names) == 20
+
+
 @pytest.mark.parametrize("kind", ["multikey", "multivalue", "variables"])
 def test_harder_needles_stand_where_they_say(kind: str, tiny_tokenizer: Any) -> None:
     text = make(tiny_tokenizer, kind=kind, length=2600, num_needles=3)
@@ -64,3 +79,5 @@ def test_refusals(tiny_tokenizer: Any) -> None:
         make(tiny_tokenizer, num_needles=500)
     with pytest.raises(SettingError, match=r"must lie in \[1, 32\] for multikey"):
         make(tiny_tokenizer, num_needles=33, kind="multikey")
+    with pytest.raises(SettingError, match=r"must lie in \[1, 20\] for facts"):
+        make(tiny_tokenizer, num_needles=21, kind="facts")

@@ -45,8 +45,8 @@ class AuditSettings:
 
     `length` [tokens] of each of `texts` texts, with `needles` planted sentences each; the last
     `tail` tokens hold none. `budget` far tokens, `local_tokens` and `num_sinks` are the same for
-    all. `kind` of needles: single, multikey, multivalue or variables. `bound`: the missed attention
-    that the adaptive budget must certify. `answers`: also let the model answer.
+    all. `kind` of needles: single, facts, multikey, multivalue or variables. `bound`: the missed
+    attention that the adaptive budget must certify. `answers`: also let the model answer.
     """
 
     model: str = "smollm2-135m"

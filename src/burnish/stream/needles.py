@@ -15,6 +15,17 @@ THINGS = (
     *("falcon", "harbour", "violin", "mountain", "lantern", "garden", "engine", "island"),
     *("bridge", "window", "tiger", "castle", "river", "planet", "kitchen", "forest"),
 )
+FACTS = (
+    *("secret code of the red falcon", "phone number of the bakery", "serial number of the engine"),
+    *("price of the old violin", "population of the island", "passport number of the captain"),
+    *("account number of the museum", "postal code of the harbour", "ticket of the traveller"),
+    *("licence plate of the green truck", "weight of the bronze bell", "year of the first comet"),
+    *("distance to the lighthouse", "length of the great tunnel", "depth of the northern lake"),
+    *("room of the professor", "salary of the gardener", "number of books in the library"),
+    *("frequency of the radio station", "height of the snow mountain"),
+)
+FACT = "\nThe {name} is {code}.\n"
+FACT_QUESTION = "\n\nQuestion: What is the {name}?\nAnswer: The {name} is"
 SENTENCE = "\nThe secret code of the {name} is {code}.\n"
 QUESTION = (
     "\n\nQuestion: What is the secret code of the {name}?\nAnswer: The secret code of the {name} is"
@@ -30,7 +41,7 @@ CHAIN_QUESTION = (
 )
 SIBLINGS, VALUES, HOPS = 3, 3, 3  # keys beside the asked one; values of a key; steps of a chain
 
-Kind = Literal["single", "multikey", "multivalue", "variables"]
+Kind = Literal["single", "facts", "multikey", "multivalue", "variables"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +134,11 @@ def make_haystack(
 ) -> Haystack:
     """A text of `length` tokens with sentences evenly spaced before its last `tail` tokens.
 
-    `single`: one sentence a question; `multikey`: and some whose keys look alike; `multivalue`:
-    several values of a key, all asked for; `variables`: chains of assignments, whose names are
-    asked for. Sentences of a question stand in their order, others between them.
+    `single`: one sentence a question, all of one form; `facts`: of forms so different that a text
+    with several is as easy as one with a single passkey; `multikey`: `single` and some whose keys
+    look alike; `multivalue`: several values of a key, all asked for; `variables`: chains of
+    assignments, whose names are asked for. Sentences of a question stand in their order, others
+    between them.
     Raises SettingError where the needles do not fit or the corpus is too short.
     Source: tasks as in RULER, arXiv 2404.06654, in our own words; many needles in one text are
     ours.
@@ -195,6 +208,21 @@ def _single(source: np.random.Generator, num: int) -> list[_Told]:
     ]
 
 
+def _facts(source: np.random.Generator, num: int) -> list[_Told]:
+    if not 1 <= num <= len(FACTS):
+        rule = f"must lie in [1, {len(FACTS)}] for facts"
+        raise SettingError("needles", num, rule, remedy="Use more texts")
+    names = [FACTS[i] for i in source.permutation(len(FACTS))[:num]]
+    return [
+        _Told(
+            sentences=(FACT.format(name=name, code=code),),
+            question=FACT_QUESTION.format(name=name),
+            answer=f" {code}",
+        )
+        for name, code in zip(names, _codes(source, num), strict=True)
+    ]
+
+
 def _multikey(source: np.random.Generator, num: int) -> list[_Told]:
     """Keys of one thing in several colours; one of them is asked for."""
     sets = [(thing, part) for thing in THINGS for part in range(len(COLOURS) // (SIBLINGS + 1))]
@@ -257,6 +285,7 @@ def _variables(source: np.random.Generator, num: int) -> list[_Told]:
 
 _TELL: dict[str, Callable[[np.random.Generator, int], list[_Told]]] = {
     "single": _single,
+    "facts": _facts,
     "multikey": _multikey,
     "multivalue": _multivalue,
     "variables": _variables,
