@@ -1,0 +1,50 @@
+"""Claim: what each part of `burnish improve` adds, on 1,000 held-out tasks in under an hour.
+
+`burnish ablate --preset quick` with all parts that apply to sums switched on: drafts, critique by
+the program that verifies chains, curation, preference alignment, and a pilot. Paired intervals; "no
+detectable effect" is an answer. An interrupted call resumes.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from recording import save
+
+from burnish.recipes.ablating import ablate
+from burnish.recipes.settings import ImproveSettings, preset
+
+TASKS = (
+    "reasoning-gym:chain_sum?size=1100&min_terms=2&max_terms=2&min_digits=2&max_digits=2",
+    "chain:sums?size=400&steps=2&low=1&high=30",
+)
+
+
+def settings_of(heldout: int) -> ImproveSettings:
+    """The preset `quick` with more held-out tasks, and its parts switched on."""
+    base = preset("quick")
+    return replace(
+        base,
+        tasks=TASKS,
+        split=replace(base.split, heldout=heldout),
+        prefer=replace(base.prefer, loss="ld-dpo"),
+        critique=replace(base.critique, critic="scripted"),
+        curate=replace(base.curate, rule="xcoder"),
+        scaling=replace(base.scaling, pilot_tasks=60),
+    )
+
+
+def main() -> None:
+    """Run, and keep the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--heldout", type=int, default=1000)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    options = parser.parse_args()
+    found = ablate(settings_of(options.heldout), runs=options.runs)
+    for row in found["rows"]:
+        print(row)
+    save("ablate", {"heldout": options.heldout, "minutes": found["minutes"], "rows": found["rows"]})
+
+
+if __name__ == "__main__":
+    main()
