@@ -1,11 +1,18 @@
 """Exact top-K against brute force, ties and groups included."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from fixtures.graphs import QUICK, planted_graph, planted_world
 
-from burnish.base.errors import SettingError
+from burnish.base.errors import MissingExtraError, SettingError
 from burnish.graph import search
+from burnish.graph.prepare import rank, train_ours
+from burnish.graph.saved import open_retriever, save_retriever
 from burnish.graph.search import top_k
+from burnish.graph.settings import RetrieverSettings
 
 RNG = np.random.default_rng(0)
 
@@ -67,3 +74,50 @@ def test_faiss_agrees():
     groups = {"query_groups": np.arange(20), "key_groups": np.arange(200) // 3}
     ours = top_k(queries, keys, 7, **groups).indices
     assert np.array_equal(ours, top_k(queries, keys, 7, engine="faiss", **groups).indices)
+
+
+FLAT = """
+import numpy as np
+
+calls = []
+
+
+class IndexFlatIP:
+    def __init__(self, width):
+        self.rows = np.zeros((0, width), dtype=np.float32)
+
+    def add(self, rows):
+        self.rows = np.concatenate((self.rows, rows))
+
+    def search(self, queries, k):
+        calls.append(len(queries))
+        scores = queries @ self.rows.T
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(scores, order, 1), order
+"""
+
+
+def test_the_setting_search_reaches_every_retrieval(tmp_path, monkeypatch):
+    """A flat index with faiss's interface finds the same examples, and is really asked."""
+    (tmp_path / "faiss.py").write_text(FLAT)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "faiss", raising=False)
+    found = []
+    for engine in ("exact", "faiss"):
+        world = planted_world(
+            planted_graph(40, text=True, edges=True), retriever=replace(QUICK, search=engine)
+        )
+        trained, _ = train_ours(world)
+        save_retriever(tmp_path / engine, world, trained.retriever)
+        items = world.problem.queries
+        ranked = rank(world, world.problem, trained.retriever, items, 4).examples
+        found.append((ranked, open_retriever(tmp_path / engine).examples(items.tolist())[0]))
+    assert found[0] == found[1]
+    (num_folds,) = {world.settings.feedback.folds}
+    assert len(sys.modules["faiss"].calls) == num_folds + 2  # feedback, rank, the saved one
+
+
+def test_without_faiss_the_setting_is_refused(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="faiss is not installed"):
+        RetrieverSettings(search="faiss")

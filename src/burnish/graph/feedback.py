@@ -82,7 +82,7 @@ def cross_fitted(
         vectors: Vectors = encode(retriever, problem, features, problem.pool, training=True)
         found = top_k(
             vectors.compared[inside], vectors.compared, settings.nearest,
-            query_groups=groups[inside], key_groups=groups,
+            query_groups=groups[inside], key_groups=groups, engine=how.search,
         )  # fmt: skip
         ranked[inside] = found.indices
         shares = np.clip(vectors.classes[inside], 1e-12, 1)

@@ -82,7 +82,7 @@ def rank(
     keys: Vectors = encode(retriever, problem, world.features, problem.pool)
     found = top_k(
         own.compared, keys.compared, num, query_groups=problem.groups[queries],
-        key_groups=problem.groups[problem.pool],
+        key_groups=problem.groups[problem.pool], engine=world.settings.retriever.search,
     )  # fmt: skip
     rows = range(len(queries))
     classes = problem.classes

@@ -125,6 +125,7 @@ class SavedRetriever:
         found = top_k(
             own.compared, self.keys.compared, self.world.settings.prompt.examples,
             query_groups=problem.groups[queries], key_groups=problem.groups[problem.pool],
+            engine=self.world.settings.retriever.search,
         )  # fmt: skip
         rows = range(len(queries))
         return [[int(problem.pool[i]) for i in found.row(q)] for q in rows], found.scores

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from burnish.base.errors import MissingExtraError, SettingError
+from burnish.base.errors import SettingError
+from burnish.graph.settings import check_faiss
 
 CHUNK = 256  # queries whose scores are held at once
 SPARE = 8  # entries beyond K that show whether a tie crosses the border
@@ -88,11 +89,9 @@ def _best(values: torch.Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
 def _by_faiss(
     queries: np.ndarray, keys: np.ndarray, k: int, groups: tuple[np.ndarray, np.ndarray] | None
 ) -> Found:
-    try:
-        import faiss  # pyright: ignore[reportMissingImports] - an extra
-    except ImportError as error:
-        remedy = "pip install 'burnish[graph]', or use engine exact"
-        raise MissingExtraError("faiss", None, "is not installed", remedy=remedy) from error
+    check_faiss()
+    import faiss  # pyright: ignore[reportMissingImports] - an extra
+
     index = faiss.IndexFlatIP(keys.shape[1])
     index.add(np.ascontiguousarray(keys, dtype=np.float32))
     spare = 0 if groups is None else int(np.unique(groups[1], return_counts=True)[1].max())

@@ -1,10 +1,11 @@
 """Settings of `burnish graph`: the problem, the retriever, the feedback, the prompts, the bench."""
 
+import importlib.util
 import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from burnish.base.errors import SettingError, UnknownNameError
+from burnish.base.errors import MissingExtraError, SettingError, UnknownNameError
 from burnish.base.naming import suggest
 from burnish.graph.reading import ReadingSettings, check_reading
 
@@ -49,6 +50,8 @@ class RetrieverSettings:
     takes the graph's own matrix if there is one, else `tfidf`; `model` takes mean hidden states
     of the language model. `fanouts`: neighbours drawn a layer; () takes all. `batch_items`: 0
     trains on all examples at once. `classifier_scale` multiplies cosines in the classifier.
+    `search`: who finds the nearest examples, `exact` or `faiss` (its flat index); both find the
+    same.
     """
 
     structure: Literal["sage", "gcn", "sgc", "mlp"] = "sage"
@@ -66,6 +69,7 @@ class RetrieverSettings:
     classifier_scale: float = 10.0
     fanouts: tuple[int, ...] = ()
     batch_items: int = 0
+    search: Literal["exact", "faiss"] = "exact"
 
     def __post_init__(self) -> None:
         names = ("layers", "hidden", "width", "feature_width")
@@ -81,6 +85,15 @@ class RetrieverSettings:
         if not 0 <= self.weight_decay < math.inf:
             rule, remedy = "must not be negative", "0 is off"
             raise SettingError("weight_decay", str(self.weight_decay), rule, remedy=remedy)
+        if self.search == "faiss":
+            check_faiss()
+
+
+def check_faiss() -> None:
+    """Raise MissingExtraError where faiss is not installed."""
+    if importlib.util.find_spec("faiss") is None:
+        remedy = "pip install 'burnish[graph]', or use exact"
+        raise MissingExtraError("faiss", None, "is not installed", remedy=remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
