@@ -17,7 +17,7 @@ VALUES = st.one_of(TEXTS, st.binary(), st.integers(), st.lists(TEXTS), st.just("
 def check_line(name: str, value: Any, rule: str, remedy: str) -> None:
     line = str(InputError(name, value, rule, remedy=remedy))
     assert len(line) <= MAX_CHARS and len(line.splitlines()) <= 1
-    assert line.endswith(".") and ", got " in line
+    assert line.endswith((".", "?")) and ", got " in line
 
 
 @given(name=TEXTS, value=VALUES, rule=TEXTS, remedy=TEXTS)
@@ -28,6 +28,8 @@ def test_every_message_is_one_short_line(name: str, value: Any, rule: str, remed
 def test_short_messages_are_whole_and_long_ones_keep_their_ends() -> None:
     short = InputError("a", "b", "must c", remedy="Do d.")
     assert str(short) == "a must c, got 'b'. Do d."
+    asked = InputError("a", "b", "must c", remedy="Did you mean 'd'?")
+    assert str(asked) == "a must c, got 'b'. Did you mean 'd'?"
     long = str(InputError("begin", "x" * 900 + "END", "must c", remedy="Do d"))
     assert long.startswith("begin must c, got 'xxx") and long.endswith("END'. Do d.")
     assert len(long) == MAX_CHARS

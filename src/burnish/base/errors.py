@@ -40,7 +40,8 @@ def _message(name: str, value: Any, rule: str, remedy: str) -> str:
         kept = max(sizes[-1] - surplus, sizes[-2], len(GAP) + 2)
         longest = max(range(len(parts)), key=lambda i: len(parts[i]))
         parts[longest] = shortened(parts[longest], min(kept, sizes[-1] - 1))
-    return "{} {}, got {}. {}.".format(*parts)
+    end = "" if parts[-1].endswith("?") else "."
+    return "{} {}, got {}. {}".format(*parts) + end
 
 
 def shortened(text: str, size: int) -> str:
