@@ -31,7 +31,7 @@ def test_needles_stand_where_they_say(tiny_tokenizer: Any) -> None:
 
 
 def test_facts_share_no_form(tiny_tokenizer: Any) -> None:
-    text = make(tiny_tokenizer, kind="facts", length=2600, num_needles=20)
+    text = make(tiny_tokenizer, kind="facts", length=2600, num_needles=10)
     whole, names = tiny_tokenizer.decode(text.ids), set()
     for needle in text.needles:
         ((first, end),) = needle.places
@@ -42,7 +42,7 @@ def test_facts_share_no_form(tiny_tokenizer: Any) -> None:
         assert tiny_tokenizer.decode(text.ids[first:end]) == f"\nThe {name[4:]} is{answer}.\n"
         assert whole.count(name[4:]) == 1
         names.add(name)
-    assert len(names) == 20
+    assert len(names) == 10
 
 
 @pytest.mark.parametrize("kind", ["multikey", "multivalue", "variables"])
@@ -79,5 +79,5 @@ def test_refusals(tiny_tokenizer: Any) -> None:
         make(tiny_tokenizer, num_needles=500)
     with pytest.raises(SettingError, match=r"must lie in \[1, 32\] for multikey"):
         make(tiny_tokenizer, num_needles=33, kind="multikey")
-    with pytest.raises(SettingError, match=r"must lie in \[1, 20\] for facts"):
-        make(tiny_tokenizer, num_needles=21, kind="facts")
+    with pytest.raises(SettingError, match=r"must lie in \[1, 10\] for facts"):
+        make(tiny_tokenizer, num_needles=11, kind="facts")

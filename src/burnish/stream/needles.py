@@ -15,14 +15,11 @@ THINGS = (
     *("falcon", "harbour", "violin", "mountain", "lantern", "garden", "engine", "island"),
     *("bridge", "window", "tiger", "castle", "river", "planet", "kitchen", "forest"),
 )
-FACTS = (
+FACTS = (  # ten that SmolLM2-135M answers with full attention over 4,096 tokens, 20 of 20
     *("secret code of the red falcon", "phone number of the bakery", "serial number of the engine"),
-    *("price of the old violin", "population of the island", "passport number of the captain"),
-    *("account number of the museum", "postal code of the harbour", "ticket of the traveller"),
-    *("licence plate of the green truck", "weight of the bronze bell", "year of the first comet"),
-    *("distance to the lighthouse", "length of the great tunnel", "depth of the northern lake"),
-    *("room of the professor", "salary of the gardener", "number of books in the library"),
-    *("frequency of the radio station", "height of the snow mountain"),
+    *("price of the violin", "population of the island", "passport number of the captain"),
+    *("account number of the museum", "postal code of the harbour"),
+    *("ticket number of the traveller", "licence number of the green truck"),
 )
 FACT = "\nThe {name} is {code}.\n"
 FACT_QUESTION = "\n\nQuestion: What is the {name}?\nAnswer: The {name} is"
