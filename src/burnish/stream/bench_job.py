@@ -1,9 +1,10 @@
 """`burnish stream bench`: memory and latency by length, with far tokens on disk."""
 
 import gc
+import itertools
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from burnish.base.errors import SettingError
+from burnish.base.items import ItemLog
 from burnish.base.meter import Meter
 from burnish.base.progress import Progress
 from burnish.base.rng import stream
@@ -79,15 +81,11 @@ def bench_job(settings: BenchSettings) -> Job:
     """The job of `stream bench`. Raises what `ModelHandle.key` raises."""
     handle = ModelHandle(settings.model, precision=settings.precision, device=settings.device)
     key = handle.key
-    steps = [
-        LengthStep(settings=settings, length=length, name=f"length-{length}")
-        for length in settings.lengths
-    ]
     return Job(
         what=WHAT,
         settings=to_dict(settings),
         seed=settings.seed,
-        parts=[*steps, TellStep(settings=settings)],
+        parts=[LengthsStep(settings=settings)],
         given={"model": Value(key, lambda: handle)},
         header=Header(title=f"burnish stream bench: {settings.model}"),
         base=settings.model,
@@ -95,12 +93,11 @@ def bench_job(settings: BenchSettings) -> Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LengthStep(Step):
-    """Measures one length. Times differ between runs, so only its file is verified."""
+class LengthsStep(Step):
+    """Measures all lengths in one reading. Times differ between runs: only files are verified."""
 
     settings: BenchSettings
-    length: int
-    name: str
+    name: str = "lengths"
     verified: Verification = "files"
 
     guards = (ITSELF,)
@@ -110,42 +107,17 @@ class LengthStep(Step):
         """The model."""
         return ("model",)
 
-    @property
-    def writes(self) -> Mapping[str, str]:
-        """The row of this length."""
-        return {f"row of {self.length}": ""}
-
-    def open(self, name: str, done: StageResult, given: Given) -> Any:
-        """The row."""
-        return done.output["row"]
-
-    def key_of(self, name: str, done: StageResult) -> str:
-        """The key of the row."""
-        return str(sorted(done.output["row"].items()))
-
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Read random tokens, then decode."""
-        model = given["model"].model
-        check_decoder(model)
-        return {"row": time_length(model, self.settings, self.length)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TellStep(Step):
-    """Reports all lengths side by side."""
-
-    settings: BenchSettings
-    name: str = "tell"
-    verified: Verification = "files"
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The rows."""
-        return tuple(f"row of {length}" for length in self.settings.lengths)
-
-    def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Collect the rows."""
-        return {"lengths": [given[f"row of {length}"] for length in self.settings.lengths]}
+        """Read random tokens, and decode at each length that is missing."""
+        settings = self.settings
+        log = ItemLog(stage.path / "lengths.jsonl", fields=("length",))
+        missing = [length for length in settings.lengths if length not in log.done]
+        if missing:
+            model = given["model"].model
+            check_decoder(model)
+            for row in time_lengths(model, settings, missing):
+                log.keep(row)
+        return {"lengths": [log.done[length] for length in settings.lengths]}
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """Numbers and page."""
@@ -154,40 +126,55 @@ class TellStep(Step):
 
 
 @torch.inference_mode()
-def time_length(model: Any, settings: BenchSettings, length: int) -> dict[str, Any]:
-    """Prefill rate of the last quarter, time to decode a token, and memory by kind."""
+def time_lengths(
+    model: Any, settings: BenchSettings, lengths: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    """Prefill rate of each length's last quarter, time to decode a token, and memory by kind.
+
+    One text is read, up to the longest; what is decoded at a length is taken back.
+    Source: ours. Oracle: tests/stream/test_bench_job.py::test_one_reading_is_several_readings
+    """
     policy = replace(retrieving_policy(settings.policy, settings.budget), tier="disk")
     shape, tell = shape_of(model), needs_surprise(policy)
-    memory = policy.open(shape)
-    vocabulary = model.network.shape.vocab_size
-    ids = stream(settings.seed, "bench").integers(3, vocabulary, length + settings.steps).tolist()
-    late, late_tokens = 0.0, 0
-    with Progress(length, f"length {length}", "tokens") as progress:
-        for begin in range(0, length, CHUNK_ROWS):
-            chunk = ids[begin : min(begin + CHUNK_ROWS, length)]
-            started = time.perf_counter()
-            read_rows(model.network, [memory], [chunk], surprises=tell)
-            if begin >= 3 * length // 4 or begin + CHUNK_ROWS >= length:
-                late, late_tokens = late + time.perf_counter() - started, late_tokens + len(chunk)
-            progress.advance(len(chunk))
-    times = []
-    for token in ids[length:]:
-        started = time.perf_counter()
-        model.network.head(read_rows(model.network, [memory], [[token]], surprises=tell))
-        times.append(1000 * (time.perf_counter() - started))
-    gc.collect()
+    memory, network = policy.open(shape), model.network
+    ids = stream(settings.seed, "bench").integers(
+        3, network.shape.vocab_size, lengths[-1] + settings.steps
+    ).tolist()  # fmt: skip
     row_bytes = sum(store.row_bytes for store in memory.stores)
-    return {
-        "length": length,
-        "decode_ms": round(statistics.median(times), 3),
-        "decode_mean_ms": round(statistics.mean(times), 3),
-        "prefill_tokens_per_s": round(late_tokens / late, 2),
-        "anonymous_bytes": anonymous_bytes(),
-        "index_bytes": memory.index_bytes,
-        "mapped_bytes": memory.stores[0].num_mapped_tokens * row_bytes,
-        "working_tokens": memory.peak_tokens,
-        **index_size(memory, shape),
-    }
+    taken: list[tuple[int, int, float]] = []  # first token and end of each chunk, seconds
+    with Progress(lengths[-1], "read", "tokens") as progress:
+        for begin, end in itertools.pairwise(chunk_ends(lengths)):
+            started = time.perf_counter()
+            read_rows(network, [memory], [ids[begin:end]], surprises=tell)
+            taken.append((begin, end, time.perf_counter() - started))
+            progress.advance(end - begin)
+            if end not in lengths:
+                continue
+            late = [one for one in taken if one[0] >= 3 * end // 4 or one[1] == end]
+            mark, times = memory.mark(), []
+            for token in ids[end : end + settings.steps]:
+                started = time.perf_counter()
+                network.head(read_rows(network, [memory], [[token]], surprises=tell))
+                times.append(1000 * (time.perf_counter() - started))
+            gc.collect()
+            rate = sum(one[1] - one[0] for one in late) / sum(one[2] for one in late)
+            yield {
+                "length": end,
+                "decode_ms": round(statistics.median(times), 3),
+                "decode_mean_ms": round(statistics.mean(times), 3),
+                "prefill_tokens_per_s": round(rate, 2),
+                "anonymous_bytes": anonymous_bytes(),
+                "index_bytes": memory.index_bytes,
+                "mapped_bytes": memory.stores[0].num_mapped_tokens * row_bytes,
+                "working_tokens": memory.peak_tokens,
+                **index_size(memory, shape),
+            }
+            memory.rewind(mark)
+
+
+def chunk_ends(lengths: Sequence[int]) -> list[int]:
+    """0, and where the chunks end in which a text is read: every 512 tokens, and at each length."""
+    return sorted({*range(0, lengths[-1], CHUNK_ROWS), *lengths})
 
 
 def anonymous_bytes() -> int:
