@@ -36,10 +36,10 @@ class Rows:
 
     ids: list[Any] = field(default_factory=list)
     empty: list[bool] = field(default_factory=list)
-    numbers: dict[str, array[float]] = field(
+    numbers: "dict[str, array[float]]" = field(
         default_factory=lambda: {name: array("d") for name in NUMBERS}
     )
-    tokens: array[int] = field(default_factory=lambda: array("q"))
+    tokens: "array[int]" = field(default_factory=lambda: array("q"))
     widths: Counter[int] = field(default_factory=Counter)
     num_own: int = 0  # rows that bring an embedding, good or bad, or have no text
     num_given: int = 0  # rows that bring an embedding
