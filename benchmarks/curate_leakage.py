@@ -4,9 +4,12 @@ The clean pool is GPTeacher's code instructions; GPT-4's rephrasings of HumanEva
 Python as they are and, translated by our own printer with its examples and names changed, in
 JavaScript and C. A translation into a language is looked for without the references of that very
 printer target (`held out`), since those would recognise their own output; and with them. Beside
-ours: the paper's TLI score, and any shared 13-gram. Needs ../shared/data/code.
+ours: the paper's TLI score, and any shared 13-gram. `--embed` adds arms with the embedding view, in
+the states of `--layer` of the embedded model; `--clean` takes so many of the clean rows. Needs
+../shared/data/code.
 """
 
+import argparse
 import json
 import re
 import tempfile
@@ -19,6 +22,7 @@ import numpy as np
 from recording import save
 
 from burnish.curate import views
+from burnish.curate.embedding import Embedder
 from burnish.curate.leaks import find_leaks, scan_pool
 from burnish.curate.pool import PoolReport, read_pool
 from burnish.curate.settings import LeakageSettings
@@ -26,6 +30,7 @@ from burnish.curate.tli import TestLeakage
 from burnish.curate.translate import TARGETS, translate
 from burnish.data.benchmarks import BenchmarkItem, load_benchmark
 from burnish.distrib import launchers
+from burnish.models.handle import ModelHandle
 
 CODE = Path(__file__).parents[2] / "shared/data/code"
 RATES = (0.01, 0.001)
@@ -55,14 +60,20 @@ def recall(best: np.ndarray, num_clean: int) -> dict[str, float]:
     return {f"recall_at_{r:g}": float((planted > np.quantile(clean, 1 - r)).mean()) for r in RATES}
 
 
-def ours(rows: Sequence[dict[str, Any]], items: Sequence[BenchmarkItem], num: int) -> dict:
+def ours(
+    rows: Sequence[dict[str, Any]],
+    items: Sequence[BenchmarkItem],
+    num: int,
+    embedder: Embedder | None = None,
+) -> dict:
     """The command's own scan, its threshold and its flags."""
     with tempfile.TemporaryDirectory() as folder:
         pool = Path(folder) / "pool.jsonl"
         pool.write_text("".join(json.dumps(row) + "\n" for row in rows))
         settings = LeakageSettings(pool=str(pool), run=False)
         started = time.process_time()
-        scan = scan_pool(items, settings, launcher=launchers.parse("serial"))
+        launcher = launchers.parse("serial")
+        scan = scan_pool(items, settings, launcher=launcher, embedder=embedder)
         seconds = time.process_time() - started
         found = find_leaks(scan, settings, None)
     flagged = {row["row"]: row["benchmark_id"] for row in found["flagged"]}
@@ -100,9 +111,19 @@ def any_gram(texts: Sequence[str], items: Sequence[BenchmarkItem], n: int) -> np
 
 def main() -> None:
     """Measure all arms on all kinds of leak."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--embed", action="store_true")
+    options.add_argument("--layer", type=int, default=0)
+    options.add_argument("--clean", type=int, default=0, help="rows; 0: all")
+    given = options.parse_args()
+    model = ModelHandle("smollm2-135m")
+    embedder = Embedder(handle=model, layer=given.layer, max_tokens=256) if given.embed else None
     items = load_benchmark("humaneval")
     clean = list(read_pool(CODE / "gpteacher-codegen.json", PoolReport()))
     rows = [{"id": s.id, "text": s.text} for s in clean]
+    if given.clean:
+        drawn = np.random.default_rng(0).permutation(len(rows))[: given.clean]
+        rows = [rows[i] for i in sorted(drawn)]
     num = len(rows)
     found: dict[str, Any] = {"num_clean": num, "unplanted": ours([*rows], items, num - 1)}
     for kind, texts in leaks().items():
@@ -117,9 +138,13 @@ def main() -> None:
         arms["tli"]["filter_drops_clean"] = float((best[:num] >= 0.05).mean())
         arms["any 13-gram"] = {"recall": float((grams[num:] > 0).mean()),
                                "clean": float((grams[:num] > 0).mean())}  # fmt: skip
+        if embedder is not None:
+            arms["ours, with states"] = ours(pool, items, num, embedder)
         if kind in TARGETS:
             views.TARGETS = tuple(t for t in TARGETS if t != kind)
             arms["ours, held out"] = ours(pool, items, num)
+            if embedder is not None:
+                arms["ours, held out, with states"] = ours(pool, items, num, embedder)
             views.TARGETS = TARGETS
         found[kind] = arms
         print(kind, json.dumps(arms, indent=1))

@@ -31,9 +31,14 @@ def test_a_set_has_every_level():
 def test_a_model_is_asked_once_a_round():
     asked = []
 
-    def ask(prompt):
-        asked.append(prompt)
-        return f" harder {len(asked)}\n"
+    def ask(level, prompts):
+        asked.append((level, prompts))
+        return [f" harder {level}\n", "" if level == 2 else f"other {level}"][: len(prompts)]
 
-    assert evolve_by_model("easy", 2, ask) == ["easy", "harder 1", "harder 2"]
-    assert "easy" in asked[0] and "harder 1" in asked[1]
+    assert evolve_by_model(["easy", "plain"], 4, ask) == [
+        ["easy", "harder 1", "harder 2", "harder 3"], ["plain", "other 1"]
+    ]  # fmt: skip
+    assert [(level, len(prompts)) for level, prompts in asked] == [(1, 2), (2, 2), (3, 1)]
+    assert "easy" in asked[0][1][0] and "harder 1" in asked[1][1][0]
+    # what only repeats itself is not harder
+    assert evolve_by_model(["easy"], 4, lambda level, prompts: ["easy"]) == [["easy"]]

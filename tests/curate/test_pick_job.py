@@ -8,7 +8,7 @@ from fixtures.curating import row
 
 from burnish.base.errors import InputError, SettingError
 from burnish.base.records import read_records, write_records
-from burnish.curate import pick_job
+from burnish.curate import candidates, pick_job
 from burnish.curate.pick_job import pick_rows
 from burnish.curate.settings import PickSettings
 from burnish.jobs.job import Place
@@ -80,7 +80,9 @@ def test_bad_embeddings_are_named(tmp_path, tiny_folder):
 
 
 def test_planted_embeddings_of_any_width(tmp_path, tiny_folder, monkeypatch):
-    monkeypatch.setattr(pick_job, "_given_vectors", lambda given: np.array(given, dtype=float))
+    monkeypatch.setattr(
+        candidates, "given_vectors", lambda given, width: np.array(given, dtype=float)
+    )
     with pytest.raises((AssertionError, ValueError)):
         check_bad_embeddings(tmp_path, tiny_folder)
 
@@ -90,3 +92,18 @@ def test_pools_without_a_usable_row(tmp_path, tiny_folder):
         picked(tmp_path, [], tiny_folder)
     with pytest.raises(SettingError, match="must be positive"):
         picked(tmp_path, CHAIN, tiny_folder, threshold=-1.0)
+
+
+def test_the_curve_is_that_of_the_first_rows(tmp_path, tiny_folder, monkeypatch):
+    """Of a large pool the curve covers a part, which does not depend on the rest."""
+    rng = np.random.default_rng(0)
+    rows = [{"id": i, "score": float(90 - i), "embedding": rng.normal(size=3).tolist()}
+            for i in range(90)]  # fmt: skip
+    whole, _ = picked(tmp_path, rows, tiny_folder)
+    monkeypatch.setattr(pick_job, "CURVE_ROWS", 30)
+    part, _ = picked(tmp_path, rows, tiny_folder, seed=1)
+    assert part["curve"]["rows"][-1] == 30
+    kept = dict(zip(whole["curve"]["rows"], whole["curve"]["kept"]["0.9"], strict=True))
+    for at, count in zip(part["curve"]["rows"], part["curve"]["kept"]["0.9"], strict=True):
+        assert kept.get(at, count) == count
+    assert not list(tmp_path.rglob("vectors.npy"))

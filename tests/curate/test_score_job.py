@@ -1,11 +1,14 @@
 """The run of score: rows go out with what was measured."""
 
+import numpy as np
 import pytest
 from fixtures.curating import ordinary, row
 from fixtures.executing import Here
 
-from burnish.base.errors import BurnishError
+from burnish.base.errors import BurnishError, SettingError
 from burnish.base.records import read_records, write_records
+from burnish.curate import score_job
+from burnish.curate.quality import posterior
 from burnish.curate.score_job import score_pool
 from burnish.curate.settings import ScoreSettings
 from burnish.curate.train_job import TrainScorerSettings, train_scorer
@@ -69,3 +72,78 @@ def test_wrong_scorers(pool, tmp_path, tiny_folder):
         with pytest.raises(BurnishError):
             scored(pool, tmp_path, scorer=name, model=str(tiny_folder()))
     assert not (tmp_path / "run").exists()
+
+
+def test_interrupted_scores_resume(tmp_path, tiny_folder, monkeypatch):
+    """A pool is scored block by block; what a killed run finished is not scored again."""
+    write_records(tmp_path / "pool.jsonl", [row(i, f"Do {'x' * i}", "y") for i in range(23)])
+    monkeypatch.setattr(score_job, "BLOCK_ROWS", 5)
+    given = {"scorer": "length", "model": str(tiny_folder()), "quality": False}
+    settings = ScoreSettings(pool=str(tmp_path / "pool.jsonl"), **given)
+    straight = score_pool(settings, None, Place(folder=tmp_path / "straight"))
+    original, blocks = score_job.turn_scores, []
+
+    def failing(samples, *given):
+        blocks.append(samples[0].id)
+        if len(blocks) == 3:
+            raise KeyboardInterrupt
+        return original(samples, *given)
+
+    monkeypatch.setattr(score_job, "turn_scores", failing)
+    with pytest.raises(KeyboardInterrupt):
+        score_pool(settings, None, Place(folder=tmp_path / "run"))
+    stage = tmp_path / "run" / "stages" / "score"
+    assert len(list(stage.glob("part-*.jsonl"))) == 2 and not (stage / "scored.jsonl").exists()
+    resumed = score_pool(settings, None, Place(folder=tmp_path / "run"))
+    assert blocks == [0, 5, 10, 10, 15, 20]
+    assert not list(stage.glob("part-*"))
+    rows = read_records(stage / "scored.jsonl")
+    assert [r["id"] for r in rows] == list(range(23))
+    assert [r["complexity"] for r in rows] == [3 + i for i in range(23)]
+    assert resumed["complexity"] == straight["complexity"]
+    same = tmp_path / "straight" / "stages" / "score" / "scored.jsonl"
+    assert (stage / "scored.jsonl").read_bytes() == same.read_bytes()
+
+
+def test_rates_are_estimated_from_the_pool(pool, tmp_path, tiny_folder, monkeypatch):
+    """Every row's posterior follows from the rates that the result names."""
+    monkeypatch.setattr(score_job, "LEAST_ROWS", 4)
+    good = "def double(x):\n    return 2 * x\n"
+    asked = "double(1) == 2, double(2) == 4 and\ndouble(3) == 6"
+    rows = [row(i, asked, good if i % 2 else good.replace("2 *", "3 +")) for i in range(8)]
+    write_records(tmp_path / "pool.jsonl", rows)
+    given = {"scorer": "length", "model": str(tiny_folder())}
+    found, rows = scored(pool, tmp_path, rates="estimated", **given)
+    assert found["rates"]["how"] == "estimated"
+    values = found["rates"]["values"]
+    assert values["accuracy"] > 0.9 and values["prior"] == pytest.approx(0.5, abs=0.1)
+    for one in rows:
+        counts = [np.array([one[name]]) for name in ("tests_passed", "tests_total")]
+        assert one["quality"] == pytest.approx(float(posterior(*counts, **values)[0]))
+    monkeypatch.setattr(score_job, "LEAST_ROWS", 9)
+    settings = ScoreSettings(pool=pool, rates="estimated", seed=1, **given)
+    few = score_pool(settings, Here(), Place(folder=tmp_path / "few"))
+    assert few["rates"]["how"] == "default"
+
+
+def test_answers_that_agree(tmp_path, pool, tiny_folder):
+    """Without a written result: only other answers say what is right."""
+    right = "def double(x):\n    return 2 * x\n"
+    asked = "Double x, for example double(7) == 0"  # a wrong example: its input counts alone
+    answers = [right, "def twice(v):\n    return v + v\n", right.replace("2 *", "3 *")]
+    rows = [row(i, asked, answer) for i, answer in enumerate(answers)]
+    rows += [row("alone", "Another task: f(1) == 1", right), row("prose", asked, "It doubles.")]
+    write_records(tmp_path / "pool.jsonl", rows)
+    given = {"scorer": "length", "model": str(tiny_folder())}
+    found, rows = scored(pool, tmp_path, tests="agreement", **given)
+    states = ["executable"] * 3 + ["no_tests", "not_executable"]
+    assert [r["quality_state"] for r in rows] == states
+    assert [(r["tests_passed"], r["tests_total"]) for r in rows[:3]] == [(1, 1), (1, 1), (0, 1)]
+    assert found["quality"]["n"] == 3
+    assert rows[0]["quality"] > 0.5 > rows[2]["quality"]
+
+
+@pytest.mark.parametrize("tests", ["example", "model:", ""])
+def test_wrong_sources_of_tests(tests):
+    with pytest.raises(SettingError, match="examples, agreement or model:NAME"):
+        ScoreSettings(pool="x", tests=tests)

@@ -1,13 +1,15 @@
 """A scorer trained on a tiny model, and how it is measured."""
 
 import pytest
-from fixtures.curating import ordinary
+from fixtures.curating import ordinary, row
 
 from burnish.base.errors import InputError, SettingError
 from burnish.base.records import write_records
+from burnish.contracts.generation import Completion
 from burnish.curate import train_job
 from burnish.curate.complexity import load_scorer
-from burnish.curate.train_job import TrainScorerSettings, train_scorer
+from burnish.curate.train_job import TrainScorerSettings, seed_instructions, train_scorer
+from burnish.engine import answers
 from burnish.jobs.job import Place
 
 
@@ -34,6 +36,44 @@ def test_planted_levels_in_another_order(tmp_path, tiny_folder, monkeypatch):
         check_ranks(tmp_path, tiny_folder, "planted")
 
 
+def train_by_model(tmp_path, tiny_folder, monkeypatch, said):
+    """The model's answers are planted; everything else is real."""
+    monkeypatch.setattr(answers, "answer_all", said)
+    write_records(tmp_path / "seeds.jsonl", ordinary(60))
+    settings = TrainScorerSettings(
+        model=str(tiny_folder()), pools=(str(tmp_path / "seeds.jsonl"),), num_seeds=30,
+        evolve=f"model:{tiny_folder()}", penalty=1e-3,
+    )  # fmt: skip
+    return train_scorer(settings, Place(folder=tmp_path / "by-model"))
+
+
+def test_a_model_evolves_the_seeds(tmp_path, tiny_folder, monkeypatch):
+    """Each round adds words; one seed is not evolved further, and is counted."""
+
+    def said(handle, prompts, *, log, meter, how):
+        texts = [p.content[0]["content"].split("Task:\n")[1].split("\n\nNew")[0] for p in prompts]
+        texts = ["" if i == 7 and how.label.endswith("1") else f"{t} also sorted in reverse"
+                 for i, t in enumerate(texts)]  # fmt: skip
+        return [
+            Completion(id=p.id, tokens=(), text=text, finish="eos", num_passes=1)
+            for p, text in zip(prompts, texts, strict=True)
+        ]
+
+    found = train_by_model(tmp_path, tiny_folder, monkeypatch, said)
+    assert (found["num_not_evolved"], found["num_heldout_seeds"]) == (5, 6)
+    assert found["spearman"] > 0.5
+
+
+def test_a_model_that_writes_nothing(tmp_path, tiny_folder, monkeypatch):
+    def said(handle, prompts, **_):
+        return [
+            Completion(id=p.id, tokens=(), text=" ", finish="eos", num_passes=1) for p in prompts
+        ]
+
+    with pytest.raises(InputError, match="follows instructions"):
+        train_by_model(tmp_path, tiny_folder, monkeypatch, said)
+
+
 def test_too_few_seeds(tmp_path, tiny_folder):
     write_records(tmp_path / "seeds.jsonl", ordinary(3))
     settings = TrainScorerSettings(
@@ -43,3 +83,17 @@ def test_too_few_seeds(tmp_path, tiny_folder):
         train_scorer(settings, Place(folder=tmp_path / "run"))
     with pytest.raises(SettingError):
         TrainScorerSettings()
+    for wrong in ("model:", "models", ""):
+        with pytest.raises(SettingError, match="operators or model:NAME"):
+            TrainScorerSettings(pools=("x",), evolve=wrong)
+
+
+def test_seeds_are_distinct_and_drawn_by_the_seed(tmp_path):
+    rows = [row(i, f"Task {i % 40}", "x") for i in range(100)]
+    write_records(tmp_path / "seeds.jsonl", rows)
+    pools = (str(tmp_path / "seeds.jsonl"),) * 2
+    every = seed_instructions(TrainScorerSettings(pools=pools))
+    assert sorted(every) == sorted({f"Task {i}" for i in range(40)})
+    some = [seed_instructions(TrainScorerSettings(pools=pools, num_seeds=12, seed=s))
+            for s in (0, 0, 1)]  # fmt: skip
+    assert some[0] == some[1] == every[:12] and some[0] != some[2]

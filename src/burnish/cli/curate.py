@@ -36,6 +36,9 @@ def leakage(
     fpr: Annotated[
         float | None, typer.Option(help="Share of clean rows that may be flagged. [default: 0.01]")
     ] = None,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Compare the states of a model, too; slow.")
+    ] = False,
     no_run: Annotated[
         bool, typer.Option("--no-run", help="Do not run the programs of the pool.")
     ] = False,
@@ -48,13 +51,13 @@ def leakage(
 
     Exit status 1: leaks are found, or more suspects than expected by chance. RUN/stages/leakage
     holds flagged.jsonl (with the overlap of every row) and clean.jsonl. Interrupted scans resume
-    when you repeat the command.
+    when you repeat the command. With --embed: --set model=NAME --set layer=10.
     """
     from burnish.curate.settings import LeakageSettings
     from burnish.recipes.curating import leakage_with_sandbox
 
     flags = {"pool": str(pool), "benchmarks": tuple(benchmark), "fpr": fpr}
-    flags |= {"run": False} if no_run else {}
+    flags |= ({"run": False} if no_run else {}) | ({"embed": True} if embed else {})
     settings = settings_from(LeakageSettings, config=config, sets=set, flags=flags)
     result = leakage_with_sandbox(settings, _place(runs, run))
     _copy(result, "leakage", "clean.jsonl", out)
@@ -99,6 +102,10 @@ def train(
     seeds: Annotated[
         list[str], typer.Option(help="Rows whose instructions are evolved; repeatable.")
     ] = [],  # noqa: B006
+    evolve: Annotated[
+        str | None,
+        typer.Option(help="Evolve seeds by operators or model:NAME. [default: operators]"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the scorer (.npz) here.")] = None,
     config: Config = None,
     set: Sets = [],  # noqa: B006
@@ -112,7 +119,7 @@ def train(
     """
     from burnish.curate.train_job import TrainScorerSettings, train_scorer
 
-    flags = {"model": model, "pools": tuple(seeds)}
+    flags = {"model": model, "pools": tuple(seeds), "evolve": evolve}
     settings = settings_from(TrainScorerSettings, config=config, sets=set, flags=flags)
     result = train_scorer(settings, _place(runs, run))
     if out is not None:
@@ -135,6 +142,12 @@ def score(
         str | None,
         typer.Option(help="Combine the scores of turns by sum, mean or max. [default: sum]"),
     ] = None,
+    tests: Annotated[
+        str | None,
+        typer.Option(
+            help="Tests of answers: examples, agreement or model:NAME. [default: examples]"
+        ),
+    ] = None,
     no_run: Annotated[bool, typer.Option("--no-run", help="Do not measure quality.")] = False,
     config: Config = None,
     set: Sets = [],  # noqa: B006
@@ -143,13 +156,14 @@ def score(
 ) -> Outcome:
     """Score the complexity of every row of POOL, and the quality of answers that are programs.
 
-    Quality comes from tests in the row's own text: doctests, asserts and written examples.
-    A row without tests has no quality, which is not the same as zero.
+    Tests are read from the row's own text, or come from other answers to the same question, or
+    are written by a model. A row without tests has no quality, which is not the same as zero.
+    Interrupted runs resume when you repeat the command. More: --set rates=estimated.
     """
     from burnish.curate.settings import ScoreSettings
     from burnish.recipes.curating import score_with_sandbox
 
-    flags = {"pool": str(pool), "scorer": scorer, "turns": turns}
+    flags = {"pool": str(pool), "scorer": scorer, "turns": turns, "tests": tests}
     flags |= {"quality": False} if no_run else {}
     settings = settings_from(ScoreSettings, config=config, sets=set, flags=flags)
     result = score_with_sandbox(settings, _place(runs, run))

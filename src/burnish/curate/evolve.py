@@ -68,15 +68,25 @@ def evolve(instruction: str, level: int, *, seed: int = 0) -> str:
     return text
 
 
-def evolve_by_model(instruction: str, level: int, ask: Callable[[str], str]) -> list[str]:
-    """The instruction after 0, 1, ... `level` rounds in which a model makes it harder.
+def evolve_by_model(
+    instructions: Sequence[str], levels: int, ask: Callable[[int, Sequence[str]], list[str]]
+) -> list[list[str]]:
+    """Each instruction after 0, 1, ... rounds in which a model makes it harder.
 
+    `ask(round, prompts)` answers all prompts of a round. Where the model writes nothing, or the
+    same again, the instruction has no further levels, so a list may be short.
     Source: WizardCoder, arXiv 2306.08568; the wording is ours.
     Oracle: tests/curate/test_evolve.py::test_a_model_is_asked_once_a_round
     """
-    found = [instruction]
-    for _ in range(level):
-        found.append(ask(MAKE_HARDER.format(instruction=found[-1])).strip())
+    found = [[text] for text in instructions]
+    going = list(range(len(found)))
+    for level in range(1, levels):
+        prompts = [MAKE_HARDER.format(instruction=found[i][-1]) for i in going]
+        texts = [text.strip() for text in ask(level, prompts)] if prompts else []
+        good = [(i, t) for i, t in zip(going, texts, strict=True) if t and t != found[i][-1]]
+        for i, text in good:
+            found[i].append(text)
+        going = [i for i, _ in good]
     return found
 
 

@@ -31,28 +31,31 @@ def greedy(
     threshold: float,
     budget: int | None = None,
     block_rows: int = BLOCK_ROWS,
+    order: Int[np.ndarray, " N"] | None = None,
 ) -> Selection:
     """Walk rows in their order; take one unless a chosen row has a cosine above the threshold.
 
-    Stops when `budget` rows are chosen. The result does not depend on `block_rows`.
-    Raises: InputError, for vectors that are not finite or are zero.
+    Stops when `budget` rows are chosen. The result does not depend on `block_rows`. `order` names
+    the rows to walk (all, one after another); results are places in it. Only a block and the
+    chosen rows are held, so the vectors may be mapped from a file.
+    Raises: InputError, for vectors that are looked at and are not finite, or are zero.
     Source: XCoder, arXiv 2409.03810, Algorithm 1. Its "distance" of 0.945 is a cosine similarity
     (DEITA's maintainers say so of the same rule).
     Oracle: tests/curate/test_greedy.py::test_equals_the_sequential_definition
     """
     if block_rows < 1:
         raise SettingError("block_rows", block_rows, "must be at least 1", remedy="512 is usual")
-    unit = unit_rows(vectors)
-    num, width = unit.shape
+    num = len(vectors) if order is None else len(order)
     most = num if budget is None else min(budget, num)
-    kept = np.zeros((most, width), dtype=unit.dtype)  # BLAS looks at the rest, too
+    kept = np.zeros((most, vectors.shape[1]), np.float32)  # BLAS looks at the rest, too
     chosen: list[int] = []
     nearest = np.full(num, np.nan)
     by = np.full(num, -1, dtype=np.int64)
     for start in range(0, num, block_rows):
         if len(chosen) >= most:
             break
-        block = unit[start : start + block_rows]
+        places = slice(start, start + block_rows)
+        block = unit_rows(vectors[places if order is None else order[places]], first=start)
         best, owner = _nearest(block, kept[: len(chosen)], chosen)
         inside = cosines(block, block)
         for i in range(len(block)):
@@ -91,13 +94,17 @@ def cosines(
         return rows @ others.T
 
 
-def unit_rows(vectors: Float[np.ndarray, "R d"]) -> Float[np.ndarray, "R d"]:
-    """Rows scaled to length 1, in fp32. Raises: InputError, naming the first row that is zero."""
+def unit_rows(vectors: Float[np.ndarray, "R d"], *, first: int = 0) -> Float[np.ndarray, "R d"]:
+    """Rows scaled to length 1, in fp32; `first` is the number of the first one.
+
+    Raises: InputError, naming the first row that is zero.
+    """
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     wrong = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
     if len(wrong):
         row, remedy = int(wrong[0]), "Leave the row out, or embed it again"
-        raise InputError(f"embedding {row}", float(lengths[row]), "must be finite and not zero",
+        rule = "must be finite and not zero"
+        raise InputError(f"embedding {first + row}", float(lengths[row]), rule,
                          remedy=remedy)  # fmt: skip
     return (vectors / lengths[:, None]).astype(np.float32)
 

@@ -14,6 +14,7 @@ from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
 from burnish.contracts.executor import Executor
 from burnish.contracts.step import Told
+from burnish.curate.embedding import Embedder
 from burnish.curate.leakage_page import leakage_page, marked
 from burnish.curate.leaks import Scan, clean_rows, find_leaks, scan_pool
 from burnish.curate.passes import second_pass
@@ -25,6 +26,7 @@ from burnish.distrib import launchers
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
 from burnish.jobs.step import Given, Step, Value
+from burnish.models.handle import ModelHandle
 
 WHAT = "curate-leakage"
 FLAGGED, CLEAN, SHOWN = "flagged.jsonl", "clean.jsonl", "shown.json"
@@ -49,6 +51,7 @@ def find_leakage(
 
 def leakage_job(settings: LeakageSettings, executor: Executor | None) -> Job:
     """The job of `curate leakage`."""
+    handle = ModelHandle(settings.model)
     return Job(
         what=WHAT,
         settings=to_dict(settings),
@@ -56,6 +59,7 @@ def leakage_job(settings: LeakageSettings, executor: Executor | None) -> Job:
         parts=[LeakageStep(settings=settings)],
         given={
             "pool": pool_value(settings.pool),
+            "model": Value(lambda: handle.key if settings.embed else "", lambda: handle),
             "items": Value(lambda: _items_key(settings), lambda: _items(settings)),
             "executor": Value("executor", lambda: executor),
         },
@@ -91,8 +95,8 @@ class LeakageStep(Step):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The pool, the benchmark's items, and the executor."""
-        return ("pool", "items", "executor")
+        """The pool, the benchmark's items, the model that embeds, and the executor."""
+        return ("pool", "items", "model", "executor")
 
     @property
     def writes(self) -> Mapping[str, str]:
@@ -103,7 +107,15 @@ class LeakageStep(Step):
         """Scan the pool, run its programs, and write the ledger and the clean pool."""
         settings = self.settings
         launcher = launchers.parse(settings.launcher)
-        scan = scan_pool(given["items"], settings, launcher=launcher, folder=stage.path)
+        embedder = None
+        if settings.embed:
+            embedder = Embedder(
+                handle=given["model"], layer=settings.layer, max_tokens=settings.max_tokens,
+                meter=meter,
+            )  # fmt: skip
+        scan = scan_pool(
+            given["items"], settings, launcher=launcher, folder=stage.path, embedder=embedder
+        )
         found = find_leaks(scan, settings, given["executor"])
         rows = [row for name in TOLD for row in found[name]]
         write_records(stage.path / FLAGGED, rows)
@@ -111,7 +123,7 @@ class LeakageStep(Step):
         write_records(stage.path / CLEAN, clean_rows(settings, dropped))
         shown = {"best": best_of(scan), "pairs": pairs_of(scan, settings, found["flagged"])}
         write_json(stage.path / SHOWN, shown)
-        for place in stage.path.glob("hits-*.npz"):
+        for place in [*stage.path.glob("hits-*.npz"), *stage.path.glob("vectors-*.npy")]:
             place.unlink()
         return {"told": found}
 

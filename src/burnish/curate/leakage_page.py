@@ -11,6 +11,7 @@ Result = Mapping[str, Any]
 MAX_ROWS = 200
 MAX_PAIRS = 40
 NUM_BINS = 40
+VERDICT_COLUMNS = ("row", "benchmark item", "verdict", "views", "score", "q", "tests")
 
 
 def leakage_page(told: Result, best: Sequence[float], pairs: Sequence[Mapping[str, str]]) -> Page:
@@ -79,17 +80,26 @@ def histogram(best: Sequence[float], threshold: float | None) -> list[Chart]:
 def flagged_table(told: Result) -> Table:
     """Rows with a verdict, leaks first."""
     rows = [*told["flagged"], *told["common_knowledge"]]
+    embedded = any("embedding" in row for row in rows)
     return Table(
         title="Rows with a verdict",
-        columns=["row", "benchmark item", "verdict", "views", "score", "q", "tests"],
+        columns=[*VERDICT_COLUMNS, *(["nearest by states"] if embedded else [])],
         rows=[
             [str(r["id"]), str(r["benchmark_id"]), r["verdict"], ", ".join(r["views"]),
              "" if r["score"] is None else round(r["score"], 2),
-             "" if r["q"] is None else f"{r['q']:.1e}", r["behaviour"]]
+             "" if r["q"] is None else f"{r['q']:.1e}", r["behaviour"],
+             *([nearest_text(r.get("embedding"))] if embedded else [])]
             for r in rows[:MAX_ROWS]
         ],
         caption=f"The first {MAX_ROWS} of {len(rows)}; all are in flagged.jsonl.",
     )  # fmt: skip
+
+
+def nearest_text(found: Mapping[str, Any] | None) -> str:
+    """The nearest reference by a model's states, and what is ordinary for it."""
+    if found is None:
+        return ""
+    return f"{found['reference']}: {found['cosine']:.2f}, ordinary {found['ordinary']:.2f}"
 
 
 def pairs_table(told: Result, pairs: Sequence[Mapping[str, str]]) -> Table:

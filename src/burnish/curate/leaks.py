@@ -12,12 +12,14 @@ from burnish.base.progress import say
 from burnish.contracts.executor import Executor, RunState
 from burnish.contracts.launcher import Launcher
 from burnish.curate.behaviour import Asked, Evidence, run_asked
+from burnish.curate.calibrate import LEAST_ROWS
+from burnish.curate.embedding import Cosines, Embedder, EmbeddingView, embed_pool
 from burnish.curate.evidence import spans_of
 from burnish.curate.passes import FirstPass, Scored, first_pass, score_rows, second_pass
 from burnish.curate.pool import PoolReport, check_some, read_pool
 from burnish.curate.programs import Definitions, Target, program_of, target_of
 from burnish.curate.samples import Sample
-from burnish.curate.scan import Shares
+from burnish.curate.scan import Compared, Shares
 from burnish.curate.settings import LeakageSettings
 from burnish.curate.tli import TestLeakage
 from burnish.curate.verdicts import Found, LeakVerdict, as_row, copies, counts, decide
@@ -40,6 +42,12 @@ class Scan:
     shares: Sequence[Shares]
     scored: Scored
     targets: Mapping[int, Target] = field(default_factory=dict)
+    cosines: Cosines | None = None  # of the embedding view
+
+    @property
+    def compared(self) -> list[Compared]:
+        """How like the references the rows are, in all views."""
+        return joined(self.shares, self.cosines)
 
     @property
     def untestable(self) -> list[int]:
@@ -54,8 +62,13 @@ def scan_pool(
     *,
     launcher: Launcher,
     folder: Path | None = None,
+    embedder: Embedder | None = None,
 ) -> Scan:
-    """Read the pool and score every row against every item, without running anything."""
+    """Read the pool and score every row against every item, without running anything.
+
+    An `embedder` adds the embedding view, in pools that are large enough to calibrate on: a cosine
+    says nothing without those of other rows.
+    """
     views = static_views(items)
     targets = {i: t for i, item in enumerate(items) if (t := target_of(item)) is not None}
     testable = {int(i) for view in views for i in view.owners} | set(targets)
@@ -63,8 +76,19 @@ def scan_pool(
     first = first_pass(settings.pool, views, tli, launcher=launcher, folder=folder)
     check_some(settings.pool, first.report)
     shares = [Shares(v, h, first.num_rows) for v, h in zip(views, first.hits, strict=True)]
-    scored = score_rows(shares, len(items), first.num_rows, settings.fpr)
-    return Scan(items, views, tli, first, shares, scored, targets)
+    cosines = None
+    if embedder is not None and first.num_rows >= LEAST_ROWS:
+        view = EmbeddingView.of(items, views, embedder)
+        cosines = Cosines(view, embed_pool(settings.pool, embedder, folder))
+    elif embedder is not None:
+        say(f"note: the embedding view needs {LEAST_ROWS} rows; it is left out")
+    scored = score_rows(joined(shares, cosines), len(items), first.num_rows, settings.fpr)
+    return Scan(items, views, tli, first, shares, scored, targets, cosines)
+
+
+def joined(shares: Sequence[Shares], cosines: Cosines | None) -> list[Compared]:
+    """All views of a scan."""
+    return [*shares] if cosines is None else [*shares, cosines]
 
 
 def find_leaks(scan: Scan, settings: LeakageSettings, executor: Executor | None) -> dict[str, Any]:
@@ -224,11 +248,14 @@ def _decided(
     num_blocks = len(scan.first.hits[0].blocks) if scan.first.hits else 0
     for block in range(num_blocks):
         copied = copies(scan.shares, block, len(scan.items), settings)
-        plain = {one.view.name: one.plain(block) for one in scan.shares}
+        plain = {one.view.name: one.plain(block) for one in scan.compared}
         size = scan.first.hits[0].blocks[block].shape[0]
         for at in range(size):
             if found := _decide_row(scan, row, at, copied, by_row.get(row, {})):
                 found.shares = _shares_of(scan, plain, at, found.item)
+                if scan.cosines is not None:
+                    own = plain[scan.cosines.view.name][at]
+                    found.embedding = scan.cosines.nearest(own, found.item)
                 yield found
             row += 1
 
@@ -271,7 +298,8 @@ def _rank(found: Found) -> tuple[int, int]:
 def _shares_of(scan: Scan, plain: Mapping[str, np.ndarray], at: int, item: int) -> dict[str, float]:
     """The largest plain share of the item's references in each view."""
     found = {}
-    for view in scan.views:
+    for one in scan.compared:
+        view = one.view
         mine = np.flatnonzero(view.owners == item)
         if len(mine):
             found[view.name] = round(float(plain[view.name][at, mine].max()), 3)

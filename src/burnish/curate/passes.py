@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float, Int
 
+from burnish.base.files import atomic_write
 from burnish.base.progress import track
 from burnish.contracts.launcher import Launcher
 from burnish.curate.calibrate import LEAST_ROWS, Background, Null, discovery_rates
 from burnish.curate.pool import PoolReport, read_pool
 from burnish.curate.samples import Sample
-from burnish.curate.scan import BLOCK_ROWS, Hits, Shares, backgrounds, by_item, combined
+from burnish.curate.scan import BLOCK_ROWS, Compared, Hits, backgrounds, by_item, combined
 from burnish.curate.tli import TestLeakage
 from burnish.curate.views import View
 
@@ -54,17 +55,17 @@ def first_pass(
     Source: ours. Oracle: tests/curate/test_passes.py::test_blocks_change_nothing
     """
     found = FirstPass(hits=[Hits() for _ in views])
-    blocks = _blocks(read_pool(pool, found.report), BLOCK_ROWS)
+    blocks = blocks_of(read_pool(pool, found.report), BLOCK_ROWS)
     match = partial(match_block, views)
     with track(None, "scan", "row") as bar:
         number = 0
         while window := list(islice(blocks, WINDOW)):
             texts = [[sample.text for sample in block] for block in window]
             places = [_place(folder, number + i) for i in range(len(window))]
-            missing = [t for t, place in zip(texts, places, strict=True) if not _is_there(place)]
+            missing = [t for t, place in zip(texts, places, strict=True) if not is_there(place)]
             fresh = iter(launcher.map(match, missing))
             for block, place in zip(window, places, strict=True):
-                pairs = _load(place) if _is_there(place) else _keep(place, next(fresh))
+                pairs = _load(place) if is_there(place) else _keep(place, next(fresh))
                 for view, hits, (owners, grams) in zip(views, found.hits, pairs, strict=True):
                     hits.add(owners, grams, len(block), view.index.num_grams)
                 found.ids += [sample.id for sample in block]
@@ -84,7 +85,8 @@ def _place(folder: Path | None, number: int) -> Path | None:
     return None if folder is None else folder / f"hits-{number:06d}.npz"
 
 
-def _is_there(place: Path | None) -> bool:
+def is_there(place: Path | None) -> bool:
+    """Whether a block was finished before."""
     return place is not None and place.is_file()
 
 
@@ -92,10 +94,8 @@ def _keep(place: Path | None, pairs: list[Pairs]) -> list[Pairs]:
     if place is not None:
         arrays: dict[str, Any] = {f"{i}{side}": array for i, pair in enumerate(pairs)
                   for side, array in zip("og", pair, strict=True)}  # fmt: skip
-        draft = place.with_name(f".{place.name}.tmp")
-        with draft.open("wb") as file:
+        with atomic_write(place, "wb") as file:
             np.savez(file, **arrays)
-        draft.rename(place)
     return pairs
 
 
@@ -105,7 +105,8 @@ def _load(place: Path | None) -> list[Pairs]:
         return [(held[f"{i}o"], held[f"{i}g"]) for i in range(len(held.files) // 2)]
 
 
-def _blocks(things: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
+def blocks_of(things: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
+    """Lists of at most `size` things, in order."""
     iterator = iter(things)
     while block := list(islice(iterator, size)):
         yield block
@@ -126,7 +127,7 @@ class Scored:
     q: Float[np.ndarray, " R"] | None = None
 
 
-def score_rows(shares: Sequence[Shares], num_items: int, num_rows: int, fpr: float) -> Scored:
+def score_rows(shares: Sequence[Compared], num_items: int, num_rows: int, fpr: float) -> Scored:
     """Scores of all rows against all items.
 
     Source: ours. Oracle: tests/curate/test_passes.py::test_planted_leaks_rank_first
@@ -134,7 +135,7 @@ def score_rows(shares: Sequence[Shares], num_items: int, num_rows: int, fpr: flo
     calibrated = num_rows >= LEAST_ROWS
     marks = backgrounds(shares) if calibrated else [None] * len(shares)
     tops, values = [], []
-    num_blocks = len(shares[0].hits.blocks) if shares else 0
+    num_blocks = shares[0].num_blocks if shares else 0
     for block in range(num_blocks):
         parts = [
             by_item(_excess(one, mark, block), one.view.owners, num_items)
@@ -155,14 +156,20 @@ def score_rows(shares: Sequence[Shares], num_items: int, num_rows: int, fpr: flo
     return scored
 
 
-def _excess(one: Shares, mark: Background | None, block: int) -> Float[np.ndarray, "R E"]:
+def _excess(one: Compared, mark: Background | None, block: int) -> Float[np.ndarray, "R E"]:
     return one.plain(block) if mark is None else mark.excess(one.weighted(block))
 
 
-def second_pass(pool: Path | str, rows: set[int], use: Callable[[int, Sample], None]) -> None:
+def second_pass(
+    pool: Path | str,
+    rows: set[int],
+    use: Callable[[int, Sample], None],
+    *,
+    any_shape: bool = False,
+) -> None:
     """Read a pool again and yield the rows with these numbers, counted from 0."""
     last = max(rows, default=-1)
-    for number, sample in enumerate(read_pool(pool, PoolReport())):
+    for number, sample in enumerate(read_pool(pool, PoolReport(), any_shape=any_shape)):
         if number > last:
             break
         if number in rows:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 from burnish.base.rng import stream
@@ -14,6 +14,8 @@ from burnish.curate.rivals import deita_rule
 from burnish.curate.settings import PickSettings
 
 DEITA_BATCH = 1024
+CHUNK_ROWS = 4096
+EMPTY, BUDGET, CHOSEN = ({"reason": why} for why in ("empty", "budget", "chosen"))  # never changed
 
 
 @dataclass
@@ -80,6 +82,15 @@ def joined(candidates: Candidates, settings: PickSettings) -> Float[np.ndarray, 
     return np.where(np.isfinite(candidates.given), candidates.given, found)
 
 
+def finite_rows(
+    vectors: Float[np.ndarray, "R d"], rows: Int[np.ndarray, " k"]
+) -> Bool[np.ndarray, " k"]:
+    """Which of these rows are finite, a chunk at a time: the vectors may be mapped from a file."""
+    parts = [rows[i : i + CHUNK_ROWS] for i in range(0, len(rows), CHUNK_ROWS)]
+    found = [np.isfinite(vectors[part]).all(axis=1) for part in parts]
+    return np.concatenate(found) if found else np.zeros(0, dtype=bool)
+
+
 def pick(candidates: Candidates, settings: PickSettings) -> Picked:
     """Choose rows; every row has a reason.
 
@@ -94,9 +105,9 @@ def pick(candidates: Candidates, settings: PickSettings) -> Picked:
     usable = np.array([i for i in range(num) if not candidates.empty[i]], dtype=np.int64)
     unscored = usable[~np.isfinite(scores[usable])]
     usable = usable[np.isfinite(scores[usable])]
-    reasons: list[dict[str, Any]] = [{"reason": "empty"} for _ in range(num)]
+    reasons: list[dict[str, Any]] = [EMPTY] * num
     if candidates.vectors is not None:
-        there = np.isfinite(candidates.vectors[usable]).all(axis=1)
+        there = finite_rows(candidates.vectors, usable)
         for row in usable[~there]:
             reasons[row] = {"reason": "bad embedding"}
         usable = usable[there]
@@ -117,18 +128,18 @@ def _diverse(
     """The rows that the walk chooses, in order; the others with the row that they are near to."""
     if settings.rule == "random" or settings.threshold >= 1 or candidates.vectors is None:
         return order.tolist()
-    vectors = candidates.vectors[order]
     if settings.rule == "deita":
+        vectors = candidates.vectors[order]
         kept = deita_rule(vectors, threshold=settings.threshold, batch_rows=DEITA_BATCH)
         left = set(order.tolist()) - set(order[kept].tolist())
         for row in left:
             reasons[row] = {"reason": "near", "of": None}
         return order[kept].tolist()
     budget = settings.budget or None
-    found = greedy(vectors, threshold=settings.threshold, budget=budget)
+    found = greedy(candidates.vectors, threshold=settings.threshold, budget=budget, order=order)
     for place, row in enumerate(order):
         if np.isnan(found.nearest[place]):
-            reasons[row] = {"reason": "budget"}
+            reasons[row] = BUDGET
         else:
             near = int(order[found.by[place]]) if found.by[place] >= 0 else None
             similarity = round(float(found.nearest[place]), 4) if near is not None else None
@@ -151,7 +162,7 @@ def _within(
             assert candidates.tokens is not None
             fits = int(candidates.tokens[row]) <= left
             left -= int(candidates.tokens[row]) if fits else 0
-        reasons[row] = {"reason": "chosen" if fits else "budget"}
+        reasons[row] = CHOSEN if fits else BUDGET
         if fits:
             chosen.append(row)
     return chosen

@@ -5,6 +5,7 @@ import doctest
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -50,7 +51,7 @@ def row_tests(sample: Sample, most: int = 12) -> list[str]:
         found += _doctests(text)
     found += [m[0].strip() for text in texts for m in ASSERT.finditer(text)]
     found += [x for text in texts for line in text.splitlines() for x in _examples(line)]
-    good = [test for test in dict.fromkeys(found) if _is_test(test)]
+    good = [test for test in dict.fromkeys(found) if is_test(test)]
     return good[:most]
 
 
@@ -87,7 +88,8 @@ def _value(text: str) -> bool:
     return True
 
 
-def _is_test(text: str) -> bool:
+def is_test(text: str) -> bool:
+    """Whether a line is Python that calls something."""
     try:
         tree = ast.parse(text)
     except (ValueError, SyntaxError, RecursionError):
@@ -139,17 +141,43 @@ def estimate_rates(
     return prior, accuracy, false_pass
 
 
+class TestSource(Protocol):
+    """Where the tests of answers come from."""
+
+    def of(
+        self, samples: Sequence[Sample], programs: Sequence[Definitions | None], most: int
+    ) -> list[list[str]]:
+        """Tests of every sample; none for one without a program."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowTests:
+    """Doctests, asserts and written examples of the row itself."""
+
+    def of(
+        self, samples: Sequence[Sample], programs: Sequence[Definitions | None], most: int
+    ) -> list[list[str]]:
+        """Tests of every sample; none for one without a program."""
+        pairs = zip(samples, programs, strict=True)
+        return [row_tests(sample, most) if program else [] for sample, program in pairs]
+
+
 def measure_quality(
-    samples: Sequence[Sample], executor: Executor, *, max_tests: int = 12
+    samples: Sequence[Sample],
+    executor: Executor,
+    *,
+    max_tests: int = 12,
+    source: TestSource | None = None,
 ) -> list[Quality]:
-    """Quality of every row; each test is a trial of its own.
+    """Quality of every row by the tests of `source` (the row's own); each is a trial of its own.
 
     Source: XCoder, arXiv 2409.03810, section 3.2: the number of passed tests.
     Departure: a posterior in place of the count, and rows that cannot be run have a state.
     Oracle: tests/curate/test_quality.py::test_states_of_rows
     """
     programs = [program_of(sample) for sample in samples]
-    tests = [row_tests(s, max_tests) if p else [] for s, p in zip(samples, programs, strict=True)]
+    tests = (source or RowTests()).of(samples, programs, max_tests)
     plan = [
         (row, Trial(code=program.code, asserts=test))
         for row, (program, some) in enumerate(zip(programs, tests, strict=True))
@@ -161,7 +189,10 @@ def measure_quality(
     states: list[list[RunState]] = [[] for _ in samples]
     for (row, _), result in zip(plan, results, strict=True):
         states[row].append(result.state)
-    return [_quality(program, some) for program, some in zip(programs, states, strict=True)]
+    return [
+        Quality("not_executable") if program is None else quality_of(some)
+        for program, some in zip(programs, states, strict=True)
+    ]
 
 
 def calls_own(test: str, program: Definitions) -> bool:
@@ -170,12 +201,11 @@ def calls_own(test: str, program: Definitions) -> bool:
     return bool(names & set(program.functions))
 
 
-def _quality(program: Definitions | None, states: Sequence[RunState]) -> Quality:
-    if program is None:
-        return Quality("not_executable")
-    known = [s for s in states if s in (RunState.PASSED, RunState.FAILED)]
+def quality_of(states: Sequence[RunState]) -> Quality:
+    """The quality of a program from the states of its tests."""
     if not states:
         return Quality("no_tests")
+    known = [s for s in states if s in (RunState.PASSED, RunState.FAILED)]
     if not known:
         return Quality("unscored")
     passed = sum(state is RunState.PASSED for state in known)

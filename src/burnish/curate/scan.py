@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from burnish.curate.calibrate import LEAST_ROWS, Background, gram_weights
 from burnish.curate.views import View
@@ -31,6 +31,47 @@ class Hits:
         self.counts = counts if self.counts is None else self.counts + counts
 
 
+class Referenced(Protocol):
+    """The references of a view: their items and kinds."""
+
+    @property
+    def name(self) -> str:
+        """Of the view."""
+        ...
+
+    @property
+    def owners(self) -> Int[np.ndarray, " E"]:
+        """The item of each reference."""
+        ...
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Prompt, or the language of a solution."""
+        ...
+
+
+class Compared(Protocol):
+    """How like its references the rows of a pool are in one view, block by block."""
+
+    @property
+    def view(self) -> Referenced:
+        """Its references."""
+        ...
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of rows."""
+        ...
+
+    def plain(self, block: int) -> Float[np.ndarray, "R E"]:
+        """As people read it: a share, or a cosine."""
+        ...
+
+    def weighted(self, block: int) -> Float[np.ndarray, "R E"]:
+        """As it is calibrated."""
+        ...
+
+
 @dataclass
 class Shares:
     """Shares of one view's references in all rows: plain, and weighted by how rare grams are."""
@@ -50,6 +91,11 @@ class Shares:
         totals = np.asarray(items @ weights).ravel()
         self._totals = np.maximum(totals, 1e-9)
         self._sizes = np.maximum(self.view.index.sizes, 1)
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of rows."""
+        return len(self.hits.blocks)
 
     def weighted(self, block: int) -> Float[np.ndarray, "R E"]:
         """Share of each reference's weight, in the rows of a block."""
@@ -72,11 +118,11 @@ def collect(views: Sequence[View], blocks: Iterator[Sequence[str]]) -> tuple[lis
     return hits, num_rows
 
 
-def backgrounds(shares: Sequence[Shares]) -> list[Background]:
+def backgrounds(shares: Sequence[Compared]) -> list[Background]:
     """The background of every view, from evenly spaced blocks if the pool has many."""
     found = []
     for one in shares:
-        num = len(one.hits.blocks)
+        num = one.num_blocks
         chosen = sorted({round(i) for i in np.linspace(0, num - 1, min(num, 8))})
         parts = [one.weighted(block) for block in chosen]
         found.append(Background.of(np.concatenate(parts)))

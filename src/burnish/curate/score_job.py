@@ -1,5 +1,6 @@
 """`burnish curate score`: adds complexity and quality to every row."""
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from burnish.base.errors import ModelError
 from burnish.base.hashes import remembered_hash
 from burnish.base.meter import Meter
-from burnish.base.records import write_records
+from burnish.base.progress import say
+from burnish.base.records import read_records, write_records
 from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
 from burnish.contracts.executor import Executor
 from burnish.contracts.page import Block, Chart, Page, Series, Table
 from burnish.contracts.step import Told
 from burnish.curate import baselines
+from burnish.curate.agreement import measure_agreement
+from burnish.curate.calibrate import LEAST_ROWS
 from burnish.curate.complexity import BUNDLED, load_scorer, score_texts
 from burnish.curate.leakage_job import pool_value
+from burnish.curate.passes import blocks_of
 from burnish.curate.pool import PoolReport, check_some, read_pool
-from burnish.curate.quality import Quality, measure_quality
+from burnish.curate.programs import program_of
+from burnish.curate.quality import (
+    FALSE_PASS,
+    PRIOR,
+    TEST_ACCURACY,
+    Quality,
+    estimate_rates,
+    measure_quality,
+    posterior,
+)
+from burnish.curate.quality_tests import model_of, source_of
 from burnish.curate.samples import Sample
 from burnish.curate.scoring import AGGREGATES
 from burnish.curate.settings import ScoreSettings
@@ -34,6 +50,9 @@ WHAT = "curate-score"
 SCORED = "scored.jsonl"
 BUNDLED_NAME = "bundled"
 NUM_BINS = 30
+BLOCK_ROWS = 512
+AGREEMENT, ESTIMATED = "agreement", "estimated"
+RATES = ("prior", "accuracy", "false_pass")
 
 
 def score_pool(
@@ -53,7 +72,7 @@ def score_pool(
 
 def score_job(settings: ScoreSettings, executor: Executor | None) -> Job:
     """The job of `curate score`."""
-    handle = ModelHandle(settings.model)
+    handle, tester = ModelHandle(settings.model), model_of(settings.tests)
     return Job(
         what=WHAT,
         settings=to_dict(settings),
@@ -63,6 +82,7 @@ def score_job(settings: ScoreSettings, executor: Executor | None) -> Job:
             "pool": pool_value(settings.pool),
             "scorer": Value(lambda: _scorer_key(settings.scorer), lambda: settings.scorer),
             "model": Value(lambda: handle.key, lambda: handle),
+            "tester": Value(lambda: "" if tester is None else tester.key, lambda: tester),
             "executor": Value("executor", lambda: executor),
         },
         header=Header(
@@ -98,6 +118,8 @@ def _scorer_key(name: str) -> str:
 class ScoreStep(Step):
     """Scores every user turn alone; `turns` says how several become one score.
 
+    The pool is read and written in blocks, so it may be larger than memory.
+
     Source: XCoder, arXiv 2409.03810: the score of a dialogue is the sum of its turns'.
     Oracle: tests/curate/test_score_job.py::test_rows_go_out_with_their_scores
     """
@@ -107,8 +129,8 @@ class ScoreStep(Step):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The pool, the scorer and its model, and the executor."""
-        return ("pool", "scorer", "model", "executor")
+        """The pool, the scorer and its model, the model that writes tests, and the executor."""
+        return ("pool", "scorer", "model", "tester", "executor")
 
     @property
     def writes(self) -> Mapping[str, str]:
@@ -116,40 +138,97 @@ class ScoreStep(Step):
         return {"scored": SCORED}
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
-        """Score all rows."""
+        """Score all rows, block by block; finished blocks of an interrupted attempt are kept."""
         settings, report = self.settings, PoolReport()
-        samples = list(read_pool(given["pool"], report))
+        executor = given["executor"] if settings.quality else None
+        source = source_of(given["tester"], meter)
+        agreed: dict[int, Quality] | None = None
+        parts: list[Path] = []
+        for block in blocks_of(read_pool(given["pool"], report), BLOCK_ROWS):
+            place = stage.path / f"part-{len(parts):06d}.jsonl"
+            parts.append(place)
+            if place.is_file():
+                continue
+            turns = turn_scores(block, settings, given["model"], meter)
+            if executor is None:
+                measured = [Quality("empty" if s.is_empty else "off") for s in block]
+            elif settings.tests == AGREEMENT:
+                if agreed is None:
+                    agreed = measure_agreement(
+                        given["pool"], executor, max_tests=settings.max_tests
+                    )
+                first = (len(parts) - 1) * BLOCK_ROWS
+                measured = [_agreed(agreed, first + i, s) for i, s in enumerate(block)]
+            else:
+                some = [s for s in block if not s.is_empty]
+                found = measure_quality(some, executor, max_tests=settings.max_tests, source=source)
+                each = iter(found)
+                measured = [Quality("empty") if s.is_empty else next(each) for s in block]
+            write_records(place, _scored(block, turns, measured, settings))
         check_some(given["pool"], report)
-        turns = turn_scores(samples, settings, given["model"], meter)
-        executor = given["executor"]
-        measuring = executor if settings.quality else None
-        empty = [s.is_empty for s in samples]
-        some = [s for s, e in zip(samples, empty, strict=True) if not e]
-        measured = iter(
-            [Quality("off")] * len(some)
-            if measuring is None
-            else measure_quality(some, measuring, max_tests=settings.max_tests)
-        )
-        qualities = [Quality("empty") if e else next(measured) for e in empty]
-        rows = list(_scored(samples, turns, qualities, settings))
-        write_records(stage.path / SCORED, rows)
-        complexity = [row["complexity"] for row in rows if row["complexity"] is not None]
-        return {
-            "told": {
-                "num_rows": len(rows),
-                "num_scored": len(complexity),
-                "aggregate": settings.turns,
-                "states": dict(Counter(quality.state for quality in qualities)),
-                "complexity": summary(complexity),
-                "quality": summary([q.value for q in qualities if q.value is not None]),
-                "pool": report.to_dict(),
-            }
-        }
+        told = join_parts(parts, stage.path / SCORED, settings)
+        return {"told": told | {"aggregate": settings.turns, "pool": report.to_dict()}}
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """The counts and the page."""
         told = done.output["told"]
         return (Told.of_page(score_page(told), told),)
+
+
+def _agreed(found: Mapping[int, Quality], row: int, sample: Sample) -> Quality:
+    """By agreement: a program that no other answer can test has no tests."""
+    if sample.is_empty:
+        return Quality("empty")
+    runs = row in found or program_of(sample) is not None
+    return found.get(row, Quality("no_tests" if runs else "not_executable"))
+
+
+def join_parts(parts: Sequence[Path], target: Path, settings: ScoreSettings) -> dict[str, Any]:
+    """Join the blocks in order, with the posterior of each count; returns the numbers.
+
+    Source: ours. Oracle: tests/curate/test_score_job.py::test_interrupted_scores_resume
+    """
+    counts = np.array(
+        [(row["tests_passed"], row["tests_total"]) for part in parts for row in read_records(part)
+         if row["quality_state"] == "executable"], dtype=np.float64).reshape(-1, 2)  # fmt: skip
+    rates = rates_of(counts, settings.rates)
+    states, values = Counter[str](), {name: array("d") for name in ("complexity", "quality")}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for part in parts:
+            for row in read_records(part):
+                if row["quality_state"] == "executable":
+                    passed, total = (np.array([row[f"tests_{n}"]]) for n in ("passed", "total"))
+                    row["quality"] = float(posterior(passed, total, **rates["values"])[0])
+                states[row["quality_state"]] += 1
+                for name, found in values.items():
+                    found.extend([row[name]] if row[name] is not None else [])
+                yield row
+
+    write_records(target, rows())
+    for part in parts:
+        part.unlink()
+    return {
+        "num_rows": states.total(),
+        "num_scored": len(values["complexity"]),
+        "states": dict(states),
+        "rates": rates,
+        **{name: summary(found) for name, found in values.items()},
+    }
+
+
+def rates_of(counts: Float[np.ndarray, "R 2"], how: str) -> dict[str, Any]:
+    """The rates behind the posterior, and where they come from.
+
+    Counts of fewer than 200 rows say too little, so the default rates stay, and `how` says so.
+    """
+    if how == ESTIMATED and len(counts) >= LEAST_ROWS:
+        found = estimate_rates(counts[:, 0], counts[:, 1])
+        return {"how": how, "values": dict(zip(RATES, found, strict=True))}
+    if how == ESTIMATED:
+        say(f"note: {len(counts)} rows have tests; below {LEAST_ROWS} the default rates are used")
+    values = dict(zip(RATES, (PRIOR, TEST_ACCURACY, FALSE_PASS), strict=True))
+    return {"how": "default", "values": values}
 
 
 def turn_scores(
@@ -192,12 +271,23 @@ def _scored(
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
     """Quantiles and a histogram; None without a value."""
-    if not values:
+    if not len(values):
         return {"n": 0, "quantiles": None, "bins": [], "counts": []}
     counts, edges = np.histogram(values, bins=min(NUM_BINS, max(len(set(values)), 1)))
     quantiles = np.quantile(values, (0.05, 0.25, 0.5, 0.75, 0.95)).round(4).tolist()
     middles = ((edges[1:] + edges[:-1]) / 2).round(4).tolist()
     return {"n": len(values), "quantiles": quantiles, "bins": middles, "counts": counts.tolist()}
+
+
+def states_caption(told: Mapping[str, Any]) -> str:
+    """What the values are based on."""
+    used, rates = told["rates"]["values"], told["rates"]["how"]
+    return (
+        "Only executable rows have a value: the chance that the answer is right, where a right "
+        f"answer passes a test with {used['accuracy']:.0%}, a wrong one with "
+        f"{used['false_pass']:.0%}, and {used['prior']:.0%} are right before any test "
+        f"({rates} rates)."
+    )
 
 
 def score_page(told: Mapping[str, Any]) -> Page:
@@ -216,7 +306,7 @@ def score_page(told: Mapping[str, Any]) -> Page:
     states = sorted(told["states"].items(), key=lambda item: -item[1])
     blocks.append(Table(title="Quality by state", columns=["state", "rows"],
                         rows=[[*s] for s in states],
-                        caption="Only executable rows have a value."))  # fmt: skip
+                        caption=states_caption(told)))  # fmt: skip
     num = told["states"].get("executable", 0)
     return Page(
         title="burnish curate score",

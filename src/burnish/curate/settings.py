@@ -5,6 +5,13 @@ from typing import Literal
 
 from burnish.base.errors import SettingError
 
+BY_MODEL = "model:"  # and its name, where a model does a part
+
+
+def names_model(text: str) -> bool:
+    """Whether a setting says `model:NAME`."""
+    return text.startswith(BY_MODEL) and text != BY_MODEL
+
 
 @dataclass(frozen=True, kw_only=True)
 class LeakageSettings:
@@ -16,7 +23,9 @@ class LeakageSettings:
     share of n-grams that the paper's filter leaves. `verbatim_frac`, `weighted_frac`,
     `code_frac`: shares of a prompt's characters, of their weight, and of a solution's code from
     which a row is a leak whatever the pool holds; `translated_frac` is that of a translated
-    solution, in pools that are too small to calibrate on.
+    solution, in pools that are too small to calibrate on. `embed`: add the embedding view, in the
+    pooled states of `layer` of `model` (0: its token embeddings, -1: the last) for the first
+    `max_tokens` of each text; a model reads the whole pool, so it is off unless asked for.
     """
 
     pool: str = ""
@@ -32,10 +41,17 @@ class LeakageSettings:
     weighted_frac: float = 0.6
     code_frac: float = 0.9
     translated_frac: float = 0.65
+    embed: bool = False
+    model: str = "smollm2-135m"
+    layer: int = 0
+    max_tokens: int = 256
     launcher: str = "serial"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            rule, remedy = "must be at least 1", "256 is usual"
+            raise SettingError("max_tokens", self.max_tokens, rule, remedy=remedy)
         if not 0 < self.fpr < 0.5:
             raise SettingError("fpr", self.fpr, "must lie in (0, 0.5)", remedy="0.01 is usual")
         if self.max_runs < 0 or self.candidates < 1 or self.wall_s <= 0:
@@ -66,8 +82,10 @@ class ScoreSettings:
     """How rows are scored. `scorer`: a file of `curate train`, or `length`.
 
     `tokens`: the model whose tokens are counted; empty: that of the scorer. `turns`: how the
-    scores of several turns become one. `quality`: run the answers' programs on tests from the
-    row's own text.
+    scores of several turns become one. `quality`: run the answers' programs on tests. `tests`:
+    where they come from: `examples` of the row's own text, `agreement` with other answers to the
+    same question, or `model:NAME`, which writes them. `rates`: the rates of wrong tests behind the
+    posterior: `default`, or `estimated` from the pass counts of the pool.
     """
 
     pool: str = ""
@@ -75,6 +93,8 @@ class ScoreSettings:
     model: str = "smollm2-135m"
     turns: Literal["sum", "mean", "max"] = "sum"
     quality: bool = True
+    tests: str = "examples"
+    rates: Literal["default", "estimated"] = "default"
     max_tests: int = 12
     wall_s: float = 3.0
     isolation: str = "auto"
@@ -85,6 +105,9 @@ class ScoreSettings:
         for name in ("max_tests", "max_tokens", "wall_s"):
             if getattr(self, name) <= 0:
                 raise SettingError(name, getattr(self, name), "must be positive", remedy="Raise it")
+        if self.tests not in ("examples", "agreement") and not names_model(self.tests):
+            remedy = "Write examples, agreement or model:NAME"
+            raise SettingError("tests", self.tests, "must be a source of tests", remedy=remedy)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,7 @@ class Found:
     q: float | None = None
     behaviour: str = ""
     function: str = ""
+    embedding: dict[str, Any] | None = None
     verdict: LeakVerdict | None = None
 
 
@@ -62,13 +63,13 @@ def copies(
     for one in shares:
         plain, weighted = one.plain(block), one.weighted(block)
         kinds = np.array(one.view.kinds, dtype=str)
-        sizes = one.view.index.sizes
         if one.view.name == "characters":
             good = (plain >= SURE) | (
                 (plain >= settings.verbatim_frac) & (weighted >= settings.weighted_frac)
             )
             found["characters"] = by_item(good, one.view.owners, num_items) > 0
         elif one.view.name == "code":
+            sizes = one.view.index.sizes
             same = (kinds == "python") & (sizes >= LEAST_CODE)
             good = (plain >= settings.code_frac) & same
             found["code"] = by_item(good, one.view.owners, num_items) > 0
@@ -124,6 +125,7 @@ def as_row(
         "shares": found.shares,
         "behaviour": found.behaviour,
         "function": found.function,
+        **({} if found.embedding is None else {"embedding": found.embedding}),
     }
 
 

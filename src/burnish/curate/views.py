@@ -14,6 +14,7 @@ from burnish.curate.translate import TARGETS, translate
 from burnish.data.benchmarks import BenchmarkItem
 
 Tokenize = Callable[[str], Int[np.ndarray, " T"]]
+PROMPT = "prompt"  # the kind of a reference that is no code
 LEAST_GRAMS = 8  # a reference of fewer says nothing
 CODE = re.compile(r"^\s*(?:def|class|import|from|function|public|#include|const|let|var)\b", re.M)
 
@@ -63,16 +64,19 @@ def static_views(items: Sequence[BenchmarkItem]) -> list[View]:
     Source: character containment and masked code after `docs/papers/xcoder.md`; ours.
     Oracle: tests/curate/test_views.py::test_shares_equal_brute_force
     """
-    prompts = [(i, "prompt", item.prompt) for i, item in enumerate(items)]
+    known = list(references(items))
+    prompts = [one for one in known if one[1] == PROMPT]
     return [
         View.of("characters", 5, characters, prompts),
         View.of("words", 1, Stemmer(), prompts),
-        View.of("code", 5, Coder(), _code(items)),
+        View.of("code", 5, Coder(), [one for one in known if one[1] != PROMPT]),
     ]
 
 
-def _code(items: Sequence[BenchmarkItem]) -> Iterable[tuple[int, str, str]]:
+def references(items: Sequence[BenchmarkItem]) -> Iterable[tuple[int, str, str]]:
+    """What rows are compared with: (item, kind, text) of prompts, solutions and translations."""
     for i, item in enumerate(items):
+        yield i, PROMPT, item.prompt
         whole = whole_solution(item)
         yield i, "python", whole
         for target in TARGETS:
