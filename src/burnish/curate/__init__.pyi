@@ -10,6 +10,7 @@ def leakage(
     benchmark: Text | list[Text] = [],
     out: str | Path | None = None,
     fpr: float | None = None,
+    embed: bool = False,
     no_run: bool = False,
     config: str | Path | None = None,
     set: Text | list[Text] | dict[str, Any] = [],
@@ -20,7 +21,7 @@ def leakage(
 
     Exit status 1: leaks are found, or more suspects than expected by chance. RUN/stages/leakage
     holds flagged.jsonl (with the overlap of every row) and clean.jsonl. Interrupted scans resume
-    when you repeat the command."""
+    when you repeat the command. With --embed: --set model=NAME --set layer=10."""
 
 def dedup(
     pool: str | Path,
@@ -41,6 +42,7 @@ def train(
     model: Text | None = None,
     *,
     seeds: Text | list[Text] = [],
+    evolve: Text | None = None,
     out: str | Path | None = None,
     config: str | Path | None = None,
     set: Text | list[Text] | dict[str, Any] = [],
@@ -58,6 +60,7 @@ def score(
     out: str | Path | None = None,
     scorer: Text | None = None,
     turns: Text | None = None,
+    tests: Text | None = None,
     no_run: bool = False,
     config: str | Path | None = None,
     set: Text | list[Text] | dict[str, Any] = [],
@@ -66,8 +69,9 @@ def score(
 ) -> dict[str, Any]:
     """Score the complexity of every row of POOL, and the quality of answers that are programs.
 
-    Quality comes from tests in the row's own text: doctests, asserts and written examples.
-    A row without tests has no quality, which is not the same as zero."""
+    Tests are read from the row's own text, or come from other answers to the same question, or
+    are written by a model. A row without tests has no quality, which is not the same as zero.
+    Interrupted runs resume when you repeat the command. More: --set rates=estimated."""
 
 def pick(
     pool: str | Path,
