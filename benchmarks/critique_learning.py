@@ -25,6 +25,7 @@ from burnish.arch.settings import PretrainSettings
 from burnish.base.log import RecordLog
 from burnish.base.rng import stream
 from burnish.base.stats import bootstrap
+from burnish.contracts.task import Task
 from burnish.critique.annotate import annotate
 from burnish.critique.build_job import build_critiques
 from burnish.critique.flaws import FlawSettings
@@ -47,58 +48,68 @@ from burnish.train.settings import TrainSettings
 
 BUILD = Path(__file__).parents[1] / "build" / "critique"
 WORDING = Wording(form="compact")
-CHAIN = "chain:sums?size={size}&steps=5&low=1&high=13&distinct=1"
+CHAIN = "chain:sums?size={size}&steps=5&low=1&high=13&distinct=1&labels=1"
 ARMS = ("critic", "shuffled", "masked", "rejection")
 SEEDS = (0, 1, 2, 3, 4)
 PLACE = PlaceSettings(batch_size=64, precision="fp32")
 
 
 def sizes(quick: bool) -> dict[str, Any]:
-    """How much of everything; `quick` is for a look at whether it runs."""
+    """How much of everything; `quick` is for a look at whether it runs. Steps, not minutes."""
     if quick:
-        return {"docs": 400, "minutes": None, "steps": 3, "params": "60k", "train": 30, "dev": 10,
+        return {"docs": (400, 130), "vocab": 320, "steps": (3, 3), "params": "60k", "train": 30, "dev": 10,
                 "critic_tasks": 30, "critic_steps": 3, "k": 2, "levels": 2, "tasks": 6}  # fmt: skip
-    return {"docs": 60_000, "minutes": 10.0, "steps": None, "params": "1M", "train": 120,
-            "dev": 150,
-            "critic_tasks": 3000, "critic_steps": 300, "k": 64, "levels": 32,
+    return {"docs": (12_000, 5000), "vocab": 350, "steps": (300, 200), "params": "1M", "train": 120, "dev": 100,
+            "critic_tasks": 5000, "critic_steps": 200, "k": 64, "levels": 16,
             "tasks": 50}  # fmt: skip
 
 
-def corpus(num: int, path: Path) -> Path:
-    """Documents of the start model: worked chains, critiques, and revisions after a critique.
+def worked_chains(num: int) -> list[str]:
+    """Documents of the first phase: tasks and their worked answers."""
+    tasks = load_tasks(CHAIN.format(size=num), seed=1000)
+    return [f"{task.prompt}\n{worked_task(task)}" for task in tasks]
 
-    Four fifths of the solutions are right, since the model learns from them to solve as well.
-    """
-    tasks = load_tasks(CHAIN.format(size=num // 3 + 1), seed=1000)
-    solutions = planted_solutions(tasks, right_frac=0.8, seed=1000)
+
+def worked_task(task: Task) -> str:
+    """The right answer to a chain."""
+    chain = chain_of(task)
+    assert chain is not None
+    return worked(chain.steps())
+
+
+def mixed_documents(num: int) -> list[str]:
+    """Documents of the second phase: worked chains, critiques, and revisions of what is wrong."""
+    solutions = planted_solutions(
+        load_tasks(CHAIN.format(size=num), seed=1001), right_frac=0.5, seed=1001
+    )
     critiques = annotate(solutions, None, WORDING, name="critiques")
-    rng = stream(1000, "corpus")
     rows: list[str] = []
     for one, critique in zip(solutions, critiques, strict=True):
-        chain = chain_of(one.task)
-        assert chain is not None and critique is not None
-        problem, right = one.task.prompt, worked(chain.steps())
+        assert critique is not None
+        problem, right = one.task.prompt, worked_task(one.task)
         rows.append(f"{problem}\n{right}")
         rows.append(f"{WORDING.critique_prompt(problem, one.text)}\n{critique.text}")
-        rows.append(f"{WORDING.refine_prompt(problem, one.text, critique.text)}\n{right}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    order = rng.permutation(len(rows))
-    path.write_text("".join(json.dumps({"text": rows[i]}) + "\n" for i in order))
-    return path
+        if not one.right:
+            rows.append(f"{WORDING.refine_prompt(problem, one.text, critique.text)}\n{right}")
+    return [rows[i] for i in stream(1001, "corpus").permutation(len(rows))]
 
 
 def start(quick: bool) -> str:
-    """The folder of the start model."""
+    """The folder of the start model, in two phases."""
     size = sizes(quick)
-    path = BUILD / f"corpus-{size['docs']}.jsonl"
-    if not path.exists():
-        corpus(size["docs"], path)
     model = None
-    for phase in range(2):  # the second goes on from the first, in another order
+    for phase, make in enumerate((worked_chains, mixed_documents)):
+        path = BUILD / f"corpus-{phase}-{size['docs'][phase]}.jsonl"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = make(size["docs"][phase])
+            path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
         settings = PretrainSettings(
             corpus=str(path), params=None if model else size["params"], base=model,
-            minutes=size["minutes"], steps=size["steps"], vocab=None if model else 360,
-            context=512, batch_tokens=1024, sample_tokens=0, precision="fp32", seed=phase,
+            steps=size["steps"][phase], vocab=None if model else size["vocab"], context=256,
+            batch_tokens=2048 if phase else 1024, learning_rate=0.006 if phase else 0.008,
+            warmup_frac=0.05, sample_tokens=0, num_evaluations=2, evaluation_tokens=4096,
+            precision="fp32", seed=phase,
         )  # fmt: skip
         model = pretrain(settings, runs=BUILD / "runs")["model"]
     assert model is not None
@@ -119,8 +130,8 @@ def critic(quick: bool) -> dict[str, Any]:
         model=start(quick), triples=built["run"], wording=WORDING, place=PLACE, heldout_frac=0.1,
         num_measured=10 if quick else 300, max_new_tokens=160,
         train=TrainSettings(
-            method="full", learning_rate=1e-3, num_steps=size["critic_steps"], examples_per_step=32,
-            pass_tokens=8192,
+            method="full", optimizer="muon", learning_rate=0.005, schedule="linear",
+            num_steps=size["critic_steps"], examples_per_step=32, pass_tokens=8192,
         ),
     )  # fmt: skip
     return train_critic(settings, Place(runs=BUILD / "runs"))
