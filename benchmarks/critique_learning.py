@@ -1,19 +1,22 @@
 """Real learning on CPU: a small transformer as actor and critic on chains of sums.
 
     python benchmarks/critique_learning.py start|critic|loop|frontier|smollm2|report [--quick]
+    python benchmarks/critique_learning.py loop --seeds 0,1 --arms critic,rejection
 
-`start` pretrains one model of about 1M parameters (`arch pretrain`) on worked chains, critiques and
-revisions, and stops early enough that the hardest chains are mostly wrong. `critic` trains one
-from it on planted errors and measures localisation on unseen chains. `loop` has one cell for each
-seed and arm: critique in the loop, a shuffled placebo, masked critiques, and rejection sampling
-with so many samples that it generates as many tokens, the critic's included. `frontier` refines
-to K = 64. `smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and
-what is done is not done again; `report` writes `results/critique_learning.json`. `--quick` shows
-that parts run; its `loop` ends with nothing gathered, since its model has learned nothing.
+`start` pretrains one model of about 1M parameters (`arch pretrain`), first on worked chains, then
+on critiques and revisions too, and stops early enough that the hardest chains are mostly wrong.
+`critic` trains one from it on planted errors and measures localisation on unseen chains. `loop` has
+one cell for each seed and arm: critique in the loop, a shuffled placebo, masked critiques, and
+rejection sampling, with so many samples that it generates as many tokens, the critic's included,
+and with fixed numbers of samples, for its curve over tokens. `frontier` refines to K = 64.
+`smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and what is
+done is not done again; `report` writes what there is to `results/critique_learning.json`. `--quick`
+shows that parts run; its `loop` ends with nothing gathered, since its model has learned nothing.
 """
 
 import argparse
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +52,19 @@ from burnish.train.settings import TrainSettings
 BUILD = Path(__file__).parents[1] / "build" / "critique"
 WORDING = Wording(form="compact")
 CHAIN = "chain:sums?size={size}&steps=5&low=1&high=13&distinct=1&labels=1"
-ARMS = ("critic", "shuffled", "masked", "rejection")
-SEEDS = (0, 1, 2, 3, 4)
+ARMS = ("critic", "rejection", "shuffled", "masked", "rejection:4", "rejection:8", "rejection:16")
 PLACE = PlaceSettings(batch_size=64, precision="fp32")
 
 
 def sizes(quick: bool) -> dict[str, Any]:
     """How much of everything; `quick` is for a look at whether it runs. Steps, not minutes."""
     if quick:
-        return {"docs": (400, 130), "vocab": 320, "steps": (3, 3), "params": "60k", "train": 30, "dev": 10,
-                "critic_tasks": 30, "critic_steps": 3, "k": 2, "levels": 2, "tasks": 6}  # fmt: skip
-    return {"docs": (12_000, 5000), "vocab": 350, "steps": (300, 200), "params": "1M", "train": 120, "dev": 100,
-            "critic_tasks": 5000, "critic_steps": 200, "k": 64, "levels": 16,
-            "tasks": 50}  # fmt: skip
+        return {"docs": (400, 130), "vocab": 320, "steps": (3, 3), "params": "60k", "train": 30,
+                "dev": 10, "critic_tasks": 30, "critic_steps": 3, "k": 2, "levels": 2,
+                "tasks": 6}  # fmt: skip
+    return {"docs": (12_000, 5000), "vocab": 350, "steps": (300, 200), "params": "1M",
+            "train": 120, "dev": 100, "critic_tasks": 5000, "critic_steps": 200, "k": 64,
+            "levels": 16, "tasks": 50}  # fmt: skip
 
 
 def worked_chains(num: int) -> list[str]:
@@ -153,29 +156,39 @@ def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticL
     )  # fmt: skip
 
 
-def loop(quick: bool) -> None:
-    """All cells of the loop that are missing."""
+def loop(quick: bool, seeds: Sequence[int], arms: Sequence[str]) -> None:
+    """All cells of the loop that are missing.
+
+    `rejection` samples as much as the critic's arm of its seed generates, `rejection:N` takes N
+    samples of a task: RFT's curve over tokens.
+    """
     log = RecordLog(cells_file("critique-loop" + ("-quick" if quick else "")))
     done = {(row["seed"], row["arm"]): row for row in log.read()}
-    for seed in SEEDS[: 1 if quick else None]:
-        for arm in ARMS:
+    for seed in seeds:
+        for arm in arms:
             if (seed, arm) in done:
                 continue
-            samples = 4
+            name, _, number = arm.partition(":")
+            samples = int(number or 4)
             if arm == "rejection":
                 samples = rejection_samples(done[(seed, "critic")])
-            result = run_loop(loop_settings(arm, seed, quick, samples), Place(runs=BUILD / "runs"))
-            row = {"seed": seed, "arm": arm, "num_samples": samples, "dev": result["dev"],
-                   "rounds": result["rounds"]}  # fmt: skip
+            settings = loop_settings(name, seed, quick, samples)
+            result = run_loop(settings, Place(runs=BUILD / "runs"))
+            row = {"seed": seed, "arm": arm, "num_samples": samples}
+            row |= {name: result[name] for name in ("dev", "rounds")}
+            row["generated_tokens"] = generated(row["rounds"])
             log.append(row)
             done[(seed, arm)] = row
 
 
+def generated(rounds: Sequence[Mapping[str, Any]]) -> int:
+    """Tokens that actor and critic generated in all rounds."""
+    return sum(one["tokens"].get(who, 0) for one in rounds for who in ("actor", "critic"))
+
+
 def rejection_samples(row: dict[str, Any]) -> int:
     """Samples of a task at which rejection sampling generates the tokens of the critic's arm."""
-    spent = sum(
-        one["tokens"].get("actor", 0) + one["tokens"].get("critic", 0) for one in row["rounds"]
-    )
+    spent = generated(row["rounds"])
     answers = sum(one["num_answers"] for one in row["rounds"])
     kept = sum(one["tokens"].get("actor", 0) for one in row["rounds"])
     refined = sum(sum(one.get("refinements", {}).values()) for one in row["rounds"])
@@ -222,34 +235,59 @@ def smollm2(quick: bool) -> dict[str, Any]:
     return {name: found[name] for name in ("before", "after", "num_steps")}
 
 
-def report(quick: bool) -> None:
-    """Write what is there into the results."""
-    rows = RecordLog(cells_file("critique-loop" + ("-quick" if quick else ""))).read()
+def kept(part: str, quick: bool, make: Callable[[bool], Any]) -> Any:
+    """What a part found: from the log of finished parts, else measured now."""
+    log = RecordLog(cells_file("critique-parts" + ("-quick" if quick else "")))
+    for row in log.read():
+        if row["part"] == part:
+            return row["found"]
+    found = make(quick)
+    log.append({"part": part, "found": found})
+    return found
+
+
+def measured_critic(quick: bool) -> dict[str, Any]:
+    """The critic before and after training on planted errors."""
     trained = critic(quick)
-    found: dict[str, Any] = {
-        "critic": {name: trained[name] for name in ("before", "after", "num_steps")},
-        "loop": summary(rows),
-        "frontier": frontier(quick),
-        "cells": rows,
-    }
+    return {name: trained[name] for name in ("before", "after", "num_steps")}
+
+
+PARTS = {"critic": measured_critic, "frontier": frontier, "smollm2": smollm2}
+
+
+def report(quick: bool) -> None:
+    """Write the parts that have finished into the results; no part is run for it."""
+    suffix = "-quick" if quick else ""
+    rows = RecordLog(cells_file("critique-loop" + suffix)).read()
+    found = {row["part"]: row["found"] for row in
+             RecordLog(cells_file("critique-parts" + suffix)).read()}  # fmt: skip
+    found |= {"loop": summary(rows), "cells": rows, "sizes": sizes(quick), "chain": CHAIN}
     if not quick:
         save("critique_learning", found)
     else:
-        print(json.dumps(found["critic"])[:400], json.dumps(found["loop"])[:400])
+        print(json.dumps(found)[:1000])
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Accuracy on the hardest fifth by arm, and its difference to rejection sampling over seeds."""
     hardest = {(r["seed"], r["arm"]): r["dev"][-1]["by_level"]["5"]["value"] for r in rows}
     found: dict[str, Any] = {}
-    for arm in ARMS:
-        values = [hardest[(seed, arm)] for seed in SEEDS if (seed, arm) in hardest]
-        if values:
-            found[arm] = {"hardest_fifth": values, "mean": float(np.mean(values))}
-        pairs = [(hardest[(s, arm)], hardest[(s, "rejection")]) for s in SEEDS
-                 if {(s, arm), (s, "rejection")} <= hardest.keys()]  # fmt: skip
-        if len(pairs) > 1 and arm != "rejection":
-            gains = [a - b for a, b in pairs]
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        mine = [row for row in rows if row["arm"] == arm]
+        values = [hardest[(row["seed"], arm)] for row in mine]
+        found[arm] = {
+            "seeds": [row["seed"] for row in mine],
+            "hardest_fifth": values,
+            "hardest_fifth_of_start": [r["dev"][0]["by_level"]["5"]["value"] for r in mine],
+            "mean": float(np.mean(values)),
+            "accuracy": [row["dev"][-1]["accuracy"]["value"] for row in mine],
+            "generated_tokens": [row["generated_tokens"] for row in mine],
+        }
+        gains = [hardest[(s, arm)] - hardest[(s, "rejection")] for s in found[arm]["seeds"]
+                 if (s, "rejection") in hardest]  # fmt: skip
+        if arm != "rejection" and gains:
+            found[arm]["gains"] = gains
+        if arm != "rejection" and len(gains) > 1:
             found[arm]["gain"] = bootstrap(gains, rng=stream(0, arm)).to_dict()
     return found
 
@@ -257,17 +295,20 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = {"start": start, "critic": critic, "loop": loop, "frontier": frontier,
-             "smollm2": smollm2, "report": report}  # fmt: skip
-    parser.add_argument("part", choices=list(parts))
+    parser.add_argument("part", choices=["start", "loop", "report", *PARTS])
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--arms", default=",".join(ARMS))
     given = parser.parse_args()
-    result = parts[given.part](given.quick)
-    if isinstance(result, dict):
-        kept = {k: v for k, v in result.items() if k not in ("page", "frontier")}
-        print(json.dumps(kept, default=str)[:2000])
-    elif result is not None:
-        print(result)
+    if given.part == "start":
+        print(start(given.quick))
+    elif given.part == "report":
+        report(given.quick)
+    elif given.part == "loop":
+        seeds = [int(seed) for seed in given.seeds.split(",")]
+        loop(given.quick, seeds[: 1 if given.quick else None], given.arms.split(","))
+    else:
+        print(json.dumps(kept(given.part, given.quick, PARTS[given.part]), default=str)[:3000])
 
 
 if __name__ == "__main__":
