@@ -60,10 +60,10 @@ def sizes(quick: bool) -> dict[str, Any]:
     """How much of everything; `quick` is for a look at whether it runs. Steps, not minutes."""
     if quick:
         return {"docs": (400, 130), "vocab": 320, "steps": (3, 3), "params": "60k", "train": 30,
-                "dev": 10, "critic_tasks": 30, "critic_steps": 3, "k": 2, "levels": 2,
+                "dev": 10, "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
     return {"docs": (12_000, 5000), "vocab": 350, "steps": (300, 200), "params": "1M",
-            "train": 120, "dev": 100, "critic_tasks": 5000, "critic_steps": 200, "k": 64,
+            "train": 120, "dev": 100, "critic_tasks": 5000, "critic_steps": ((200, 32), (350, 16)), "k": 64,
             "levels": 16, "tasks": 50}  # fmt: skip
 
 
@@ -120,24 +120,33 @@ def start(quick: bool) -> str:
 
 
 def critic(quick: bool) -> dict[str, Any]:
-    """A critic trained from the start on planted errors, measured on unseen chains."""
+    """A critic trained from the start on planted errors, measured on unseen chains.
+
+    In phases of (steps, rows a step), each on chains of its own; the last one is measured.
+    """
     size = sizes(quick)
-    built = build_critiques(
-        CritiqueBuildSettings(
-            tasks=(CHAIN.format(size=size["critic_tasks"]),), wording=WORDING, seed=7,
-            flaws=FlawSettings(num_inserted=1, right_frac=0.3),
-        ),
-        Place(runs=BUILD / "runs"),
-    )  # fmt: skip
-    settings = CriticTrainSettings(
-        model=start(quick), triples=built["run"], wording=WORDING, place=PLACE, heldout_frac=0.1,
-        num_measured=10 if quick else 300, max_new_tokens=160,
-        train=TrainSettings(
-            method="full", optimizer="muon", learning_rate=0.005, schedule="linear",
-            num_steps=size["critic_steps"], examples_per_step=32, pass_tokens=8192,
-        ),
-    )  # fmt: skip
-    return train_critic(settings, Place(runs=BUILD / "runs"))
+    model, found = start(quick), dict[str, Any]()
+    for phase, (steps, rows) in enumerate(size["critic_steps"]):
+        built = build_critiques(
+            CritiqueBuildSettings(
+                tasks=(CHAIN.format(size=size["critic_tasks"]),), wording=WORDING, seed=7 + phase,
+                flaws=FlawSettings(num_inserted=1, right_frac=0.3),
+            ),
+            Place(runs=BUILD / "runs"),
+        )  # fmt: skip
+        settings = CriticTrainSettings(
+            model=model, triples=built["run"], wording=WORDING, place=PLACE, heldout_frac=0.1,
+            num_measured=10 if quick else 300, max_new_tokens=160,
+            train=TrainSettings(
+                method="full", optimizer="muon", learning_rate=0.005, schedule="linear",
+                num_steps=steps, examples_per_step=rows, pass_tokens=8192,
+            ),
+        )  # fmt: skip
+        trained = train_critic(settings, Place(runs=BUILD / "runs"))
+        found = {**trained, "before": found.get("before", trained["before"]),
+                 "phases": [*found.get("phases", []), trained["after"]]}  # fmt: skip
+        model = trained["model"]
+    return found
 
 
 def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticLoopSettings:
@@ -249,7 +258,7 @@ def kept(part: str, quick: bool, make: Callable[[bool], Any]) -> Any:
 def measured_critic(quick: bool) -> dict[str, Any]:
     """The critic before and after training on planted errors."""
     trained = critic(quick)
-    return {name: trained[name] for name in ("before", "after", "num_steps")}
+    return {name: trained[name] for name in ("before", "after", "phases", "num_steps")}
 
 
 PARTS = {"critic": measured_critic, "frontier": frontier, "smollm2": smollm2}
