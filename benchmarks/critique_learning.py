@@ -63,8 +63,9 @@ def sizes(quick: bool) -> dict[str, Any]:
                 "dev": 10, "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
     return {"docs": (12_000, 5000), "vocab": 350, "steps": (300, 200), "params": "1M",
-            "train": 120, "dev": 100, "critic_tasks": 5000, "critic_steps": ((200, 32), (350, 16)), "k": 64,
-            "levels": 16, "tasks": 50}  # fmt: skip
+            "train": 120, "dev": 100, "critic_tasks": 5000,
+            "critic_steps": ((200, 32), (350, 16), (450, 16)), "k": 64, "levels": 16,
+            "tasks": 50}  # fmt: skip
 
 
 def worked_chains(num: int) -> list[str]:
