@@ -64,7 +64,8 @@ def sizes(quick: bool) -> dict[str, Any]:
                 "tasks": 6}  # fmt: skip
     return {"docs": (12_000, 5000), "vocab": 350, "steps": (300, 200), "params": "1M",
             "train": 120, "dev": 100, "critic_tasks": 5000,
-            "critic_steps": ((200, 32), (350, 16)), "k": 64, "levels": 16, "tasks": 50}  # fmt: skip
+            "critic_steps": ((200, 32), (350, 16), (450, 16)), "k": 64, "levels": 16,
+            "tasks": 50}  # fmt: skip
 
 
 def worked_chains(num: int) -> list[str]:
