@@ -1,19 +1,22 @@
 """Real learning on CPU: a small transformer as actor and critic on chains of sums.
 
     python benchmarks/critique_learning.py start|critic|loop|frontier|smollm2|report [--quick]
+    python benchmarks/critique_learning.py loop --seeds 0,1 --arms critic,rejection
 
-`start` pretrains one model of about 1M parameters (`arch pretrain`) on worked chains, critiques and
-revisions, and stops early enough that the hardest chains are mostly wrong. `critic` trains one
-from it on planted errors and measures localisation on unseen chains. `loop` has one cell for each
-seed and arm: critique in the loop, a shuffled placebo, masked critiques, and rejection sampling
-with so many samples that it generates as many tokens, the critic's included. `frontier` refines
-to K = 64. `smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and
-what is done is not done again; `report` writes `results/critique_learning.json`. `--quick` shows
-that parts run; its `loop` ends with nothing gathered, since its model has learned nothing.
+`start` pretrains one model of about 1M parameters (`arch pretrain`), first on worked chains, then
+on critiques and revisions too, and stops early enough that the hardest chains are mostly wrong.
+`critic` trains one from it on planted errors and measures localisation on unseen chains. `loop` has
+one cell for each seed and arm: critique in the loop, a shuffled placebo, masked critiques, and
+rejection sampling, with so many samples that it generates as many tokens, the critic's included,
+and with fixed numbers of samples, for its curve over tokens. `frontier` refines to K = 64.
+`smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and what is
+done is not done again; `report` writes what there is to `results/critique_learning.json`. `--quick`
+shows that parts run; its `loop` ends with nothing gathered, since its model has learned nothing.
 """
 
 import argparse
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from burnish.arch.settings import PretrainSettings
 from burnish.base.log import RecordLog
 from burnish.base.rng import stream
 from burnish.base.stats import bootstrap
+from burnish.contracts.task import Task
 from burnish.critique.annotate import annotate
 from burnish.critique.build_job import build_critiques
 from burnish.critique.flaws import FlawSettings
@@ -47,58 +51,69 @@ from burnish.train.settings import TrainSettings
 
 BUILD = Path(__file__).parents[1] / "build" / "critique"
 WORDING = Wording(form="compact")
-CHAIN = "chain:sums?size={size}&steps=5&low=1&high=13&distinct=1"
-ARMS = ("critic", "shuffled", "masked", "rejection")
-SEEDS = (0, 1, 2, 3, 4)
+CHAIN = "chain:sums?size={size}&steps=5&low=1&high=13&distinct=1&labels=1"
+ARMS = ("critic", "rejection", "shuffled", "masked", "rejection:4", "rejection:8", "rejection:16")
 PLACE = PlaceSettings(batch_size=64, precision="fp32")
 
 
 def sizes(quick: bool) -> dict[str, Any]:
-    """How much of everything; `quick` is for a look at whether it runs."""
+    """How much of everything; `quick` is for a look at whether it runs. Steps, not minutes."""
     if quick:
-        return {"docs": 400, "minutes": None, "steps": 3, "params": "60k", "train": 30, "dev": 10,
-                "critic_tasks": 30, "critic_steps": 3, "k": 2, "levels": 2, "tasks": 6}  # fmt: skip
-    return {"docs": 60_000, "minutes": 10.0, "steps": None, "params": "1M", "train": 120,
-            "dev": 150,
-            "critic_tasks": 3000, "critic_steps": 300, "k": 64, "levels": 32,
+        return {"docs": (400, 130), "vocab": 320, "steps": (3, 3), "params": "60k", "train": 30,
+                "dev": 10, "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
+                "tasks": 6}  # fmt: skip
+    return {"docs": (12_000, 5000), "vocab": 350, "steps": (300, 200), "params": "1M",
+            "train": 120, "dev": 100, "critic_tasks": 5000,
+            "critic_steps": ((200, 32), (350, 16), (450, 16)), "k": 64, "levels": 16,
             "tasks": 50}  # fmt: skip
 
 
-def corpus(num: int, path: Path) -> Path:
-    """Documents of the start model: worked chains, critiques, and revisions after a critique.
+def worked_chains(num: int) -> list[str]:
+    """Documents of the first phase: tasks and their worked answers."""
+    tasks = load_tasks(CHAIN.format(size=num), seed=1000)
+    return [f"{task.prompt}\n{worked_task(task)}" for task in tasks]
 
-    Four fifths of the solutions are right, since the model learns from them to solve as well.
-    """
-    tasks = load_tasks(CHAIN.format(size=num // 3 + 1), seed=1000)
-    solutions = planted_solutions(tasks, right_frac=0.8, seed=1000)
+
+def worked_task(task: Task) -> str:
+    """The right answer to a chain."""
+    chain = chain_of(task)
+    assert chain is not None
+    return worked(chain.steps())
+
+
+def mixed_documents(num: int) -> list[str]:
+    """Documents of the second phase: worked chains, critiques, and revisions of what is wrong."""
+    solutions = planted_solutions(
+        load_tasks(CHAIN.format(size=num), seed=1001), right_frac=0.5, seed=1001
+    )
     critiques = annotate(solutions, None, WORDING, name="critiques")
-    rng = stream(1000, "corpus")
     rows: list[str] = []
     for one, critique in zip(solutions, critiques, strict=True):
-        chain = chain_of(one.task)
-        assert chain is not None and critique is not None
-        problem, right = one.task.prompt, worked(chain.steps())
+        assert critique is not None
+        problem, right = one.task.prompt, worked_task(one.task)
         rows.append(f"{problem}\n{right}")
         rows.append(f"{WORDING.critique_prompt(problem, one.text)}\n{critique.text}")
-        rows.append(f"{WORDING.refine_prompt(problem, one.text, critique.text)}\n{right}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    order = rng.permutation(len(rows))
-    path.write_text("".join(json.dumps({"text": rows[i]}) + "\n" for i in order))
-    return path
+        if not one.right:
+            rows.append(f"{WORDING.refine_prompt(problem, one.text, critique.text)}\n{right}")
+    return [rows[i] for i in stream(1001, "corpus").permutation(len(rows))]
 
 
 def start(quick: bool) -> str:
-    """The folder of the start model."""
+    """The folder of the start model, in two phases."""
     size = sizes(quick)
-    path = BUILD / f"corpus-{size['docs']}.jsonl"
-    if not path.exists():
-        corpus(size["docs"], path)
     model = None
-    for phase in range(2):  # the second goes on from the first, in another order
+    for phase, make in enumerate((worked_chains, mixed_documents)):
+        path = BUILD / f"corpus-{phase}-{size['docs'][phase]}.jsonl"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = make(size["docs"][phase])
+            path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
         settings = PretrainSettings(
             corpus=str(path), params=None if model else size["params"], base=model,
-            minutes=size["minutes"], steps=size["steps"], vocab=None if model else 360,
-            context=512, batch_tokens=1024, sample_tokens=0, precision="fp32", seed=phase,
+            steps=size["steps"][phase], vocab=None if model else size["vocab"], context=256,
+            batch_tokens=2048 if phase else 1024, learning_rate=0.006 if phase else 0.008,
+            warmup_frac=0.05, sample_tokens=0, num_evaluations=2, evaluation_tokens=4096,
+            precision="fp32", seed=phase,
         )  # fmt: skip
         model = pretrain(settings, runs=BUILD / "runs")["model"]
     assert model is not None
@@ -106,24 +121,33 @@ def start(quick: bool) -> str:
 
 
 def critic(quick: bool) -> dict[str, Any]:
-    """A critic trained from the start on planted errors, measured on unseen chains."""
+    """A critic trained from the start on planted errors, measured on unseen chains.
+
+    In phases of (steps, rows a step), each on chains of its own; the last one is measured.
+    """
     size = sizes(quick)
-    built = build_critiques(
-        CritiqueBuildSettings(
-            tasks=(CHAIN.format(size=size["critic_tasks"]),), wording=WORDING, seed=7,
-            flaws=FlawSettings(num_inserted=1, right_frac=0.3),
-        ),
-        Place(runs=BUILD / "runs"),
-    )  # fmt: skip
-    settings = CriticTrainSettings(
-        model=start(quick), triples=built["run"], wording=WORDING, place=PLACE, heldout_frac=0.1,
-        num_measured=10 if quick else 300, max_new_tokens=160,
-        train=TrainSettings(
-            method="full", learning_rate=1e-3, num_steps=size["critic_steps"], examples_per_step=32,
-            pass_tokens=8192,
-        ),
-    )  # fmt: skip
-    return train_critic(settings, Place(runs=BUILD / "runs"))
+    model, found = start(quick), dict[str, Any]()
+    for phase, (steps, rows) in enumerate(size["critic_steps"]):
+        built = build_critiques(
+            CritiqueBuildSettings(
+                tasks=(CHAIN.format(size=size["critic_tasks"]),), wording=WORDING, seed=7 + phase,
+                flaws=FlawSettings(num_inserted=1, right_frac=0.3),
+            ),
+            Place(runs=BUILD / "runs"),
+        )  # fmt: skip
+        settings = CriticTrainSettings(
+            model=model, triples=built["run"], wording=WORDING, place=PLACE, heldout_frac=0.1,
+            num_measured=10 if quick else 300, max_new_tokens=160,
+            train=TrainSettings(
+                method="full", optimizer="muon", learning_rate=0.005, schedule="linear",
+                num_steps=steps, examples_per_step=rows, pass_tokens=8192,
+            ),
+        )  # fmt: skip
+        trained = train_critic(settings, Place(runs=BUILD / "runs"))
+        found = {**trained, "before": found.get("before", trained["before"]),
+                 "phases": [*found.get("phases", []), trained["after"]]}  # fmt: skip
+        model = trained["model"]
+    return found
 
 
 def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticLoopSettings:
@@ -142,29 +166,39 @@ def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticL
     )  # fmt: skip
 
 
-def loop(quick: bool) -> None:
-    """All cells of the loop that are missing."""
+def loop(quick: bool, seeds: Sequence[int], arms: Sequence[str]) -> None:
+    """All cells of the loop that are missing.
+
+    `rejection` samples as much as the critic's arm of its seed generates, `rejection:N` takes N
+    samples of a task: RFT's curve over tokens.
+    """
     log = RecordLog(cells_file("critique-loop" + ("-quick" if quick else "")))
     done = {(row["seed"], row["arm"]): row for row in log.read()}
-    for seed in SEEDS[: 1 if quick else None]:
-        for arm in ARMS:
+    for seed in seeds:
+        for arm in arms:
             if (seed, arm) in done:
                 continue
-            samples = 4
+            name, _, number = arm.partition(":")
+            samples = int(number or 4)
             if arm == "rejection":
                 samples = rejection_samples(done[(seed, "critic")])
-            result = run_loop(loop_settings(arm, seed, quick, samples), Place(runs=BUILD / "runs"))
-            row = {"seed": seed, "arm": arm, "num_samples": samples, "dev": result["dev"],
-                   "rounds": result["rounds"]}  # fmt: skip
+            settings = loop_settings(name, seed, quick, samples)
+            result = run_loop(settings, Place(runs=BUILD / "runs"))
+            row = {"seed": seed, "arm": arm, "num_samples": samples}
+            row |= {name: result[name] for name in ("dev", "rounds")}
+            row["generated_tokens"] = generated(row["rounds"])
             log.append(row)
             done[(seed, arm)] = row
 
 
+def generated(rounds: Sequence[Mapping[str, Any]]) -> int:
+    """Tokens that actor and critic generated in all rounds."""
+    return sum(one["tokens"].get(who, 0) for one in rounds for who in ("actor", "critic"))
+
+
 def rejection_samples(row: dict[str, Any]) -> int:
     """Samples of a task at which rejection sampling generates the tokens of the critic's arm."""
-    spent = sum(
-        one["tokens"].get("actor", 0) + one["tokens"].get("critic", 0) for one in row["rounds"]
-    )
+    spent = generated(row["rounds"])
     answers = sum(one["num_answers"] for one in row["rounds"])
     kept = sum(one["tokens"].get("actor", 0) for one in row["rounds"])
     refined = sum(sum(one.get("refinements", {}).values()) for one in row["rounds"])
@@ -211,34 +245,59 @@ def smollm2(quick: bool) -> dict[str, Any]:
     return {name: found[name] for name in ("before", "after", "num_steps")}
 
 
-def report(quick: bool) -> None:
-    """Write what is there into the results."""
-    rows = RecordLog(cells_file("critique-loop" + ("-quick" if quick else ""))).read()
+def kept(part: str, quick: bool, make: Callable[[bool], Any]) -> Any:
+    """What a part found: from the log of finished parts, else measured now."""
+    log = RecordLog(cells_file("critique-parts" + ("-quick" if quick else "")))
+    for row in log.read():
+        if row["part"] == part:
+            return row["found"]
+    found = make(quick)
+    log.append({"part": part, "found": found})
+    return found
+
+
+def measured_critic(quick: bool) -> dict[str, Any]:
+    """The critic before and after training on planted errors."""
     trained = critic(quick)
-    found: dict[str, Any] = {
-        "critic": {name: trained[name] for name in ("before", "after", "num_steps")},
-        "loop": summary(rows),
-        "frontier": frontier(quick),
-        "cells": rows,
-    }
+    return {name: trained[name] for name in ("before", "after", "phases", "num_steps")}
+
+
+PARTS = {"critic": measured_critic, "frontier": frontier, "smollm2": smollm2}
+
+
+def report(quick: bool) -> None:
+    """Write the parts that have finished into the results; no part is run for it."""
+    suffix = "-quick" if quick else ""
+    rows = RecordLog(cells_file("critique-loop" + suffix)).read()
+    found = {row["part"]: row["found"] for row in
+             RecordLog(cells_file("critique-parts" + suffix)).read()}  # fmt: skip
+    found |= {"loop": summary(rows), "cells": rows, "sizes": sizes(quick), "chain": CHAIN}
     if not quick:
         save("critique_learning", found)
     else:
-        print(json.dumps(found["critic"])[:400], json.dumps(found["loop"])[:400])
+        print(json.dumps(found)[:1000])
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Accuracy on the hardest fifth by arm, and its difference to rejection sampling over seeds."""
     hardest = {(r["seed"], r["arm"]): r["dev"][-1]["by_level"]["5"]["value"] for r in rows}
     found: dict[str, Any] = {}
-    for arm in ARMS:
-        values = [hardest[(seed, arm)] for seed in SEEDS if (seed, arm) in hardest]
-        if values:
-            found[arm] = {"hardest_fifth": values, "mean": float(np.mean(values))}
-        pairs = [(hardest[(s, arm)], hardest[(s, "rejection")]) for s in SEEDS
-                 if {(s, arm), (s, "rejection")} <= hardest.keys()]  # fmt: skip
-        if len(pairs) > 1 and arm != "rejection":
-            gains = [a - b for a, b in pairs]
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        mine = [row for row in rows if row["arm"] == arm]
+        values = [hardest[(row["seed"], arm)] for row in mine]
+        found[arm] = {
+            "seeds": [row["seed"] for row in mine],
+            "hardest_fifth": values,
+            "hardest_fifth_of_start": [r["dev"][0]["by_level"]["5"]["value"] for r in mine],
+            "mean": float(np.mean(values)),
+            "accuracy": [row["dev"][-1]["accuracy"]["value"] for row in mine],
+            "generated_tokens": [row["generated_tokens"] for row in mine],
+        }
+        gains = [hardest[(s, arm)] - hardest[(s, "rejection")] for s in found[arm]["seeds"]
+                 if (s, "rejection") in hardest]  # fmt: skip
+        if arm != "rejection" and gains:
+            found[arm]["gains"] = gains
+        if arm != "rejection" and len(gains) > 1:
             found[arm]["gain"] = bootstrap(gains, rng=stream(0, arm)).to_dict()
     return found
 
@@ -246,17 +305,20 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = {"start": start, "critic": critic, "loop": loop, "frontier": frontier,
-             "smollm2": smollm2, "report": report}  # fmt: skip
-    parser.add_argument("part", choices=list(parts))
+    parser.add_argument("part", choices=["start", "loop", "report", *PARTS])
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--arms", default=",".join(ARMS))
     given = parser.parse_args()
-    result = parts[given.part](given.quick)
-    if isinstance(result, dict):
-        kept = {k: v for k, v in result.items() if k not in ("page", "frontier")}
-        print(json.dumps(kept, default=str)[:2000])
-    elif result is not None:
-        print(result)
+    if given.part == "start":
+        print(start(given.quick))
+    elif given.part == "report":
+        report(given.quick)
+    elif given.part == "loop":
+        seeds = [int(seed) for seed in given.seeds.split(",")]
+        loop(given.quick, seeds[: 1 if given.quick else None], given.arms.split(","))
+    else:
+        print(json.dumps(kept(given.part, given.quick, PARTS[given.part]), default=str)[:3000])
 
 
 if __name__ == "__main__":

@@ -263,6 +263,10 @@ EXAMPLES = {
         "--runs {runs}",
         missing="{model} {gone}", typo="train.step=1", stop=LOG, count=2, makes_run=True,
     ),
+    "critique bench": Example(
+        words="{model} {bench} --limit 2 --set max_new_tokens=3 --runs {runs}",
+        missing="{model} {gone} --runs {runs}", typo="limits=1", stop=LOG, makes_run=True,
+    ),
     "critique refine": Example(
         words="{model} chain:sums?size=2&steps=2 --critic scripted --set refine.num_paths=2 "
         "--set refine.max_new_tokens=3 --set num_level_samples=1 --set max_plain_votes=2 "
@@ -523,6 +527,8 @@ def words_of(places: dict[str, str], request: pytest.FixtureRequest, tmp_path: P
             known |= {"guesser": guessing.model, "colours": guessing.tasks[0]}
         if "{triples}" in text:
             known["triples"] = str(request.getfixturevalue("triples"))
+        if "{bench}" in text:
+            known["bench"] = str(Path(request.getfixturevalue("triples")).parent)
         if "{config}" in text:
             from burnish.base.settings import to_dict
 

@@ -5,26 +5,35 @@ import pytest
 
 from burnish.base.errors import InputError, SettingError
 from burnish.data import chains
-from burnish.data.chains import KINDS, chain_of, chain_task, draw_chain, plant, verify, worked
+from burnish.data.chains import (
+    KINDS,
+    Chain,
+    chain_of,
+    chain_task,
+    draw_chain,
+    plant,
+    verify,
+    worked,
+)
 from burnish.data.sources import load_tasks
 from burnish.data.sources.chain import ChainSource
 
 
-def drawn(num, steps=5):
+def drawn(num, steps=5, labels=False):
     rng = np.random.default_rng(0)
-    return [draw_chain(rng, num_steps=steps, low=1, high=100) for _ in range(num)]
+    return [draw_chain(rng, num_steps=steps, low=1, high=100, labels=labels) for _ in range(num)]
 
 
-def check_planted():
+def check_planted(labels=False):
     rng = np.random.default_rng(1)
-    for chain in drawn(40):
+    for chain in drawn(40, labels=labels):
         assert verify(chain, worked(chain.steps())).right
         for at in range(5):
             for kind in KINDS:
                 text = worked(plant(chain, at, kind, rng))
                 found = verify(chain, text)
                 if found.right:  # two moves that undo each other may be skipped unseen
-                    assert kind == "skipped"
+                    assert kind == "skipped" and not labels
                     continue
                 assert found.first_error == at and not found.right, (text, kind)
                 values = [line.partition("=")[0] for line in text.split("\n")[:-1]]
@@ -33,8 +42,42 @@ def check_planted():
                     assert values[later].startswith(followed[later - 1])
 
 
-def test_planted_errors_are_found_where_they_are():
-    check_planted()
+@pytest.mark.parametrize("labels", [False, True])
+def test_planted_errors_are_found_where_they_are(labels):
+    check_planted(labels)
+
+
+def test_lines_repeat_the_labels_of_their_moves():
+    chain = Chain(start=17, moves=(("+", 25), ("-", 9)), labels=True)
+    assert chain.prompt == "17a+25b-9="
+    assert worked(chain.steps()) == "17a+25=42\n42b-9=33\n#### 33"
+    assert verify(chain, "17 a + 25 = 42\n42 b - 9 = 33\n#### 33").right
+
+
+@pytest.mark.parametrize(
+    ("first", "kind"),
+    [
+        ("17+25=42", "form"),  # no label
+        ("17A+25=42", "form"),
+        ("17ab+25=42", "form"),
+        ("17b+25=42", "label"),  # the right move under the label of another
+        ("17c+25=42", "label"),
+        ("17b-9=8", "skipped"),
+        ("17a-9=8", "operand"),  # the next move under the label of this one
+        ("17a-25=-8", "sign"),
+        ("16a+25=41", "copy"),
+        ("17a+25=43", "calculation"),
+    ],
+)
+def test_a_label_is_verified_with_its_line(first, kind):
+    chain = Chain(start=17, moves=(("+", 25), ("-", 9)), labels=True)
+    found = verify(chain, f"{first}\n42b-9=33\n#### 33")
+    assert (found.first_error, found.kind, found.right) == (0, kind, False)
+
+
+def test_a_label_where_there_are_none_is_no_step():
+    chain = Chain(start=17, moves=(("+", 25),))
+    assert verify(chain, "17a+25=42\n#### 42").kind == "form"
 
 
 def test_planted_verifier_that_looks_at_results_only(monkeypatch):
@@ -49,9 +92,9 @@ def test_results_equal_pythons_own():
 
 
 def test_a_task_survives_its_metadata():
-    chain = drawn(1)[0]
-    task = chain_task(chain)
-    assert chain_of(task) == chain and task.answer == str(chain.result)
+    for chain in (drawn(1)[0], drawn(1, labels=True)[0]):
+        task = chain_task(chain)
+        assert chain_of(task) == chain and task.answer == str(chain.result)
     bad = type(task)(**{**vars(task), "metadata": {"chain": {"start": "x"}}})
     with pytest.raises(InputError, match="must contain start and moves"):
         chain_of(bad)
@@ -70,6 +113,15 @@ def test_numbers_of_a_chain_may_be_distinct():
         load_tasks("chain:sums?size=4&steps=5&low=1&high=6&distinct=1", seed=2)
     with pytest.raises(SettingError, match="distinct must be 0 or 1"):
         load_tasks("chain:sums?distinct=2", seed=2)
+
+
+def test_labels_come_with_the_source():
+    tasks = load_tasks("chain:sums?size=5&steps=3&labels=1", seed=2)
+    assert all(chain_of(task).labels for task in tasks)
+    with pytest.raises(SettingError, match="steps must be at most 26 where moves have labels"):
+        load_tasks("chain:sums?steps=27&labels=1", seed=2)
+    with pytest.raises(SettingError, match="labels must be 0 or 1"):
+        load_tasks("chain:sums?labels=2", seed=2)
 
 
 def test_the_source_makes_distinct_tasks():

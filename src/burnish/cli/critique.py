@@ -173,6 +173,41 @@ def train(
 
 
 @commands.command()
+def bench(
+    model: ModelArgument,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="ProcessBench file, run of critique build, or source of chains to plant errors "
+            "in. [default: chains of sums]",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Use only the first rows. [default: all]")
+    ] = None,
+    config: Config = None,
+    set: Sets = [],  # noqa: B006
+    runs: Runs = Path("runs"),
+    run: RunFolder = None,
+) -> Outcome:
+    """Measure whether MODEL finds the first wrong step of the solutions in DATA.
+
+    Prints the accuracy on solutions with an error and on right ones, their harmonic mean F1 as
+    ProcessBench defines it, chance, and the share of critiques that can be parsed.
+    RUN/processbench.jsonl holds the rows with critique and prediction. MODEL may be scripted, the
+    program that verifies chains.
+    """
+    from burnish.critique.bench_job import bench_critic
+    from burnish.critique.settings import CritiqueBenchSettings
+
+    flags = {"model": model, "data": data, "limit": limit}
+    settings = settings_from(CritiqueBenchSettings, config=config, sets=set, flags=flags)
+    result = bench_critic(settings, _place(runs, run))
+    return Outcome(result=result, next_command=f"burnish report show {result['run']}")
+
+
+@commands.command()
 def refine(
     model: ModelArgument,
     tasks: TasksArgument = None,

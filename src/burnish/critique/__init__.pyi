@@ -65,6 +65,23 @@ def train(
     self-talk on answers that check their steps and revise wrong ones, which are not learned; step
     and trajectory on the same corrections in place, and after the whole attempt."""
 
+def bench(
+    model: Text,
+    data: Text | None = None,
+    *,
+    limit: int | None = None,
+    config: str | Path | None = None,
+    set: Text | list[Text] | dict[str, Any] = [],
+    runs: str | Path = 'runs',
+    run: str | Path | None = None,
+) -> dict[str, Any]:
+    """Measure whether MODEL finds the first wrong step of the solutions in DATA.
+
+    Prints the accuracy on solutions with an error and on right ones, their harmonic mean F1 as
+    ProcessBench defines it, chance, and the share of critiques that can be parsed.
+    RUN/processbench.jsonl holds the rows with critique and prediction. MODEL may be scripted, the
+    program that verifies chains."""
+
 def refine(
     model: Text,
     tasks: Text | list[Text] | None = None,

@@ -35,6 +35,25 @@ def filter_page(told: Mapping[str, Any]) -> Page:
     return Page(title="", verdict=verdict, good="measured", blocks=[table, counts])
 
 
+def bench_page(told: Mapping[str, Any]) -> Page:
+    """The page of `critique bench`."""
+    rows = [
+        [name, *((one[k] for k in ("value", "low", "high")) if (one := told[name]) else [None] * 3),
+         told["chance"][name]]
+        for name in ("erroneous", "correct", "f1")
+    ]  # fmt: skip
+    table = Table(
+        title="The first wrong step", columns=["", "value", "low", "high", "chance"], rows=rows,
+        caption="Accuracy on solutions with an error and on right ones; F1 is their harmonic mean.",
+    )  # fmt: skip
+    f1 = told["f1"]
+    verdict = f"F1 {_share(f1)} (chance {100 * told['chance']['f1']:.1f}%)" if f1 else "No F1"
+    verdict += f" on {told['num']} solutions, {told['num_erroneous']} of them with an error; "
+    verdict += f"{100 * told['parse_rate']:.1f}% of the critiques can be parsed."
+    states = counts_table("States of critiques", "state", told["states"])
+    return Page(title="", verdict=verdict, good="measured", blocks=[table, states])
+
+
 def counts_table(title: str, what: str, counts: Mapping[str, int]) -> Table:
     """Counts by name."""
     rows = [[name, count] for name, count in sorted(counts.items())]

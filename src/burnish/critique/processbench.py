@@ -4,11 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from burnish.base.errors import InputError
 from burnish.base.records import read_records, write_records
+from burnish.base.rng import stream
+from burnish.base.stats import bootstrap, wilson
 from burnish.contracts.task import Task
 from burnish.critique.grammar import steps_of
-from burnish.critique.triples import Solution
+from burnish.critique.triples import NO_ERROR, Solution
 from burnish.data.tasks import make_task
 
 KEYS = ("id", "problem", "steps", "final_answer_correct", "label")
@@ -21,22 +25,67 @@ def write_processbench(path: Path, solutions: Iterable[Solution]) -> int:
     Oracle: tests/critique/test_processbench.py::test_read_is_the_inverse_of_write
     """
     rows = [
-        _row(number, one) for number, one in enumerate(solutions) if one.first_error is not None
+        to_row(number, one) for number, one in enumerate(solutions) if one.first_error is not None
     ]
     write_records(path, rows)
     return len(rows)
 
 
-def _row(number: int, solution: Solution) -> dict[str, Any]:
+def to_row(number: int, solution: Solution) -> dict[str, Any]:
+    """A solution as a row; where only the end is wrong, the label is the last step."""
+    steps, label = steps_of(solution.text), solution.first_error
     return {
         "id": f"{solution.task.group}-{number}",
         "generator": solution.origin,
         "problem": solution.task.prompt,
-        "steps": steps_of(solution.text),
+        "steps": steps,
         "final_answer_correct": solution.right,
-        "label": solution.first_error,
+        "label": label if label is None else min(label, max(0, len(steps) - 1)),
         "answer": solution.task.answer,
     }
+
+
+def measure_predictions(
+    predictions: Sequence[int | None], rows: Sequence[Mapping[str, Any]], *, seed: int = 0
+) -> dict[str, Any]:
+    """Accuracy on erroneous and on correct rows, and F1, their harmonic mean.
+
+    A prediction is right where it equals the label; None never is. `chance` guesses each step and
+    "no error" with the same probability. A kind without rows has no accuracy, and F1 is None.
+    Source: arXiv 2412.06559, section 4.1: F1 of the two accuracies.
+    Oracle: tests/critique/test_processbench.py::test_numbers_by_hand
+    """
+    kinds = np.array([row["label"] != NO_ERROR for row in rows], dtype=int)
+    hits = np.array(
+        [p == row["label"] for p, row in zip(predictions, rows, strict=True)], dtype=int
+    )
+    guesses = np.array([1 / (len(row["steps"]) + 1) for row in rows])
+    found: dict[str, Any] = {"num": len(rows), "num_erroneous": int(kinds.sum())}
+    chance: dict[str, Any] = {}
+    for kind, name in ((1, "erroneous"), (0, "correct")):
+        mine = kinds == kind
+        found[name] = (
+            wilson(int(hits[mine].sum()), int(mine.sum())).to_dict() if any(mine) else None
+        )
+        chance[name] = float(guesses[mine].mean()) if any(mine) else None
+    found["f1"] = chance["f1"] = None
+    if found["erroneous"] and found["correct"]:
+        rng = stream(seed, "processbench")
+        found["f1"] = bootstrap(2 * kinds + hits, rng=rng, statistic=_f1_of_codes).to_dict()
+        chance["f1"] = harmonic_mean(chance["erroneous"], chance["correct"])
+    return {**found, "chance": chance}
+
+
+def harmonic_mean(one: float, other: float) -> float:
+    """2ab / (a + b), 0 where both are 0."""
+    return 2 * one * other / (one + other) if one + other else 0.0
+
+
+def _f1_of_codes(codes: np.ndarray) -> float:
+    """F1 of rows coded 2 * erroneous + right; a resample without one kind counts as 0."""
+    miss, hit, wrong_miss, wrong_hit = np.bincount(codes.astype(int), minlength=4)
+    shares = [h / n if (n := h + m) else 0.0 for h, m in ((hit, miss), (wrong_hit, wrong_miss))]
+    return harmonic_mean(*shares)
 
 
 def read_processbench(path: Path) -> list[Solution]:
@@ -61,11 +110,16 @@ def _solution(number: int, row: Mapping[str, Any]) -> Solution:
         raise InputError(f"label of row {number}", label, rule, remedy="-1 is no error")
     return Solution(
         task=_task(row),
-        text="\n".join(steps),
+        text="\n".join(_line(step) for step in steps),
         right=bool(row["final_answer_correct"]),
         origin=str(row.get("generator", "file")),
         first_error=label,
     )
+
+
+def _line(step: str) -> str:
+    """A step as one line, which `steps_of` keeps, so that labels count the same steps."""
+    return " ".join(step.split()).lstrip("# ") or "-"
 
 
 def _task(row: Mapping[str, Any]) -> Task:

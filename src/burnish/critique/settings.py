@@ -110,4 +110,30 @@ class CritiqueRefineSettings:
         at_least(0, limit=self.limit)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CritiqueBenchSettings:
+    """Critiques of `model` on solutions whose first wrong step is known.
+
+    `model`: a model's spec, or `scripted` for the program that verifies steps. `data`: a file in
+    ProcessBench's format, a run of `critique build`, or a source of chains, in which errors are
+    planted and a share `right_frac` stays right. `limit` bounds the rows.
+    """
+
+    model: str = "smollm2-135m"
+    data: str = "chain:sums?size=200&steps=5"
+    limit: int = 0
+    right_frac: float = 0.3
+    wording: Wording = field(default_factory=Wording)
+    max_new_tokens: int = 512
+    place: PlaceSettings = field(default_factory=PlaceSettings)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.right_frac <= 1:
+            value, rule = self.right_frac, "must lie in [0, 1]"
+            raise SettingError("right_frac", value, rule, remedy="0.3 is the default")
+        at_least(0, limit=self.limit)
+        at_least(1, max_new_tokens=self.max_new_tokens)
+
+
 Role = Literal["critic", "actor", "self-talk", "step", "trajectory"]

@@ -10,15 +10,14 @@ from burnish.base.meter import Meter
 from burnish.base.rng import stream
 from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
-from burnish.contracts.generation import Sampling
 from burnish.contracts.page import Chart, Series, Table
 from burnish.contracts.record import Record
 from burnish.contracts.step import Told
+from burnish.critique.annotate import annotate
 from burnish.critique.build_job import triples_value
 from burnish.critique.critics import checked, handle_of, model_player, read_triples, triples_path
 from burnish.critique.grammar import Read, read, steps_of
 from burnish.critique.planted import measure_critic
-from burnish.critique.players import Wish
 from burnish.critique.selftalk import Level
 from burnish.critique.triples import Triple
 from burnish.critique.wording import Wording
@@ -282,17 +281,12 @@ def criticise(
 ) -> list[Read]:
     """A model's greedy critiques of solutions, as they read."""
     player = model_player(handle, folder, settings.place, meter)
-    wording = settings.wording
-    wishes = [
-        Wish(
-            id=f"{number}/{one.task.id}",
-            prompt=wording.critique_prompt(one.task.prompt, one.text),
-            sampling=Sampling(max_new_tokens=settings.max_new_tokens),
-        )
-        for number, one in enumerate(solutions)
-    ]
-    written = player.write("critiques", wishes)
+    written = annotate(
+        solutions, player, settings.wording, name="critiques", hints=False,
+        max_new_tokens=settings.max_new_tokens,
+    )  # fmt: skip
+    texts = [text.text for text in written if text is not None]  # a model writes all of them
     return [
-        read(text.text, steps_of(one.text), wording.form)
-        for text, one in zip(written, solutions, strict=True)
+        read(text, steps_of(one.text), settings.wording.form)
+        for text, one in zip(texts, solutions, strict=True)
     ]

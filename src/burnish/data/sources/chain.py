@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from burnish.base.errors import SettingError
 from burnish.base.rng import stream
 from burnish.contracts.task import Task
-from burnish.data.chains import chain_task, draw_chain
+from burnish.data.chains import LABELS, chain_task, draw_chain
 from burnish.data.sources import sources
 from burnish.data.tasks import distinct_tasks
 
@@ -18,7 +18,9 @@ MAX_ROUNDS = 20
 class ChainSource:
     """`size` distinct chains of `steps` sums and differences, with numbers in [`low`, `high`).
 
-    With `distinct=1` no number comes twice in a chain, so that each tells its place.
+    With `distinct=1` no number comes twice in a chain, so that each tells its place. With
+    `labels=1` each move has a letter that its line repeats, so that a line's number can be looked
+    up by content.
 
     Source: ours. Oracle: tests/data/test_chains.py::test_the_source_makes_distinct_tasks
     """
@@ -28,6 +30,7 @@ class ChainSource:
     low: int = 1
     high: int = 100
     distinct: int = 0
+    labels: int = 0
 
     def __post_init__(self) -> None:
         for name in ("size", "steps", "low"):
@@ -37,8 +40,13 @@ class ChainSource:
         if self.high <= self.low:
             rule = f"must be above low ({self.low})"
             raise SettingError("high", self.high, rule, remedy="Raise it")
-        if self.distinct not in (0, 1):
-            raise SettingError("distinct", self.distinct, "must be 0 or 1", remedy="Write 1")
+        for name in ("distinct", "labels"):
+            if getattr(self, name) not in (0, 1):
+                value = getattr(self, name)
+                raise SettingError(name, value, "must be 0 or 1", remedy="Write 1")
+        if self.labels and self.steps > len(LABELS):
+            rule = f"must be at most {len(LABELS)} where moves have labels"
+            raise SettingError("steps", self.steps, rule, remedy="Lower it")
         if self.distinct and self.high - self.low <= self.steps:
             rule = f"must be above {self.low + self.steps} where numbers are distinct"
             raise SettingError("high", self.high, rule, remedy="Raise it")
@@ -52,7 +60,7 @@ class ChainSource:
         options: dict[str, int] = {}
         for key, value in parse_qsl(query, keep_blank_values=True):
             if key not in cls.__dataclass_fields__ or not value.isdecimal():
-                remedy = "Use size, steps, low, high and distinct with whole numbers"
+                remedy = f"Use {', '.join(cls.__dataclass_fields__)} with whole numbers"
                 raise SettingError(f"option {key}", value, "is not known", remedy=remedy)
             options[key] = int(value)
         return cls(**options)
@@ -63,10 +71,8 @@ class ChainSource:
         for number in range(MAX_ROUNDS):
             rng = stream(seed, "chain", number)
             given = {"num_steps": self.steps, "low": self.low, "high": self.high}
-            drawn = [
-                chain_task(draw_chain(rng, **given, distinct=bool(self.distinct)))
-                for _ in range(self.size)
-            ]
+            more = {"distinct": bool(self.distinct), "labels": bool(self.labels)}
+            drawn = [chain_task(draw_chain(rng, **given, **more)) for _ in range(self.size)]
             found = distinct_tasks([*found, *drawn])
             if len(found) >= self.size:
                 break
