@@ -131,11 +131,10 @@ def make_haystack(
 ) -> Haystack:
     """A text of `length` tokens with sentences evenly spaced before its last `tail` tokens.
 
-    `single`: one sentence a question, all of one form; `facts`: of forms so different that a text
-    with several is as easy as one with a single passkey; `multikey`: `single` and some whose keys
-    look alike; `multivalue`: several values of a key, all asked for; `variables`: chains of
-    assignments, whose names are asked for. Sentences of a question stand in their order, others
-    between them.
+    `single`: one sentence a question, all of one form; `facts`: of forms so different that several
+    are as easy as one; `multikey`: and some whose keys look alike; `multivalue`: several values of
+    a key, all asked for; `variables`: chains of assignments, whose names are asked for. Sentences
+    of a question stand in their order, others between them.
     Raises SettingError where the needles do not fit or the corpus is too short.
     Source: tasks as in RULER, arXiv 2404.06654, in our own words; many needles in one text are
     ours.
