@@ -136,8 +136,7 @@ def make_haystack(
     a key, all asked for; `variables`: chains of assignments, whose names are asked for. Sentences
     of a question stand in their order, others between them.
     Raises SettingError where the needles do not fit or the corpus is too short.
-    Source: tasks as in RULER, arXiv 2404.06654, in our own words; many needles in one text are
-    ours.
+    Source: tasks of RULER, arXiv 2404.06654, in our words; many needles in a text are ours.
     Oracle: tests/stream/test_needles.py::test_needles_stand_where_they_say
     """
     source = stream(seed, "haystack", corpus, length)
