@@ -21,7 +21,7 @@ def check_refusal(done: Any, status: int, *says: str) -> str:
     assert done.status == status, done.err
     assert len(errors) == 1 and lines[-1] == errors[0], done.err
     assert "Traceback" not in done.err and done.out == ""
-    assert re.fullmatch(r"error: .*, got .*\. .*\.", errors[0]), errors[0]
+    assert re.fullmatch(r"error: .*, got .*\. .*[.?]", errors[0]), errors[0]
     assert len(errors[0]) <= 400
     for text in says:
         assert text in errors[0], errors[0]

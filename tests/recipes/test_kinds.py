@@ -24,11 +24,13 @@ from burnish.arch.compare_settings import CompareSettings
 from burnish.arch.pretrain_job import pretrain
 from burnish.arch.seq2seq.job import train_seq2seq
 from burnish.base.records import read_json, write_json, write_records
+from burnish.critique.bench_job import bench_critic
 from burnish.critique.build_job import BUILD, FILTER, build_critiques, filter_critiques
 from burnish.critique.filters import FilterSettings
 from burnish.critique.refine_job import refine_answers
 from burnish.critique.refinement import RefineSettings
 from burnish.critique.settings import (
+    CritiqueBenchSettings,
     CritiqueBuildSettings,
     CritiqueFilterSettings,
     CritiqueRefineSettings,
@@ -306,6 +308,14 @@ def make_critique_filter(model: Path, place: Path) -> Path:
     return place / "filtered"
 
 
+def make_critique_bench(model: Path, place: Path) -> Path:
+    settings = CritiqueBenchSettings(
+        model=str(model), data="chain:sums?size=3&steps=2", max_new_tokens=3, place=ON_CPU
+    )
+    bench_critic(settings, Place(folder=place / "critic-bench"))
+    return place / "critic-bench"
+
+
 def make_critique_train(model: Path, place: Path) -> Path:
     settings = CriticTrainSettings(
         model=str(model), triples=make_triples(place), num_measured=2, max_new_tokens=3,
@@ -357,6 +367,7 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "curate-train": make_scorer,
     "critique-build": make_critique_build,
     "critique-filter": make_critique_filter,
+    "critique-bench": make_critique_bench,
     "critique-train": make_critique_train,
     "critique-refine": make_critique_refine,
     "critique-loop": make_critique_loop,

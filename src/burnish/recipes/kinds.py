@@ -12,8 +12,10 @@ from burnish.arch.settings import PretrainSettings
 from burnish.base.coercion import coerce_value
 from burnish.base.errors import InputError
 from burnish.base.naming import suggest
+from burnish.critique import bench_job as critic_bench
 from burnish.critique import build_job, refine_job
 from burnish.critique.settings import (
+    CritiqueBenchSettings,
     CritiqueBuildSettings,
     CritiqueFilterSettings,
     CritiqueRefineSettings,
@@ -114,6 +116,7 @@ KINDS: dict[str, Callable[[Info], Job]] = {
     train_job.WHAT: _of(TrainScorerSettings, train_job.train_scorer_job),
     build_job.BUILD: _of(CritiqueBuildSettings, build_job.build_job),
     build_job.FILTER: _of(CritiqueFilterSettings, build_job.filter_job),
+    critic_bench.WHAT: _of(CritiqueBenchSettings, critic_bench.bench_job),
     refine_job.WHAT: _of(CritiqueRefineSettings, refine_job.refine_job),
     critic_training.WHAT: _of(CriticTrainSettings, critic_training.train_job),
     critic_loop.WHAT: _of(CriticLoopSettings, critic_loop.loop_job),

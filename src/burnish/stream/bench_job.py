@@ -156,6 +156,8 @@ def time_lengths(
                 started = time.perf_counter()
                 network.head(read_rows(network, [memory], [[token]], surprises=tell))
                 times.append(1000 * (time.perf_counter() - started))
+            memory.rewind(mark)
+            del mark  # it holds states that reading on replaces
             gc.collect()
             rate = sum(one[1] - one[0] for one in late) / sum(one[2] for one in late)
             yield {
@@ -169,7 +171,6 @@ def time_lengths(
                 "working_tokens": memory.peak_tokens,
                 **index_size(memory, shape),
             }
-            memory.rewind(mark)
 
 
 def chunk_ends(lengths: Sequence[int]) -> list[int]:

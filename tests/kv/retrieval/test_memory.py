@@ -425,3 +425,23 @@ def test_a_folder_of_its_own(tiny_model: Any, tmp_path: Path) -> None:
     for store in memory.stores:
         store.spill()
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"layer-00{n}.kv" for n in range(3)]
+
+
+def test_freed_memory_is_given_back_while_reading(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With files, once for every so many tokens; in memory, never."""
+    calls: list[int] = []
+    monkeypatch.setattr(module, "TRIM_TOKENS", 50)
+    monkeypatch.setattr(module, "return_freed_memory", lambda: calls.append(1))
+    model, (tokens,) = tiny_model("llama"), texts([160])
+    for more, wanted in ((",tier=disk", 3), ("", 0)):
+        calls.clear()
+        read(model, opened(model, spec_of("blocks", more=more)), tokens)
+        assert len(calls) == wanted
+
+
+def test_returning_freed_memory_changes_nothing() -> None:
+    kept = torch.arange(100_000)
+    store_module.return_freed_memory()
+    assert int(kept.sum()) == 4_999_950_000

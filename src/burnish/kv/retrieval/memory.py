@@ -23,7 +23,7 @@ from burnish.kv.retrieval.index import SpanIndex, boxes_of, vectors_of
 from burnish.kv.retrieval.place import Places
 from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.segment import LEAST_ROWS, Pending
-from burnish.kv.retrieval.store import Store
+from burnish.kv.retrieval.store import Store, return_freed_memory
 from burnish.kv.retrieval.tokens import (
     best_tokens,
     box_shares,
@@ -33,6 +33,8 @@ from burnish.kv.retrieval.tokens import (
 )
 from burnish.kv.retrieval.votes import Votes
 from burnish.kv.rope import Rope, rotate
+
+TRIM_TOKENS = 4096  # read between two times that freed memory is given back
 
 Watch = Callable[[int, Tensor, Tensor], None]  # layer, queries, text positions `[K M]` read
 
@@ -193,6 +195,9 @@ class RetrievingMemory:
         self.votes = self.votes.closed(self._num_rows)
         for layer in range(len(self.layers)):
             self._let_go(layer)
+        before = self._num_tokens - self._num_rows
+        if self._folder is not None and before // TRIM_TOKENS < self._num_tokens // TRIM_TOKENS:
+            return_freed_memory()
 
     def choose(
         self, layer: int, query: Float[Tensor, "N H D"], places: Places

@@ -1,5 +1,7 @@
 """Keys and values of one layer's far tokens: append-only, in memory or mapped from a file."""
 
+import contextlib
+import ctypes
 import os
 from pathlib import Path
 
@@ -153,3 +155,12 @@ class Store:
         size = num_tokens * self._row[0] * self._row[1] * self._row[2]
         flat = torch.from_file(str(path), shared=False, size=size, dtype=self._dtype)
         return flat.view(num_tokens, *self._row)
+
+
+def return_freed_memory() -> None:
+    """Give the pages that are free inside the heap back to the system, where the C library can.
+
+    An index grows by copies, each a little larger than the last: the heap keeps the holes.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
