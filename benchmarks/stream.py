@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recording import RESULTS, save
+from recording import RESULTS, header, save
 
 from burnish.base.items import ItemLog
 from burnish.base.stats import wilson
@@ -52,7 +52,9 @@ def merge(part: str, rows: Any) -> None:
     """Write one part into the benchmark's file, the others left as they are."""
     path = RESULTS / "stream.json"
     kept = json.loads(path.read_text())["results"] if path.exists() else {}
-    save("stream", kept | {part: rows})
+    head = header()
+    made = {"cpu": head["host"]["cpu"], "commit": head["git"]["commit"], "when": head["when"]}
+    save("stream", kept | {part: rows, "measured": kept.get("measured", {}) | {part: made}})
 
 
 def audited(policies: str, given: argparse.Namespace) -> dict[str, Any]:
