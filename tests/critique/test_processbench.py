@@ -24,6 +24,7 @@ def check_inverse(path):
     assert [steps_of(one.text) for one in again] == [steps_of(one.text) for one in solutions]
     assert [one.first_error for one in again] == [one.first_error for one in solutions]
     assert [one.right for one in again] == [one.right for one in solutions]
+    assert [one.origin for one in again] == [one.origin for one in solutions]
     assert [one.task.answer for one in again] == [one.task.answer for one in solutions]
 
 

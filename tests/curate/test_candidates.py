@@ -79,3 +79,10 @@ def test_pools_without_scores_or_embeddings(tmp_path):
         read(tmp_path, [row(1, "a", "b"), row(2, "", "")])
     with pytest.raises(InputError, match="must be lists of numbers"):
         read(tmp_path, [row(1, "a", "b") | {"score": 1.0, "embedding": "x"}])
+
+
+def test_rows_without_texts_bring_embeddings_only_if_one_does(tmp_path):
+    write_records(tmp_path / "pool.jsonl", [{"id": 1, "complexity": 1.0}, {"id": 2, "score": 2.0}])
+    settings = PickSettings(pool=str(tmp_path / "pool.jsonl"), budget=1)
+    found = read_rows(settings.pool, settings, PoolReport())
+    assert found.num_own == 2 and not found.brings_vectors

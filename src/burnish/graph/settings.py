@@ -50,8 +50,8 @@ class RetrieverSettings:
     takes the graph's own matrix if there is one, else `tfidf`; `model` takes mean hidden states
     of the language model. `fanouts`: neighbours drawn a layer; () takes all. `batch_items`: 0
     trains on all examples at once. `classifier_scale` multiplies cosines in the classifier.
-    `search`: who finds the nearest examples, `exact` or `faiss` (its flat index); both find the
-    same.
+    `search`: what finds the nearest examples, `exact` or `faiss` (its flat index); the results are
+    the same.
     """
 
     structure: Literal["sage", "gcn", "sgc", "mlp"] = "sage"

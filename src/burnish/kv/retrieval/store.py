@@ -158,9 +158,9 @@ class Store:
 
 
 def return_freed_memory() -> None:
-    """Give the pages that are free inside the heap back to the system, where the C library can.
+    """Return free pages inside the heap to the system, where the C library can.
 
-    An index grows by copies, each a little larger than the last: the heap keeps the holes.
+    An index grows by copies, each a little larger than the last, which fragments the heap.
     """
     with contextlib.suppress(AttributeError, OSError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)
