@@ -92,12 +92,13 @@ def test_search_equals_exhaustive(block: str) -> None:
 
 
 def test_batches_change_nothing() -> None:
-    network, pairs = tiny_network("pcformer:order=2"), token_pairs(7)
+    # In float64: in float32 a batch's other order of sums moves a score by up to 1e-5.
+    network, pairs = tiny_network("pcformer:order=2").double(), token_pairs(7)
     sources = [pair.source for pair in pairs]
     one, all_ = (
         decode_sources(network, sources, BeamSettings(beam=3, max_new_tokens=6, batch=n), end=END)
         for n in (1, 32)
     )
     assert [x.tokens for x in one] == [x.tokens for x in all_]
-    assert [x.score for x in one] == pytest.approx([x.score for x in all_], abs=1e-5)
+    assert [x.score for x in one] == pytest.approx([x.score for x in all_], abs=1e-12)
     assert module.decode_sources(network, [], BeamSettings(), end=END) == []
