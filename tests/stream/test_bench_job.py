@@ -25,7 +25,7 @@ def test_sizes_are_counted(tiny_folder: Any, tmp_path: Path) -> None:
     assert small["mapped_bytes"] == 0 < large["mapped_bytes"]
     assert large["kv_bytes_per_token"] == 3 * 2 * 2 * 6 * 4
     blocks = (1400 - 32 - 2) // 16
-    assert large["index_bytes"] == 3 * blocks * (2 * 6 * 4 + 16)
+    assert large["index_bytes"] == 3 * blocks * (2 * 6 * 4 + 4 * 8 + 2 * 4)
     again = bench_stream(settings, runs=tmp_path)
     assert again["lengths"] == result["lengths"]
     assert anonymous_bytes() > 1e6

@@ -31,7 +31,10 @@ def exact(query: Tensor, keys: Tensor) -> np.ndarray:
     return found
 
 
-def test_shares_of_a_full_index_are_exact() -> None:
+@pytest.mark.parametrize("most", [1, 2 * 4 * 13, 1 << 22])
+def test_shares_of_a_full_index_are_exact(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all rows at once, with two and one, and one by one."""
+    monkeypatch.setattr(module, "MOST_SCORES", most)
     query, keys = drawn()
     found = span_shares(query, keys, OWNER, LENGTHS)
     wanted = np.add.reduceat(exact(query, keys), [0, 3, 4, 9], axis=1) / LENGTHS
@@ -79,8 +82,27 @@ def check_votes(votes: Any) -> None:
         np.testing.assert_allclose(found[head].numpy(), wanted / wanted.sum(), rtol=1e-4)
 
 
-def test_votes_by_brute_force() -> None:
+@pytest.mark.parametrize("most", [1, 2 * 4 * 6, 1 << 22])
+def test_votes_by_brute_force(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_SCORES", most)
     check_votes(head_votes)
+
+
+def test_scores_at_once_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large an index is, no more scores exist at once than the limit or those of a row."""
+    monkeypatch.setattr(module, "MOST_SCORES", 60)
+    sizes, exact_scores = [], module.grouped_scores
+
+    def counted(query: Tensor, vectors: Tensor) -> Tensor:
+        found = exact_scores(query, vectors)
+        sizes.append(found.numel())
+        return found
+
+    monkeypatch.setattr(module, "grouped_scores", counted)
+    query, keys = drawn()
+    span_shares(query, keys, OWNER, LENGTHS)
+    head_votes(query, keys, OWNER, LENGTHS)
+    assert sizes == [4 * 13] * 6
 
 
 def test_planted_votes_of_the_last_row_only() -> None:

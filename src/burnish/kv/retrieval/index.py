@@ -57,11 +57,9 @@ class SpanIndex:
 
     @property
     def num_bytes(self) -> int:
-        """Vectors with their owners, and where the spans lie."""
-        vectors = self.vectors.numel() * self.vectors.element_size()
-        if self.scales is not None:
-            vectors += self.scales.numel() * self.scales.element_size()
-        return vectors + 4 * (2 * self.owner.numel() + 2 * self.num_spans)
+        """Size of all that it holds."""
+        arrays = (self.starts, self.lengths, self.owner, self.token, self.vectors, self.kept)
+        return sum(x.nbytes for x in arrays) + (0 if self.scales is None else self.scales.nbytes)
 
     def extended(self, bounds: Bounds, vectors: list[Tensor], tokens: np.ndarray) -> "SpanIndex":
         """With more spans, `[K m D]` vectors each, of those tokens.

@@ -34,7 +34,7 @@ from burnish.kv.retrieval.tokens import (
 from burnish.kv.retrieval.votes import Votes
 from burnish.kv.rope import Rope, rotate
 
-TRIM_TOKENS = 4096  # read between two times that freed memory is given back
+TRIM_TOKENS = 512  # read between two times that freed memory is given back
 
 Watch = Callable[[int, Tensor, Tensor], None]  # layer, queries, text positions `[K M]` read
 

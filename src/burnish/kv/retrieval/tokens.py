@@ -9,6 +9,7 @@ from burnish.kv.grouped import grouped_scores
 from burnish.kv.retrieval.choose import of_spans
 
 QUERY_ROWS = 64  # of a pass, by which far tokens are chosen
+MOST_SCORES = 1 << 22  # of queries with an index that exist at once
 
 
 def sampled(num_rows: int) -> Int[Tensor, " N"]:
@@ -30,11 +31,19 @@ def span_shares(
     Source: ours. Oracle: tests/kv/retrieval/test_tokens.py::test_shares_of_a_full_index_are_exact
     """
     sizes = torch.from_numpy(lengths).to(query.device).float()
-    scores = grouped_scores(query, vectors).float()
-    each = (scores - scores.amax(-1, keepdim=True)).exp()
-    sums = each.new_zeros((*each.shape[:3], len(sizes))).index_add_(3, owner, each)
-    mean = sums / torch.bincount(owner, minlength=len(sizes)).clamp(min=1)
-    return (mean / (mean @ sizes)[..., None]).sum((1, 2))
+    counts = torch.bincount(owner, minlength=len(sizes)).clamp(min=1)
+    found = sizes.new_zeros((len(vectors), len(sizes)))
+    for rows in query.split(rows_at_once(query, vectors)):
+        scores = grouped_scores(rows, vectors).float()
+        each = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
+        mean = each.new_zeros((*each.shape[:3], len(sizes))).index_add_(3, owner, each) / counts
+        found += (mean / (mean @ sizes)[..., None]).sum((1, 2))
+    return found
+
+
+def rows_at_once(query: Float[Tensor, "N H D"], vectors: Float[Tensor, "K V D"]) -> int:
+    """Rows whose scores exist at once, so that a long text's index needs no more memory."""
+    return max(1, MOST_SCORES // max(1, query.shape[1] * vectors.shape[1]))
 
 
 def box_shares(
@@ -85,7 +94,9 @@ def head_votes(
     Source: ours, for Ltri-LLM's retrieval-head voting, arXiv 2412.04757 (details unseen).
     Oracle: tests/kv/retrieval/test_tokens.py::test_votes_by_brute_force
     """
-    scores = grouped_scores(query, vectors).float().flatten(0, 1)  # [H N V]
-    best = of_spans(scores, owner, len(lengths)).softmax(-1).sum(1)
+    best = vectors.new_zeros((query.shape[1], len(lengths)), dtype=torch.float32)
+    for rows in query.split(rows_at_once(query, vectors)):
+        scores = grouped_scores(rows, vectors).float().flatten(0, 1)  # [H N V]
+        best += of_spans(scores, owner, len(lengths)).softmax(-1).sum(1)
     tokens = best.repeat_interleave(torch.from_numpy(lengths).to(best.device), dim=1)
     return tokens / tokens.sum(-1, keepdim=True)
