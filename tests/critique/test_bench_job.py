@@ -61,6 +61,21 @@ def test_a_model_reads_a_file_and_a_run(tiny_folder, tmp_path):
     ]
 
 
+def test_a_changed_file_is_refused(tiny_folder, tmp_path):
+    """What the critic wrote is neither mixed with other solutions' nor dropped."""
+    first = bench_critic(settings(), Place(runs=tmp_path / "runs"))
+    path, run = tmp_path / "rows.jsonl", Place(folder=tmp_path / "run")
+    lines = Path(first["rows"]).read_text().splitlines(keepends=True)
+    given = settings(model=str(tiny_folder("llama")), data=str(path), max_new_tokens=3)
+    path.write_text("".join(lines[:3]))
+    wanted = bench_critic(given, run)["f1"]
+    path.write_text("".join(lines[:2]))
+    with pytest.raises(SettingError, match="'bench' has begun with other solutions"):
+        bench_critic(given, run)
+    path.write_text("".join(lines[:3]))
+    assert bench_critic(given, run)["f1"] == wanted
+
+
 def test_what_is_no_bench_is_refused(tmp_path):
     place = Place(runs=tmp_path / "runs")
     with pytest.raises(MissingFileError):

@@ -74,6 +74,17 @@ def test_wrong_scorers(pool, tmp_path, tiny_folder):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_changed_pool_is_refused(pool, tmp_path):
+    """Finished blocks are neither mixed with those of another pool nor dropped."""
+    given = {"scorer": "length", "quality": False}
+    _, wanted = scored(pool, tmp_path, **given)
+    write_records(tmp_path / "pool.jsonl", ROWS[:2])
+    with pytest.raises(SettingError, match="'score' has begun with other pool"):
+        scored(pool, tmp_path, **given)
+    write_records(tmp_path / "pool.jsonl", ROWS)
+    assert scored(pool, tmp_path, **given)[1] == wanted
+
+
 def test_interrupted_scores_resume(tmp_path, tiny_folder, monkeypatch):
     """A pool is scored block by block; what a killed run finished is not scored again."""
     write_records(tmp_path / "pool.jsonl", [row(i, f"Do {'x' * i}", "y") for i in range(23)])

@@ -27,6 +27,16 @@ def test_a_scorer_ranks_levels_of_new_seeds(tmp_path, tiny_folder):
     check_ranks(tmp_path, tiny_folder, "run")
 
 
+def test_changed_seeds_are_refused(tmp_path, tiny_folder):
+    check_ranks(tmp_path, tiny_folder, "run")
+    settings = TrainScorerSettings(
+        model=str(tiny_folder()), pools=(str(tmp_path / "seeds.jsonl"),), num_seeds=40, penalty=1e-3
+    )
+    write_records(tmp_path / "seeds.jsonl", ordinary(50))
+    with pytest.raises(SettingError, match="'train' has begun with other seeds"):
+        train_scorer(settings, Place(folder=tmp_path / "run"))
+
+
 def test_planted_levels_in_another_order(tmp_path, tiny_folder, monkeypatch):
     original = train_job.fit_head
     monkeypatch.setattr(

@@ -25,7 +25,7 @@ from burnish.critique.triples import Solution
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.publish import publish_file
 from burnish.jobs.result import Header
-from burnish.jobs.step import Given, Step, Value
+from burnish.jobs.step import ITSELF, Given, Step, Value
 
 WHAT = "critique-bench"
 PLANTED = "chain:"
@@ -89,6 +89,8 @@ class BenchStep(Step):
 
     settings: CritiqueBenchSettings
     name: str = "bench"
+
+    guards = (ITSELF,)  # finished work is not dropped because an input changed
 
     @property
     def reads(self) -> tuple[str, ...]:

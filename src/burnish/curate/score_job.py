@@ -43,7 +43,7 @@ from burnish.curate.scoring import AGGREGATES
 from burnish.curate.settings import ScoreSettings
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
-from burnish.jobs.step import Given, Step, Value
+from burnish.jobs.step import ITSELF, Given, Step, Value
 from burnish.models.handle import ModelHandle
 
 WHAT = "curate-score"
@@ -126,6 +126,8 @@ class ScoreStep(Step):
 
     settings: ScoreSettings
     name: str = "score"
+
+    guards = (ITSELF,)  # finished work is not dropped because an input changed
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from burnish.curate.scoring import cut_tokens, embed_texts
 from burnish.curate.settings import names_model
 from burnish.jobs.job import Job, Place, run_job
 from burnish.jobs.result import Header
-from burnish.jobs.step import Given, Step, Value
+from burnish.jobs.step import ITSELF, Given, Step, Value
 from burnish.models.handle import ModelHandle
 
 WHAT = "curate-train"
@@ -115,6 +115,8 @@ class TrainScorerStep(Step):
 
     settings: TrainScorerSettings
     name: str = "train"
+
+    guards = (ITSELF,)  # finished work is not dropped because an input changed
 
     @property
     def reads(self) -> tuple[str, ...]:
