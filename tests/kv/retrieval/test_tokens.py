@@ -111,7 +111,14 @@ def test_planted_votes_of_the_last_row_only() -> None:
 
 
 def test_rows_are_spread_and_end_with_the_last() -> None:
-    assert sampled(5).tolist() == [0, 1, 2, 3, 4]
-    rows = sampled(512)
+    assert sampled(5, 100_000).tolist() == [0, 1, 2, 3, 4]
+    rows = sampled(512, 1000)
     assert len(rows) == 64 and rows[0] == 0 and rows[-1] == 511
     assert set(rows.diff().tolist()) <= {8, 9}
+
+
+def test_a_longer_index_meets_fewer_rows() -> None:
+    """The products of a pass stay bounded; a short pass, such as a question, keeps all rows."""
+    assert [len(sampled(512, n)) for n in (0, 4096, 8192, 65_536, 10**6)] == [64, 64, 32, 4, 4]
+    assert sampled(512, 65_536).tolist() == [0, 170, 341, 511]
+    assert len(sampled(64, 10**6)) == 64

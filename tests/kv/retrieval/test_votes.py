@@ -46,3 +46,11 @@ def test_votes_of_spans_are_means() -> None:
     votes = votes.restored(np.array([1.0, 3.0, 5.0, 6.0]))
     found = votes.of_spans(starts, lengths)
     assert found is not None and found.tolist() == [2.0, 5.0, 2.0]
+
+
+def test_the_best_are_those_of_a_stable_order() -> None:
+    """Among equal votes the earliest tokens come first."""
+    values = np.random.default_rng(0).integers(0, 5, 97) / 4
+    for num in (1, 20, 60, 96, 97, 120):
+        wanted = np.sort(np.argsort(-values, kind="stable")[:num])
+        assert Votes(keep=0.5, values=values).best(97, num).tolist() == wanted.tolist()

@@ -261,7 +261,8 @@ class RetrievingMemory:
     def _by_shares(self, layer: int, query: Tensor, places: Places, num: int) -> Tensor:
         """Spans by estimated attention; with `refine`, the best tokens of the best spans."""
         plan, index, store = self.plan, self.layers[layer].index, self.stores[layer]
-        first, (query, rows) = self.layers[layer].sinks.shape[2], self._sampled(query)
+        first = self.layers[layer].sinks.shape[2]
+        query, rows = self._sampled(query, index)
         far = places.far_queries(query, rows)
         if plan.vectors == "bounds":
             sides = index.boxes()[2:] if places.kind == "true" else index.boxes()[:2]
@@ -289,8 +290,8 @@ class RetrievingMemory:
         keys = places.far_keys(store.gather_keys(candidates).to(query.device), candidates + first)
         return best_tokens(far, keys, candidates, sure, num)
 
-    def _sampled(self, query: Tensor) -> tuple[Tensor, Tensor]:
-        picked = sampled(len(query)).to(query.device)
+    def _sampled(self, query: Tensor, index: SpanIndex) -> tuple[Tensor, Tensor]:
+        picked = sampled(len(query), len(index.owner)).to(query.device)
         return query[picked], picked + self._num_tokens
 
     def _vote(self, layer: int, query: Tensor) -> None:
@@ -298,7 +299,7 @@ class RetrievingMemory:
         own = [head for place, head in heads if place == layer]
         if heads and not own:
             return
-        rows, keys = self._sampled(query)[0], index.keys(query.dtype)
+        rows, keys = self._sampled(query, index)[0], index.keys(query.dtype)
         votes = head_votes(rows, keys, index.owner, index.lengths)
         votes = votes[own] if heads else votes
         self.votes = self.votes.with_votes(votes.sum(0).cpu().numpy(), len(votes))

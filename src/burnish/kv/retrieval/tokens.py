@@ -9,14 +9,21 @@ from burnish.kv.grouped import grouped_scores
 from burnish.kv.retrieval.choose import of_spans
 
 QUERY_ROWS = 64  # of a pass, by which far tokens are chosen
+MOST_PRODUCTS = 1 << 18  # of a long pass's rows with an index, each head's
+LEAST_ROWS = 4
 MOST_SCORES = 1 << 22  # of queries with an index that exist at once
 
 
-def sampled(num_rows: int) -> Int[Tensor, " N"]:
-    """Rows by which a pass chooses: all of a short one, else evenly spaced with the last."""
+def sampled(num_rows: int, num_vectors: int) -> Int[Tensor, " N"]:
+    """Rows by which a pass chooses: all of a short one, else evenly spaced with the last.
+
+    Fewer where the index is long, so that reading a text costs the same for each of its tokens.
+    Source: ours. Oracle: tests/kv/retrieval/test_tokens.py::test_a_longer_index_meets_fewer_rows
+    """
     if num_rows <= QUERY_ROWS:
         return torch.arange(num_rows)
-    return torch.linspace(0, num_rows - 1, QUERY_ROWS).round().long()
+    num = max(LEAST_ROWS, min(QUERY_ROWS, MOST_PRODUCTS // max(1, num_vectors)))
+    return torch.linspace(0, num_rows - 1, num).round().long()
 
 
 def span_shares(

@@ -47,11 +47,15 @@ class Votes:
         return _sum(self.values, self.fresh / max(1, self.num_heads))
 
     def best(self, size: int, num_tokens: int) -> np.ndarray:
-        """The tokens below `size` with most votes, in order; none without votes."""
+        """The tokens below `size` with most votes, earlier ones first; none without votes."""
         now = self.now[:size] if num_tokens else np.zeros(0)
         if not now.any():
             return np.zeros(0, dtype=np.int64)
-        return np.sort(np.argsort(-now, kind="stable")[:num_tokens])
+        if num_tokens >= len(now):
+            return np.arange(len(now))
+        least = np.partition(now, len(now) - num_tokens)[len(now) - num_tokens]
+        above, equal = np.flatnonzero(now > least), np.flatnonzero(now == least)
+        return np.sort(np.concatenate((above, equal[: num_tokens - len(above)])))
 
     def of_spans(self, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray | None:
         """Mean vote of each span's tokens; None without votes."""
