@@ -1,10 +1,11 @@
 """Claims: spans bring back what matters; memory stays flat; an index saves reading again.
 
 `--part audit` compares all policies under one budget, `ablation` changes one setting of
-`triangle-dp` at a time, `passkey` asks for planted codes beyond the model's window, `tasks` for
-several values and chains of variables inside it, `lengths` takes memory and latency, `reopen` the
-time to the first token from an index and from the text, `segment` the time to cut a window of
-4,096. Every part can be stopped and called again: finished cells are kept in `--runs`.
+`triangle-dp` at a time, `passkey` asks for planted codes beyond the model's window, `tries` the
+same with one of `--changes` each, `tasks` for several values and chains of variables inside it,
+`lengths` takes memory and latency, `full` how fast full attention reads, `reopen` the time to the
+first token from an index and from the text, `segment` the time to cut a window of 4,096. Every part
+can be stopped and called again: finished cells are kept in `--runs`.
 """
 
 import argparse
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from recording import RESULTS, header, save
 
 from burnish.base.items import ItemLog
 from burnish.base.stats import wilson
+from burnish.engine.session import DecoderSession
 from burnish.kv.retrieval.spans import best_spans, greedy_spans, triangle_scores
 from burnish.models.load import load_model
 from burnish.stream.asking import Index
@@ -114,6 +117,15 @@ def passkey(given: argparse.Namespace) -> list[dict[str, Any]]:
     return answered(given, "passkey", cells)
 
 
+def tries(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """What might bring the passkeys back at the longest length: one change at a time."""
+    changes = given.changes.split("/")
+    cells: list[tuple[str, int, Kind]] = [
+        (f"{VOTED},{one}" if one else VOTED, given.longest, "facts") for one in changes
+    ]
+    return answered(given, "tries", cells)
+
+
 def tasks(given: argparse.Namespace) -> list[dict[str, Any]]:
     """Harder needles inside the window, where full attention says what can be answered."""
     kinds: tuple[Kind, ...] = ("multikey", "multivalue", "variables")
@@ -129,6 +141,34 @@ def lengths(given: argparse.Namespace) -> list[dict[str, Any]]:
         budget=given.budget,
     )  # fmt: skip
     return bench_stream(settings, runs=given.runs)["lengths"]
+
+
+def full(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Tokens a second that full attention reads behind so many others, in chunks like ours.
+
+    The cells before hold random numbers, which take the same time as a text's.
+    """
+    model, chunk, found = load_model(MODEL), 512, []
+    for length in [n for n in (8192, 16_384, 32_768) if n <= given.longest]:
+        session = DecoderSession(
+            model.network,
+            num_slots=1,
+            capacity_tokens=length,
+            dtype=model.dtype,
+            device=model.device,
+        )
+        cache = session.cache
+        cache.cells.normal_(generator=torch.Generator().manual_seed(0))
+        ids = list(range(3, 3 + chunk))
+        times = []
+        for _ in range(3):
+            cache.lengths[0] = length - chunk
+            started = time.perf_counter()
+            session.prefill([0], [ids])
+            times.append(time.perf_counter() - started)
+        found.append({"length": length, "prefill_tokens_per_s": chunk / statistics.median(times)})
+        print(found[-1], flush=True)
+    return found
 
 
 def reopen(given: argparse.Namespace) -> dict[str, Any]:
@@ -179,7 +219,9 @@ PARTS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "ablation": lambda given: audited(ABLATIONS, given),
     "passkey": passkey,
     "tasks": tasks,
+    "tries": tries,
     "lengths": lengths,
+    "full": full,
     "reopen": reopen,
     "segment": segment,
 }
@@ -196,6 +238,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=2)
     parser.add_argument("--every", type=int, default=8)
     parser.add_argument("--answers", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--changes", default="positions=packed//refine=4")
     parser.add_argument("--runs", type=Path, default=Path("runs/stream"))
     given = parser.parse_args()
     given.runs.mkdir(parents=True, exist_ok=True)
