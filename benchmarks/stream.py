@@ -149,13 +149,10 @@ def full(given: argparse.Namespace) -> list[dict[str, Any]]:
     The cells before hold random numbers, which take the same time as a text's.
     """
     model, chunk, found = load_model(MODEL), 512, []
+    network: Any = model.network
     for length in [n for n in (8192, 16_384, 32_768) if n <= given.longest]:
         session = DecoderSession(
-            model.network,
-            num_slots=1,
-            capacity_tokens=length,
-            dtype=model.dtype,
-            device=model.device,
+            network, num_slots=1, capacity_tokens=length, dtype=model.dtype, device=model.device
         )
         cache = session.cache
         cache.cells.normal_(generator=torch.Generator().manual_seed(0))
