@@ -15,7 +15,7 @@ from burnish.data.corpora import parse_corpus
 from burnish.engine.policies import CHUNK_ROWS, read_rows, shape_of
 from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval.memory import RetrievingMemory
-from burnish.kv.retrieval.tokens import head_votes
+from burnish.kv.retrieval.tokens import Vectors, head_votes
 from burnish.models.handle import ModelHandle
 from burnish.stream.needles import Needle, draw_haystack
 from burnish.stream.reading import check_decoder, retrieving_policy
@@ -121,7 +121,7 @@ def votes_after(model: Any, memory: RetrievingMemory, needle: Needle) -> list[Te
     for query, state in zip(queries, memory.layers, strict=True):
         index = state.index
         keys = index.keys(query.dtype)
-        found.append(head_votes(query, keys, index.owner, index.lengths))
+        found.append(head_votes(query, Vectors.of(keys), index.owner, index.lengths))
     return found
 
 

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from burnish.kv.retrieval import tokens as module
-from burnish.kv.retrieval.tokens import best_tokens, box_shares, head_votes, sampled, span_shares
+from burnish.kv.retrieval.tokens import (
+    Vectors,
+    best_tokens,
+    box_shares,
+    head_votes,
+    sampled,
+    span_shares,
+)
 
 LENGTHS = np.array([3, 1, 5, 4])
 OWNER = torch.arange(4).repeat_interleave(torch.from_numpy(LENGTHS))
@@ -35,8 +42,9 @@ def exact(query: Tensor, keys: Tensor) -> np.ndarray:
 def test_shares_of_a_full_index_are_exact(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With all rows at once, with two and one, and one by one."""
     monkeypatch.setattr(module, "MOST_SCORES", most)
+    monkeypatch.setattr(module, "BLOCK_VECTORS", min(most, 4096))
     query, keys = drawn()
-    found = span_shares(query, keys, OWNER, LENGTHS)
+    found = span_shares(query, Vectors.of(keys), OWNER, LENGTHS)
     wanted = np.add.reduceat(exact(query, keys), [0, 3, 4, 9], axis=1) / LENGTHS
     np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-5)
 
@@ -70,7 +78,7 @@ def test_planted_scores_of_other_heads(monkeypatch: pytest.MonkeyPatch) -> None:
 def check_votes(votes: Any) -> None:
     query, keys = drawn(2)
     picked = torch.tensor([0, 2, 3, 5, 8, 10])  # tokens with a vector
-    found = votes(query, keys[:, picked], OWNER[picked], LENGTHS)
+    found = votes(query, Vectors.of(keys[:, picked]), OWNER[picked], LENGTHS)
     for head in range(4):
         wanted = np.zeros(13)
         for row in range(3):
@@ -85,12 +93,14 @@ def check_votes(votes: Any) -> None:
 @pytest.mark.parametrize("most", [1, 2 * 4 * 6, 1 << 22])
 def test_votes_by_brute_force(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_SCORES", most)
+    monkeypatch.setattr(module, "BLOCK_VECTORS", min(most, 4096))
     check_votes(head_votes)
 
 
 def test_scores_at_once_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However large an index is, no more scores exist at once than the limit or those of a row."""
+    """However large an index is: the scores of a row, and a block of vectors."""
     monkeypatch.setattr(module, "MOST_SCORES", 60)
+    monkeypatch.setattr(module, "BLOCK_VECTORS", 5)
     sizes, exact_scores = [], module.grouped_scores
 
     def counted(query: Tensor, vectors: Tensor) -> Tensor:
@@ -100,9 +110,9 @@ def test_scores_at_once_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(module, "grouped_scores", counted)
     query, keys = drawn()
-    span_shares(query, keys, OWNER, LENGTHS)
-    head_votes(query, keys, OWNER, LENGTHS)
-    assert sizes == [4 * 13] * 6
+    span_shares(query, Vectors.of(keys), OWNER, LENGTHS)
+    head_votes(query, Vectors.of(keys), OWNER, LENGTHS)
+    assert sizes == [4 * 5, 4 * 5, 4 * 3] * 6
 
 
 def test_planted_votes_of_the_last_row_only() -> None:

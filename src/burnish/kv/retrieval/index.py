@@ -85,11 +85,14 @@ class SpanIndex:
             kept=torch.nn.functional.pad(self.kept, (0, len(bounds))),
         )
 
-    def keys(self, dtype: torch.dtype) -> Float[Tensor, "K vectors D"]:
-        """The vectors as numbers."""
+    def keys(
+        self, dtype: torch.dtype, first: int = 0, end: int | None = None
+    ) -> Float[Tensor, "K vectors D"]:
+        """The vectors from `first` to `end` as numbers."""
+        vectors = self.vectors[:, first:end]
         if self.scales is None:
-            return self.vectors
-        return self.vectors.to(dtype) * self.scales.to(dtype)[..., None]
+            return vectors
+        return vectors.to(dtype) * self.scales[:, first:end].to(dtype)[..., None]
 
     def scores(
         self, plan: RetrievalPlan, query: Float[Tensor, "N H D"]

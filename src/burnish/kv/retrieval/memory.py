@@ -25,6 +25,7 @@ from burnish.kv.retrieval.plan import RetrievalPlan
 from burnish.kv.retrieval.segment import LEAST_ROWS, Pending
 from burnish.kv.retrieval.store import Store, return_freed_memory
 from burnish.kv.retrieval.tokens import (
+    Vectors,
     best_tokens,
     box_shares,
     head_votes,
@@ -268,8 +269,12 @@ class RetrievingMemory:
             sides = index.boxes()[2:] if places.kind == "true" else index.boxes()[:2]
             told = box_shares(far, *sides)
         else:
-            at = (index.token + first).expand(len(index.vectors), -1)
-            vectors = places.far_keys(index.keys(query.dtype), at)
+
+            def load(begin: int, end: int) -> Tensor:
+                at = (index.token[begin:end] + first).expand(len(index.vectors), -1)
+                return places.far_keys(index.keys(query.dtype, begin, end), at)
+
+            vectors = Vectors(num=len(index.owner), load=load)
             told = span_shares(far, vectors, index.owner, index.lengths)
         self._persist(layer, told)
         voted = self.votes.best(store.num_tokens, int(plan.vote_frac * num))
@@ -299,7 +304,8 @@ class RetrievingMemory:
         own = [head for place, head in heads if place == layer]
         if heads and not own:
             return
-        rows, keys = self._sampled(query, index)[0], index.keys(query.dtype)
+        rows = self._sampled(query, index)[0]
+        keys = Vectors(num=len(index.owner), load=lambda a, b: index.keys(query.dtype, a, b))
         votes = head_votes(rows, keys, index.owner, index.lengths)
         votes = votes[own] if heads else votes
         self.votes = self.votes.with_votes(votes.sum(0).cpu().numpy(), len(votes))

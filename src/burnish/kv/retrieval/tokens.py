@@ -1,5 +1,8 @@
 """Far tokens by estimated attention: spans by their index, then tokens by their own keys."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +15,7 @@ QUERY_ROWS = 64  # of a pass, by which far tokens are chosen
 MOST_PRODUCTS = 1 << 18  # of a long pass's rows with an index, each head's
 LEAST_ROWS = 4
 MOST_SCORES = 1 << 22  # of queries with an index that exist at once
+BLOCK_VECTORS = 4096  # of an index that exist at once as numbers
 
 
 def sampled(num_rows: int, num_vectors: int) -> Int[Tensor, " N"]:
@@ -26,9 +30,37 @@ def sampled(num_rows: int, num_vectors: int) -> Int[Tensor, " N"]:
     return torch.linspace(0, num_rows - 1, num).round().long()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Vectors:
+    """Vectors of an index, made for use: `load(first, end)` gives `[K end-first D]`.
+
+    Neither all of them nor all scores exist at once, so that a longer text needs no more memory.
+    Source: ours. Oracle: tests/kv/retrieval/test_tokens.py::test_scores_at_once_are_few
+    """
+
+    num: int
+    load: Callable[[int, int], Tensor]
+
+    @classmethod
+    def of(cls, vectors: Float[Tensor, "K V D"]) -> "Vectors":
+        """Vectors that are at hand."""
+        return cls(num=vectors.shape[1], load=lambda first, end: vectors[:, first:end])
+
+    def scores(self, query: Float[Tensor, "N H D"]) -> Iterator[Float[Tensor, "K G R V"]]:
+        """Scaled products of a few rows at a time with all vectors, in fp32."""
+        for rows in query.split(max(1, MOST_SCORES // max(1, query.shape[1] * self.num))):
+            yield torch.cat(
+                [
+                    grouped_scores(rows, self.load(a, min(a + BLOCK_VECTORS, self.num))).float()
+                    for a in range(0, self.num, BLOCK_VECTORS)
+                ],
+                dim=-1,
+            )
+
+
 def span_shares(
     query: Float[Tensor, "N H D"],
-    vectors: Float[Tensor, "K V D"],
+    vectors: Vectors,
     owner: Int[Tensor, " V"],
     lengths: np.ndarray,
 ) -> Float[Tensor, "K spans"]:
@@ -39,18 +71,12 @@ def span_shares(
     """
     sizes = torch.from_numpy(lengths).to(query.device).float()
     counts = torch.bincount(owner, minlength=len(sizes)).clamp(min=1)
-    found = sizes.new_zeros((len(vectors), len(sizes)))
-    for rows in query.split(rows_at_once(query, vectors)):
-        scores = grouped_scores(rows, vectors).float()
+    shares = []
+    for scores in vectors.scores(query):
         each = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
         mean = each.new_zeros((*each.shape[:3], len(sizes))).index_add_(3, owner, each) / counts
-        found += (mean / (mean @ sizes)[..., None]).sum((1, 2))
-    return found
-
-
-def rows_at_once(query: Float[Tensor, "N H D"], vectors: Float[Tensor, "K V D"]) -> int:
-    """Rows whose scores exist at once, so that a long text's index needs no more memory."""
-    return max(1, MOST_SCORES // max(1, query.shape[1] * vectors.shape[1]))
+        shares.append((mean / (mean @ sizes)[..., None]).sum((1, 2)))
+    return torch.stack(shares).sum(0)
 
 
 def box_shares(
@@ -90,7 +116,7 @@ def best_tokens(
 
 def head_votes(
     query: Float[Tensor, "N H D"],
-    vectors: Float[Tensor, "K V D"],
+    vectors: Vectors,
     owner: Int[Tensor, " V"],
     lengths: np.ndarray,
 ) -> Float[Tensor, "H T"]:
@@ -101,9 +127,10 @@ def head_votes(
     Source: ours, for Ltri-LLM's retrieval-head voting, arXiv 2412.04757 (details unseen).
     Oracle: tests/kv/retrieval/test_tokens.py::test_votes_by_brute_force
     """
-    best = vectors.new_zeros((query.shape[1], len(lengths)), dtype=torch.float32)
-    for rows in query.split(rows_at_once(query, vectors)):
-        scores = grouped_scores(rows, vectors).float().flatten(0, 1)  # [H N V]
-        best += of_spans(scores, owner, len(lengths)).softmax(-1).sum(1)
+    votes = [
+        of_spans(scores.flatten(0, 1), owner, len(lengths)).softmax(-1).sum(1)
+        for scores in vectors.scores(query)
+    ]
+    best = torch.stack(votes).sum(0)
     tokens = best.repeat_interleave(torch.from_numpy(lengths).to(best.device), dim=1)
     return tokens / tokens.sum(-1, keepdim=True)
