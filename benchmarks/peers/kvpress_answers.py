@@ -47,7 +47,7 @@ def answered(text):
             tokens.append(step(tokens[-1:], at))
             at += 1
         found["answers"].append(tokens)
-        cache.crop(kept)
+        cache.crop(kept - cache.get_seq_length())
     return found
 
 
