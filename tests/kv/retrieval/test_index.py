@@ -35,6 +35,15 @@ def test_vectors_are_the_most_attended_keys() -> None:
     assert at.tolist() == [0, 3]
 
 
+def test_a_threshold_counts_for_each_cell_of_a_triangle() -> None:
+    """Equal mass on 3 and on 10 cells: the short span is the more confident one."""
+    keys, band, bounds = torch.zeros((1, 6, 5)), np.zeros((6, 3)), [(0, 2), (2, 6)]
+    band[1, 1] = band[5, 2] = 5.0
+    for theta, wanted in ((0.0, [2, 2]), (0.4, [1, 4])):
+        found, _ = vectors_of(plan_of(most_vectors=4), keys, bounds, band, theta)
+        assert [own.shape[1] for own in found] == wanted
+
+
 def test_boxes_hold_their_keys() -> None:
     source = torch.Generator().manual_seed(0)
     keys, turned = (torch.randn((2, 6, 5), generator=source) for _ in range(2))
