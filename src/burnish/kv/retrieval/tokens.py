@@ -12,10 +12,10 @@ from burnish.kv.grouped import grouped_scores
 from burnish.kv.retrieval.choose import of_spans
 
 QUERY_ROWS = 64  # of a pass, by which far tokens are chosen
-MOST_PRODUCTS = 1 << 18  # of a long pass's rows with an index, each head's
-LEAST_ROWS = 4
-MOST_SCORES = 1 << 22  # of queries with an index that exist at once
-BLOCK_VECTORS = 4096  # of an index that exist at once as numbers
+MOST_PRODUCTS = 1 << 18  # rows times vectors, for each head of a long pass
+LEAST_ROWS = 4  # of a long pass, however long the index
+MOST_SCORES = 1 << 22  # scores held in memory at a time
+BLOCK_VECTORS = 4096  # vectors dequantised at a time
 
 
 def sampled(num_rows: int, num_vectors: int) -> Int[Tensor, " N"]:
