@@ -16,51 +16,74 @@ INLINE void write_row(const attention *a, int64_t row, int64_t head, int bf16) {
   memcpy((char *)a->values + cell * width, value, size * width);
 }
 
-/* Sixteen products of a query with a key -> sixteen scores. Each is summed by halves, as `total`
-   does, but for all at once: what is left of two vectors moves into one. */
-INLINE lanes totals(lanes part[LANES]) {
-  const counts low8 = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23};
-  const counts low4 = {0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27};
-  const counts low2 = {0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29};
-  const counts low1 = {0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30};
-  const counts low[] = {low8, low4, low2, low1};
-  for (int step = 0, width = 8; width; step++, width /= 2)
-    for (int i = 0; i < width; i++)
-      part[i] = __builtin_shuffle(part[i], part[i + width], low[step]) +
-                __builtin_shuffle(part[i], part[i + width], low[step] + width);
-  return part[0];
+/* Two vectors -> one: in the first places sums of halves of `a`, then such of `b`, and so on. The
+   masks are constants, or the compiler would not find the instruction. */
+#define JOIN(a, b, width, ...)                                         \
+  (__builtin_shuffle(a, b, (wide_counts){__VA_ARGS__}) +               \
+   __builtin_shuffle(a, b, (wide_counts){__VA_ARGS__} + (width)))
+
+/* Products of a query with keys, a vector each -> as many scores. A product is summed by halves, as
+   `total` does, but all at once. */
+INLINE wide totals(wide part[WIDE]) {
+#if WIDE == 16
+  for (int i = 0; i < 8; i++)
+    part[i] = JOIN(part[i], part[i + 8], 8,
+                   0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+  for (int i = 0; i < 4; i++)
+    part[i] = JOIN(part[i], part[i + 4], 4,
+                   0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+  for (int i = 0; i < 2; i++)
+    part[i] = JOIN(part[i], part[i + 2], 2,
+                   0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+  return JOIN(part[0], part[1], 1, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);
+#else
+  for (int i = 0; i < 4; i++) part[i] = JOIN(part[i], part[i + 4], 4, 0, 1, 2, 3, 8, 9, 10, 11);
+  for (int i = 0; i < 4; i += 2)
+    part[i] = JOIN(part[i], part[i + 1], 2, 0, 1, 8, 9, 4, 5, 12, 13);
+  return JOIN(part[0], part[2], 1, 0, 2, 8, 10, 4, 6, 12, 14);
+#endif
 }
 
 /* `num` cells side by side, or those that `list` names */
 INLINE void fetch(const void *cells, int64_t base, int64_t first, const int64_t *list, int64_t num,
                   float *block, int64_t size, int chunks, int bf16) {
   for (int64_t k = 0; k < num; k++) {
-    int64_t cell = base + (list ? list[k] : first + k) * size;
-    for (int c = 0; c < chunks; c++)
-      store(block, (k * chunks + c) * LANES, LANES, 0,
-            load(cells, cell + c * LANES, size - c * LANES, bf16));
+    int64_t cell = base + (list ? list[k] : first + k) * size, at = 0;
+    float *out = block + k * chunks * LANES;
+    for (; bf16 && at + WIDE <= size; at += WIDE) {
+      wide some = widen(cells, cell + at);
+      memcpy(out + at, &some, sizeof some);
+    }
+    if (bf16) store(out, at, size - at, 0, load(cells, cell + at, size - at, 1));
+    else memcpy(out, (const float *)cells + cell, size * sizeof *out);
   }
 }
 
 INLINE void score(const float *query, const float *block, float *scores, int chunks) {
-  lanes product[LANES] = {{0}};
-  for (int c = 0; c < chunks; c++) {
-    lanes asked = load(query, c * LANES, LANES, 0);
-    for (int k = 0; k < LANES; k++)
-      product[k] += asked * load(block, (k * chunks + c) * LANES, LANES, 0);
+  for (int first = 0; first < LANES; first += WIDE) {
+    wide part[WIDE];
+    for (int k = 0; k < WIDE; k++) {
+      wide sum[LANES / WIDE] = {{0}};
+      for (int c = 0; c < chunks; c++)
+        for (int i = 0; i < LANES / WIDE; i++)
+          sum[i] += load_wide(query, c * LANES + i * WIDE) *
+                    load_wide(block, ((first + k) * chunks + c) * LANES + i * WIDE);
+      part[k] = WIDE == LANES ? sum[0] : sum[0] + sum[LANES / WIDE - 1];
+    }
+    wide found = totals(part);
+    memcpy(scores + first, &found, sizeof found);
   }
-  store(scores, 0, LANES, 0, totals(product));
 }
 
 INLINE void gather(const float *scores, const float *block, int64_t num, float *sums, int chunks) {
   for (int c = 0; c < chunks; c += 4) { /* as many sums as stay in registers */
-    lanes sum[4];
-    int some = chunks - c < 4 ? chunks - c : 4;
-    for (int i = 0; i < some; i++) sum[i] = load(sums, (c + i) * LANES, LANES, 0);
+    wide sum[4 * LANES / WIDE];
+    int some = (chunks - c < 4 ? chunks - c : 4) * LANES / WIDE;
+    for (int i = 0; i < some; i++) sum[i] = load_wide(sums, c * LANES + i * WIDE);
     for (int64_t k = 0; k < num; k++)
       for (int i = 0; i < some; i++)
-        sum[i] += scores[k] * load(block, (k * chunks + c + i) * LANES, LANES, 0);
-    for (int i = 0; i < some; i++) store(sums, (c + i) * LANES, LANES, 0, sum[i]);
+        sum[i] += scores[k] * load_wide(block, (k * chunks + c) * LANES + i * WIDE);
+    for (int i = 0; i < some; i++) memcpy(sums + c * LANES + i * WIDE, sum + i, sizeof *sum);
   }
 }
 

@@ -30,20 +30,28 @@ typedef struct {
 
 /* Scores become shares, not yet divided by their sum, whose inverse is returned. */
 INLINE float share(float *scores, int64_t length) {
-  lanes high = (lanes){0} - INFINITY, mass = {0};
+  wide high = (wide){0} - INFINITY, mass[LANES / WIDE] = {{0}};
   float most = -INFINITY;
   int64_t at = 0;
-  for (; at + LANES <= length; at += LANES) {
-    lanes some = load(scores, at, LANES, 0);
-    high = choose(some > high, some, high);
+  for (; at + WIDE <= length; at += WIDE) {
+    wide some = load_wide(scores, at);
+    high = choose_wide(some > high, some, high);
   }
-  for (int i = 0; i < LANES; i++) most = high[i] > most ? high[i] : most;
+  for (int i = 0; i < WIDE; i++) most = high[i] > most ? high[i] : most;
   for (; at < length; at++) most = scores[at] > most ? scores[at] : most;
-  for (at = 0; at < length; at += LANES) {
+  for (at = 0; at + LANES <= length; at += LANES)
+    for (int i = 0; i < LANES / WIDE; i++) {
+      wide some = exponential_wide(load_wide(scores, at + i * WIDE) - most);
+      memcpy(scores + at + i * WIDE, &some, sizeof some);
+      mass[i] += some;
+    }
+  lanes both;
+  memcpy(&both, mass, sizeof both);
+  if (at < length) {
     store(scores, at, length - at, 0, exponential(load(scores, at, length - at, 0) - most));
-    mass += load(scores, at, length - at, 0); /* zeros behind the end */
+    both += load(scores, at, length - at, 0); /* zeros behind the end */
   }
-  return 1.0f / total(mass);
+  return 1.0f / total(both);
 }
 
 /* One tile where keys and values are bf16 and the processor multiplies pairs; 0 elsewhere. */

@@ -25,6 +25,29 @@ typedef uint32_t words __attribute__((vector_size(64)));
 typedef int32_t counts __attribute__((vector_size(64)));
 typedef uint16_t halves __attribute__((vector_size(32)));
 
+/* What one register holds: the compiler splits larger vectors well, but does not shuffle them well */
+#ifdef __AVX512F__
+#define WIDE 16
+#else
+#define WIDE 8
+#endif
+typedef float wide __attribute__((vector_size(4 * WIDE)));
+typedef int32_t wide_counts __attribute__((vector_size(4 * WIDE)));
+typedef uint32_t wide_words __attribute__((vector_size(4 * WIDE)));
+typedef uint16_t wide_halves __attribute__((vector_size(2 * WIDE)));
+
+INLINE wide load_wide(const float *from, int64_t at) {
+  wide out;
+  memcpy(&out, from + at, sizeof out);
+  return out;
+}
+
+INLINE wide widen(const uint16_t *from, int64_t at) { /* of bf16 */
+  wide_halves half;
+  memcpy(&half, from + at, sizeof half);
+  return (wide)(__builtin_convertvector(half, wide_words) << 16);
+}
+
 /* ---- sixteen numbers at a time; fewer at the end of a row, the rest zero ---- */
 
 INLINE void copy(void *to, const void *from, int64_t left, int64_t width) {
@@ -69,28 +92,32 @@ INLINE float total(lanes value) { /* by halves, always in the same order */
 
 /* `mask` is what a comparison of lanes gives: all bits or none */
 INLINE lanes choose(counts mask, lanes yes, lanes no) {
-  counts a, b;
-  memcpy(&a, &yes, sizeof a);
-  memcpy(&b, &no, sizeof b);
-  a = (a & mask) | (b & ~mask);
-  memcpy(&yes, &a, sizeof a);
-  return yes;
+  return (lanes)(((counts)yes & mask) | ((counts)no & ~mask));
+}
+
+INLINE wide choose_wide(wide_counts mask, wide yes, wide no) {
+  return (wide)(((wide_counts)yes & mask) | ((wide_counts)no & ~mask));
 }
 
 /* e^x for x <= 0, relative error about 1e-7: Cephes' polynomial after reduction by ln 2 */
-INLINE lanes exponential(lanes x) {
-  const lanes magic = (lanes){0} + 12582912.0f;
-  x = choose(x < -87.0f, (lanes){0} - 87.0f, x);
-  lanes power = (x * 1.44269504088896341f + magic) - magic;
-  lanes rest = x - power * 0.693359375f - power * -2.12194440e-4f;
-  lanes series = rest * 1.9875691500e-4f + 1.3981999507e-3f;
+INLINE wide exponential_wide(wide x) {
+  const wide magic = (wide){0} + 12582912.0f, least = (wide){0} - 87.0f;
+  x = choose_wide(x < least, least, x);
+  wide power = (x * 1.44269504088896341f + magic) - magic;
+  wide rest = x - power * 0.693359375f - power * -2.12194440e-4f;
+  wide series = rest * 1.9875691500e-4f + 1.3981999507e-3f;
   series = series * rest + 8.3334519073e-3f;
   series = series * rest + 4.1665795894e-2f;
   series = series * rest + 1.6666665459e-1f;
   series = series * rest + 5.0000001201e-1f;
   series = series * rest * rest + rest + 1.0f;
-  counts bits = (__builtin_convertvector(power, counts) + 127) << 23;
-  lanes scale;
-  memcpy(&scale, &bits, sizeof scale);
-  return series * scale;
+  return series * (wide)((__builtin_convertvector(power, wide_counts) + 127) << 23);
+}
+
+INLINE lanes exponential(lanes x) {
+  wide part[LANES / WIDE];
+  memcpy(part, &x, sizeof x);
+  for (int i = 0; i < LANES / WIDE; i++) part[i] = exponential_wide(part[i]);
+  memcpy(&x, part, sizeof x);
+  return x;
 }
