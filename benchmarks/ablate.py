@@ -12,12 +12,10 @@ from pathlib import Path
 from recording import save
 
 from burnish.recipes.ablating import ablate
-from burnish.recipes.settings import ImproveSettings, preset
+from burnish.recipes.settings import LAPTOP_TASKS, ImproveSettings, preset
 
-TASKS = (
-    "reasoning-gym:chain_sum?size=1100&min_terms=2&max_terms=2&min_digits=2&max_digits=2",
-    "chain:sums?size=400&steps=2&low=1&high=30",
-)
+TASKS = (*LAPTOP_TASKS, "chain:sums?size=160&steps=2&low=1&high=9")
+CONTROLS = ("few-shot", "vote")  # they ask the base model, whatever part is on
 
 
 def settings_of(heldout: int) -> ImproveSettings:
@@ -26,6 +24,7 @@ def settings_of(heldout: int) -> ImproveSettings:
     return replace(
         base,
         tasks=TASKS,
+        steps=tuple(step for step in base.steps if step not in CONTROLS),
         split=replace(base.split, heldout=heldout),
         prefer=replace(base.prefer, loss="ld-dpo"),
         critique=replace(base.critique, critic="scripted"),
