@@ -139,6 +139,16 @@ def test_wrong_sources_show_before_anything_is_made(tmp_path: Path) -> None:
             plan_improve(replace(SMALL, tasks=(spec,)), tmp_path)
 
 
+def test_programs_have_room() -> None:
+    """A program does not fit in the tokens of a sum; sums are asked for no longer answers."""
+    usual, code = preset("quick"), preset("quick", ["programs:mbpp.jsonl", "gsm8k:x.jsonl"])
+    assert preset("quick", ["tasks.jsonl"]) == usual
+    assert (code.sample.max_new_tokens, code.measure.max_new_tokens) == (256, 256)
+    assert replace(code, sample=usual.sample, measure=usual.measure) == usual
+    words = preset("laptop", ["gsm8k:x.jsonl"])
+    assert (words.sample.max_new_tokens, words.measure.max_new_tokens) == (192, 192)
+
+
 def test_presets_are_sound() -> None:
     for name in PRESETS:
         settings = preset(name)

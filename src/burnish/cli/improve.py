@@ -25,8 +25,8 @@ Tasks = Annotated[
     list[str],
     typer.Option(
         "--tasks",
-        help="reasoning-gym:NAME?size=500, gsm8k:PATH, graph:FOLDER, documents:PATH or a JSONL "
-        "file; repeatable.",
+        help="reasoning-gym:NAME?size=500, gsm8k:PATH, programs:PATH, graph:FOLDER, "
+        "documents:PATH or a JSONL file; repeatable.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan of each step, and stop.")]
@@ -55,7 +55,7 @@ def improve(
     from burnish.recipes.settings import preset as preset_settings
 
     flags = {"model": model, "tasks": tasks, "device": device, "precision": precision}
-    base = preset_settings(preset)
+    base = preset_settings(preset, tasks)
     settings = settings_from(ImproveSettings, base=base, config=config, sets=set, flags=flags)
     if dry_run:
         from burnish.recipes.step_plan import dry_run as plan_steps
@@ -100,7 +100,7 @@ def ablate(
     from burnish.recipes.settings import preset as preset_settings
 
     flags = {"model": model, "tasks": tasks, "device": device, "precision": precision}
-    base = preset_settings(preset)
+    base = preset_settings(preset, tasks)
     settings = settings_from(ImproveSettings, base=base, config=config, sets=set, flags=flags)
     result = run_ablate(settings, only=only, **job_options(runs, run))
     return Outcome(result=result)
