@@ -149,6 +149,15 @@ def test_programs_have_room() -> None:
     assert (words.sample.max_new_tokens, words.measure.max_new_tokens) == (192, 192)
 
 
+def test_programs_are_long() -> None:
+    """Time is planned for answers as long as the tasks ask for."""
+    kinds = ("tasks.jsonl", "programs:mbpp.jsonl")
+    short, long = (make_plan(replace(SMALL, tasks=(kind,)), 10**6, SLOW) for kind in kinds)
+    assert long.generated_tokens * ANSWER_TOKENS == short.generated_tokens * 128
+    assert long.trained_tokens * (32 + ANSWER_TOKENS) == short.trained_tokens * (32 + 128)
+    assert long.prefilled_tokens == short.prefilled_tokens
+
+
 def test_presets_are_sound() -> None:
     for name in PRESETS:
         settings = preset(name)

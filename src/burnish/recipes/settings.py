@@ -291,6 +291,11 @@ PRESETS = {"quick": quick, "laptop": laptop, "workstation": workstation, "cluste
 ROOM_TOKENS = {"programs": 256, "gsm8k": 192}  # of an answer; MBPP's 95th percentile is 172
 
 
+def room_tokens(tasks: Sequence[str]) -> int:
+    """What an answer to the longest kind of these tasks may take; 0: they are like sums."""
+    return max((ROOM_TOKENS.get(spec.partition(":")[0], 0) for spec in tasks), default=0)
+
+
 def preset(name: str, tasks: Sequence[str] = ()) -> ImproveSettings:
     """Settings of a preset, with room for the answers to `tasks`, where they are not its sums.
 
@@ -301,7 +306,7 @@ def preset(name: str, tasks: Sequence[str] = ()) -> ImproveSettings:
         remedy = suggest(name, list(PRESETS))
         raise UnknownNameError("preset", name, "is not known", remedy=remedy)
     found = PRESETS[name]()
-    room = max((ROOM_TOKENS.get(spec.partition(":")[0], 0) for spec in tasks), default=0)
+    room = room_tokens(tasks)
     sample = max(room, found.sample.max_new_tokens)
     measure = max(room, found.measure.max_new_tokens)
     return replace(
@@ -331,4 +336,5 @@ __all__ = [
     "StreamStageSettings",
     "TrainSettings",
     "preset",
+    "room_tokens",
 ]

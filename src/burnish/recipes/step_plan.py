@@ -11,7 +11,7 @@ from burnish.contracts.step import Cost
 from burnish.jobs.plan import costs_of, summed
 from burnish.jobs.step import Composite, Part, Step
 from burnish.recipes.improve import check_settings
-from burnish.recipes.planning import guess_params, plan_improve
+from burnish.recipes.planning import guess_params, known_items, plan_improve
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import parts_of, round_steps
 from burnish.recipes.steps.rounds import Rounds
@@ -58,7 +58,7 @@ def planned_steps(settings: ImproveSettings, num_params: int) -> list[PlannedSte
     Source: ours. Oracle: tests/recipes/test_step_plan.py::test_lines_add_up_to_the_plan
     """
     found = []
-    for part, costs in costs_of(parts_of(settings), {"params": num_params}):
+    for part, costs in costs_of(parts_of(settings), known_items(settings, num_params)):
         off = isinstance(part, Composite) and not costs
         name = part.name if isinstance(part, Composite) else _name(part)
         cost = None if off else summed([one for _, one in costs])

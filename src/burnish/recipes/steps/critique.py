@@ -77,7 +77,7 @@ class CritiqueStep(Step):
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """A critique and its revisions for each wrong answer."""
         num = int(sum(num_items[name] for name in self.sampled) * WRONG_FRAC)
-        taken = answers_cost(num * (1 + self.critique.num_refinements))
+        taken = answers_cost(num * (1 + self.critique.num_refinements), num_items)
         return Cost(**{**vars(taken), "num_items": {self.name: num}})
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:

@@ -46,4 +46,4 @@ class DevStep(AnswerStep):
 
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """One answer to each task."""
-        return answers_cost(num_items["dev"])
+        return answers_cost(num_items["dev"], num_items)

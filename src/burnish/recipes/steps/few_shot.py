@@ -80,7 +80,7 @@ class FewShotDevStep(MeasuredStep):
 
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """One answer to each task; the examples are shared and read once a group."""
-        return answers_cost(num_items["dev"])
+        return answers_cost(num_items["dev"], num_items)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from burnish.recipes.measuring import Measured, measure_answers
 from burnish.recipes.steps.answers import MeasuredStep
 
 PROMPT_TOKENS = 32  # guessed, of a task without what all prompts share and is read once
-ANSWER_TOKENS = 16  # guessed
+ANSWER_TOKENS = 16  # guessed, of a sum
+ANSWER = "answer_tokens"  # where the plan knows better
 CONTROLS = "Sceptic's controls"
 
 
@@ -40,17 +41,23 @@ class HeldoutStep(MeasuredStep):
 
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """One answer to each task."""
-        return answers_cost(num_items["heldout"])
+        return answers_cost(num_items["heldout"], num_items)
 
     def measured(self, name: str, given: Given) -> Measured:
         """The numbers of this step's answers."""
         return measure_answers(given[self.name], stream(self.seed, "measure", name))
 
 
-def answers_cost(num: int, *, num_prompts: int | None = None) -> Cost:
+def answers_cost(num: int, num_items: Mapping[str, int], *, num_prompts: int | None = None) -> Cost:
     """So many answers; a prompt that is answered several times at once is read once."""
     read = num if num_prompts is None else num_prompts
-    return Cost(generated_tokens=num * ANSWER_TOKENS, prefilled_tokens=read * PROMPT_TOKENS)
+    length = num_items.get(ANSWER, ANSWER_TOKENS)
+    return Cost(generated_tokens=num * length, prefilled_tokens=read * PROMPT_TOKENS)
+
+
+def text_tokens(num_items: Mapping[str, int]) -> int:
+    """Of a prompt with its answer, as training reads it."""
+    return PROMPT_TOKENS + num_items.get(ANSWER, ANSWER_TOKENS)
 
 
 def measured_numbers(measured: Measured) -> dict[str, Any]:

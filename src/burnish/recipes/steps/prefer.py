@@ -13,7 +13,7 @@ from burnish.prefer.settings import PreferSettings
 from burnish.recipes.preferring import prefer, stage_settings
 from burnish.recipes.settings import ImproveSettings
 from burnish.recipes.steps import round_steps
-from burnish.recipes.steps.measure import ANSWER_TOKENS, PROMPT_TOKENS
+from burnish.recipes.steps.measure import text_tokens
 from burnish.recipes.steps.rounds import Roles
 from burnish.recipes.steps.teach import TrainedStep
 
@@ -53,7 +53,7 @@ class PreferStep(TrainedStep):
 
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """A pair has two answers and is read by the reference, too."""
-        length = 2 * (PROMPT_TOKENS + ANSWER_TOKENS)
+        length = 2 * text_tokens(num_items)
         tokens = num_items["train"] * length * self.prefer.train.epochs // 2
         return Cost(trained_tokens=tokens, disk_bytes=num_items["params"] * 4)
 

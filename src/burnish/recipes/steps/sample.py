@@ -70,6 +70,6 @@ class SampleStep(AnswerStep):
             self.sample.num_extra if self.first else self.sample.num_samples
         )
         here = not ModelHandle(self.sample.model).is_server
-        taken = answers_cost(num, num_prompts=num_items["train"]) if here else Cost()
+        taken = answers_cost(num, num_items, num_prompts=num_items["train"]) if here else Cost()
         total = num_items.get("sampled", 0) + num
         return Cost(**{**vars(taken), "num_items": {self.name: num, "sampled": total}})

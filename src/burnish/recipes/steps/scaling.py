@@ -31,7 +31,7 @@ from burnish.recipes.piloting import (
 from burnish.recipes.settings import ImproveSettings, SampleSettings, SelectSettings, TrainSettings
 from burnish.recipes.steps import improve_steps
 from burnish.recipes.steps.answers import AnswerStep
-from burnish.recipes.steps.measure import ANSWER_TOKENS, PROMPT_TOKENS, answers_cost
+from burnish.recipes.steps.measure import answers_cost, text_tokens
 from burnish.recipes.steps.sample import SAMPLER
 from burnish.recipes.steps.select import RIGHT_FRAC
 from burnish.recipes.steps.taken import TakenPart, taken_by
@@ -67,7 +67,7 @@ class PilotStep(TakenPart, AnswerStep):
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """All samples; a prompt is read once."""
         num = min(self.sizes.num_tasks, num_items["train"]) + num_items["dev"]
-        return answers_cost(num * self.sizes.num_samples, num_prompts=num)
+        return answers_cost(num * self.sizes.num_samples, num_items, num_prompts=num)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class TrialStep(Step):
 
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """The tokens of all steps."""
-        length = PROMPT_TOKENS + ANSWER_TOKENS
+        length = text_tokens(num_items)
         return Cost(trained_tokens=self.cell.steps * self.train.examples_per_step * length)
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class ShiftedAnswers(MeasuredStep):
 
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """One answer to each task."""
-        return answers_cost(num_items[SHIFTED])
+        return answers_cost(num_items[SHIFTED], num_items)
 
 
 @improve_steps.register("shifted")

@@ -12,7 +12,7 @@ from burnish.jobs.step import Given, Step
 from burnish.models.handle import ModelHandle
 from burnish.recipes.settings import ImproveSettings, TrainSettings
 from burnish.recipes.steps import round_steps
-from burnish.recipes.steps.measure import ANSWER_TOKENS, PROMPT_TOKENS
+from burnish.recipes.steps.measure import text_tokens
 from burnish.recipes.steps.rounds import Roles
 from burnish.recipes.teaching import teach
 
@@ -78,7 +78,7 @@ class TeachStep(TrainedStep):
 
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """Tokens of all epochs; weights, gradients and moments in fp32 where all are trained."""
-        length, params = PROMPT_TOKENS + ANSWER_TOKENS, num_items["params"]
+        length, params = text_tokens(num_items), num_items["params"]
         width = 4 if self.train.method == "full" else 2
         return Cost(
             trained_tokens=num_items[self.selected] * length * self.train.epochs,

@@ -62,7 +62,7 @@ class VoteStep(MeasuredStep):
 
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """The tokens that sampling takes."""
-        return answers_cost(num_items["sampled"], num_prompts=num_items["heldout"])
+        return answers_cost(num_items["sampled"], num_items, num_prompts=num_items["heldout"])
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """The vote's accuracy, and what it spent."""
