@@ -3,15 +3,30 @@
 
 /* ---- root mean square norm ---- */
 
+/* Where rows are fp32, all but their end is worked on in registers; the bits are the same. */
+INLINE int64_t whole_of(int64_t size, int bf16) { return bf16 ? 0 : size - size % LANES; }
+
 INLINE void norm_row(const char *in, const void *weight, char *out, int64_t size, float eps,
                      int bf16) {
-  lanes squares = {0};
-  for (int64_t at = 0; at < size; at += LANES) {
+  wide part[LANES / WIDE] = {{0}};
+  lanes squares;
+  int64_t whole = whole_of(size, bf16);
+  for (int64_t at = 0; at < whole; at += LANES)
+    for (int i = 0; i < LANES / WIDE; i++) {
+      wide x = load_wide((const float *)in, at + i * WIDE);
+      part[i] += x * x;
+    }
+  memcpy(&squares, part, sizeof squares);
+  for (int64_t at = whole; at < size; at += LANES) {
     lanes x = load(in, at, size - at, bf16);
     squares += x * x;
   }
   float scale = 1.0f / sqrtf(total(squares) / (float)size + eps);
-  for (int64_t at = 0; at < size; at += LANES) {
+  for (int64_t at = 0; at < whole; at += WIDE) {
+    wide x = load_wide((const float *)in, at), w = load_wide(weight, at), done = x * scale * w;
+    memcpy((float *)out + at, &done, sizeof done);
+  }
+  for (int64_t at = whole; at < size; at += LANES) {
     lanes x = load(in, at, size - at, bf16), w = load(weight, at, size - at, bf16);
     store(out, at, size - at, bf16, x * scale * w);
   }
@@ -101,9 +116,21 @@ void burnish_largest(const char *rows, int64_t *out, int64_t num_rows, int64_t s
 
 /* ---- gate: silu(first half of a row) * second half ---- */
 
+INLINE void gate_wide(const float *in, float *out, int64_t size, int64_t whole) {
+  for (int64_t at = 0; at < whole; at += WIDE) {
+    wide gate = load_wide(in, at), one = (wide){0} + 1.0f;
+    wide small = exponential_wide(choose_wide(gate < 0.0f, gate, -gate)); /* e^-|gate| */
+    wide sigmoid = choose_wide(gate < 0.0f, small, one) / (one + small);
+    wide done = gate * sigmoid * load_wide(in + size, at);
+    memcpy(out + at, &done, sizeof done);
+  }
+}
+
 INLINE void gate_row(const char *in, char *out, int64_t size, int bf16) {
   const char *up = in + size * (bf16 ? 2 : 4);
-  for (int64_t at = 0; at < size; at += LANES) {
+  int64_t whole = whole_of(size, bf16);
+  gate_wide((const float *)in, (float *)out, size, whole);
+  for (int64_t at = whole; at < size; at += LANES) {
     lanes gate = load(in, at, size - at, bf16), other = load(up, at, size - at, bf16);
     lanes small = exponential(choose(gate < 0.0f, gate, -gate)); /* e^-|gate| */
     lanes sigmoid = choose(gate < 0.0f, small, (lanes){0} + 1.0f) / (1.0f + small);
