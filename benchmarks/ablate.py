@@ -24,6 +24,7 @@ def settings_of(heldout: int) -> ImproveSettings:
     return replace(
         base,
         tasks=TASKS,
+        sample=replace(base.sample, draft="firp"),  # so little is written plainly, else
         steps=tuple(step for step in base.steps if step not in CONTROLS),
         split=replace(base.split, heldout=heldout),
         prefer=replace(base.prefer, loss="ld-dpo"),

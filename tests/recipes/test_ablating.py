@@ -41,6 +41,8 @@ def test_the_table_follows_from_the_runs(settings: Any, tmp_path: Path) -> None:
         own = read_answers(run / "stages" / "measure-after")
         right = [sum(one.verdict == "right" for one in rows.values()) for rows in (full, own)]
         assert row["added"]["value"] == pytest.approx((right[0] - right[1]) / 24)
+        done = [read_json(path) for path in sorted((run / "stages").glob("sample-*/done.json"))]
+        assert done and row["sampling_s"] == pytest.approx(sum(one["seconds"] for one in done))
         assert not list(run.rglob("*.safetensors"))
         events = [event["kind"] for event in _events(run)]
         assert events.count("stage_reused") >= 4  # tasks, before, the controls, the first samples

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from burnish.base.errors import UnknownNameError
+from burnish.base.files import read_json
 from burnish.base.meter import Meter
 from burnish.base.naming import suggest
 from burnish.base.progress import say
 from burnish.base.rng import stream
 from burnish.base.settings import to_dict
-from burnish.base.stages import Stage, StageResult
+from burnish.base.stages import DONE_FILE, Stage, StageResult
 from burnish.base.stats import paired_difference
 from burnish.contracts.page import Table
 from burnish.contracts.step import Told
@@ -33,11 +34,11 @@ RUN = "run"
 NEEDED = ("sample", "select", "teach", "dev")  # a round is nothing without these
 SWITCHED = ("prefer", "critique", "curate")  # parts that a setting of theirs turns on
 COLUMNS = ["switched off", "accuracy after", "full less this, points", "low", "high", "",
-           "minutes", "tokens written"]  # fmt: skip
+           "minutes", "sampling, s", "tokens written"]  # fmt: skip
 CAPTION = (
     "Each row is the whole job without one part, on the same held-out tasks; paired 95% intervals. "
-    "Drafting changes no text: it is a matter of minutes. The model does not learn from graph and "
-    "stream: what they add is in the report of the run."
+    "Drafting changes no text: it is a matter of the seconds that sampling takes. The model does "
+    "not learn from graph and stream: what they add is in the report of the run."
 )
 
 
@@ -160,9 +161,10 @@ class AblateStep(Step):
         """A row of the table: accuracy, and what the part added."""
         written = sum(row.tokens for path in sorted((done.path / RUN / "stages").iterdir())
                       for row in read_answers(path).values())  # fmt: skip
-        accuracy = done.output["accuracy"]["value"]
-        row = [self.off or "nothing", accuracy, None, None, None, "", done.output["minutes"]]
-        numbers: dict[str, Any] = {"off": self.off, "minutes": done.output["minutes"]}
+        accuracy, minutes = done.output["accuracy"]["value"], done.output["minutes"]
+        sampling = _sampling_s(done.path / RUN)
+        row = [self.off or "nothing", accuracy, None, None, None, "", minutes, sampling]
+        numbers: dict[str, Any] = {"off": self.off, "minutes": minutes, "sampling_s": sampling}
         numbers["accuracy"] = done.output["accuracy"]
         verdict = None
         if self.off:
@@ -184,6 +186,12 @@ def _right(run: Path) -> list[float]:
     """Whether each held-out task was answered right after, in the order of the answers' names."""
     rows = read_answers(run / "stages" / "measure-after")
     return [float(rows[name].verdict == Verdict.RIGHT) for name in sorted(rows)]
+
+
+def _sampling_s(run: Path) -> float:
+    """Time of the stages in which training tasks were answered, wherever they ran."""
+    stages = (run / "stages").glob("sample-*")
+    return sum(read_json(path / DONE_FILE)["seconds"] for path in stages)
 
 
 def _drop_weights(run: Path) -> None:
