@@ -233,7 +233,7 @@ def laptop() -> ImproveSettings:
     return ImproveSettings(
         tasks=LAPTOP_TASKS,
         rounds=2,
-        split=SplitSettings(train=750, dev=100, heldout=240),
+        split=SplitSettings(train=260, dev=50, heldout=200),
         sample=SampleSettings(num_samples=2, num_extra=1, temperature=0.6, max_new_tokens=20),
         train=TrainSettings(method="full", learning_rate=1.5e-4, epochs=3, examples_per_step=32),
         measure=MeasureSettings(max_new_tokens=64, num_demonstrations=3),
