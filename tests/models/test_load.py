@@ -98,6 +98,25 @@ def test_models_that_generate_no_text_are_refused(kind: str, tmp_path: Path) -> 
         load_model(str(tmp_path))
 
 
+def test_the_probe_sees_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bf16 that is fast for a decode step and slow for a prompt, as with AVX2, is not chosen."""
+    seconds = {(8, torch.float32): 4, (8, torch.bfloat16): 1,
+               (128, torch.float32): 14, (128, torch.bfloat16): 57}  # fmt: skip
+    now = [0.0]
+
+    def linear(rows: torch.Tensor, weight: torch.Tensor) -> None:
+        now[0] += seconds[len(rows), rows.dtype]
+
+    monkeypatch.setattr(precision_module.F, "linear", linear)
+    monkeypatch.setattr(precision_module.time, "perf_counter", lambda: now[0])
+    precision_module.probe.cache_clear()
+    try:
+        assert precision_module.probe() == {"fp32": 18, "bf16": 58}
+        assert choose_precision("auto", torch.device("cpu")) == (torch.float32, None)
+    finally:
+        precision_module.probe.cache_clear()
+
+
 def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     assert choose_precision("fp32", cpu) == (torch.float32, None)
