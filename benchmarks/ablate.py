@@ -24,7 +24,6 @@ def settings_of(heldout: int) -> ImproveSettings:
     return replace(
         base,
         tasks=TASKS,
-        sample=replace(base.sample, draft="firp"),  # so little is written plainly, else
         steps=tuple(step for step in base.steps if step not in CONTROLS),
         split=replace(base.split, heldout=heldout),
         prefer=replace(base.prefer, loss="ld-dpo"),
