@@ -232,7 +232,8 @@ def laptop() -> ImproveSettings:
     """About ten minutes on two CPU cores: a small model, two kinds of sums."""
     return ImproveSettings(
         tasks=LAPTOP_TASKS,
-        split=SplitSettings(train=320, dev=50, heldout=200),
+        rounds=2,
+        split=SplitSettings(train=260, dev=50, heldout=200),
         sample=SampleSettings(num_samples=2, num_extra=1, temperature=0.6, max_new_tokens=20),
         train=TrainSettings(method="full", learning_rate=1.5e-4, epochs=3, examples_per_step=32),
         measure=MeasureSettings(max_new_tokens=64, num_demonstrations=3),
@@ -245,6 +246,7 @@ def quick() -> ImproveSettings:
     base = laptop()
     return replace(
         base,
+        rounds=1,
         split=SplitSettings(train=240, dev=40, heldout=120),
         sample=replace(base.sample, num_extra=0),
         train=replace(base.train, epochs=2),
