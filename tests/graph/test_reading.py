@@ -12,6 +12,7 @@ from burnish.base.errors import ModelError, SettingError
 from burnish.base.meter import Meter
 from burnish.graph import reading
 from burnish.graph.reading import Reader, Reading, ReadingSettings, check_reading
+from burnish.models import precision
 from burnish.models.handle import ModelHandle
 
 LABELS = ["ab", "ab abc", "in the"]
@@ -52,6 +53,18 @@ def test_planted_label_without_its_end(handle, tiny_reference, monkeypatch):
         self, p, n, gap=gap, end=""))  # fmt: skip
     with pytest.raises(AssertionError):
         check_whole(handle, tiny_reference("llama"))
+
+
+def test_formats_have_readings_of_their_own(tiny_folder, tmp_path, monkeypatch):
+    """What `auto` means differs between machines; a log that moves does not mix formats."""
+    log = tmp_path / "rows.jsonl"
+    for times in ({"fp32": 1.0, "bf16": 2.0}, {"fp32": 2.0, "bf16": 1.0}):
+        monkeypatch.setattr(precision, "probe", lambda times=times: times)
+        for _ in range(2):
+            with_log = reader_of(ModelHandle(str(tiny_folder()), device="cpu"), log)
+            read(with_log)
+            with_log.close()
+    assert len(log.read_text().splitlines()) == 2 * len(PROMPTS)
 
 
 def test_rows_are_kept_and_a_torn_one_is_read_again(handle, tmp_path):

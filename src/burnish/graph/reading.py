@@ -84,7 +84,7 @@ class Reader:
     ) -> None:
         self.handle, self._settings, self.meter = handle, settings, meter
         self._log = ItemLog(log, fields=("key",))
-        self._name = content_hash([handle.key, handle.precision, settings.answer])
+        self._name = content_hash([handle.key, _format(handle), settings.answer])
 
     @property
     def writes(self) -> bool:
@@ -179,6 +179,17 @@ class Reader:
         for done in answer_all(self.handle, asked, meter=self.meter):
             choice = parse_answer(done.text, labels)
             yield {"text": done.text, "choice": UNPARSED if choice is None else choice}
+
+
+def _format(handle: ModelHandle) -> str:
+    """The number format that a model computes in here, since `auto` differs between machines."""
+    if handle.is_server:
+        return handle.precision
+    from burnish.models.load import choose_device
+    from burnish.models.precision import choose_precision
+
+    dtype, bits = choose_precision(handle.precision, choose_device(handle.device))
+    return f"{dtype} {bits}"
 
 
 def _reading(row: Mapping[str, Any]) -> Reading:
