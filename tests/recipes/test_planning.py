@@ -54,6 +54,8 @@ def check_plan(plan_of: Callable[..., Plan]) -> None:
     answers += 11 * 6  # few-shot in every form, at most
     answers += 11 * 3  # development: the base and each round
     assert plan.generated_tokens == answers * ANSWER_TOKENS
+    prompts = 2 * (50 + 50) + 21 + 3 * 21 + 11 * 6 + 11 * 3  # samples, votes, and as above
+    assert plan.prefilled_tokens == prompts * 32
     double = replace(SMALL, split=SplitSettings(train=100, dev=22, heldout=42))
     for name in ("generated_tokens", "prefilled_tokens", "trained_tokens"):
         assert getattr(plan_of(double, 10**6, SLOW), name) == 2 * getattr(plan, name)

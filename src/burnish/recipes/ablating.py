@@ -37,8 +37,8 @@ COLUMNS = ["switched off", "accuracy after", "full less this, points", "low", "h
            "minutes", "sampling, s", "tokens written"]  # fmt: skip
 CAPTION = (
     "Each row is the whole job without one part, on the same held-out tasks; paired 95% intervals. "
-    "Drafting changes no text: it is a matter of the seconds that sampling takes. The model does "
-    "not learn from graph and stream: what they add is in the report of the run."
+    "Drafting changes no text, only the time that sampling takes. The model does not learn from "
+    "graph and stream: what they add is in the report of the run."
 )
 
 

@@ -229,7 +229,7 @@ LAPTOP_TASKS = (
 
 
 def laptop() -> ImproveSettings:
-    """About ten minutes on two CPU cores: a small model, two kinds of sums."""
+    """About a quarter of an hour on two CPU cores: a small model, sums and products."""
     return ImproveSettings(
         tasks=LAPTOP_TASKS,
         rounds=2,
