@@ -15,7 +15,8 @@ from burnish.engine.generate import generate
 from burnish.models.load import Model, load_model
 
 SPEC_BENCH = Path(__file__).resolve().parents[3] / "shared/data/spec-bench/question.jsonl"
-NEW_TOKENS = 64
+SHORT = bool(os.environ.get("CI"))  # all of it takes half an hour
+NEW_TOKENS = 24 if SHORT else 64
 MOST_PROMPT_TOKENS = 300  # reading long prompts in 8 bits takes longer than the decoding
 GREEDY = Sampling(max_new_tokens=NEW_TOKENS)
 SAMPLED = Sampling(max_new_tokens=NEW_TOKENS, temperature=0.8, top_p=0.95)
@@ -24,7 +25,7 @@ BATCHES = {"firp": 1, "ngram": 5, "firp:ngram=6": 4}  # a text does not depend o
 # random it may be little, but never nothing. Maps of zero accept 0.05 (docs/papers/firp.md).
 ACCEPTED = {"firp": 0.3, "ngram": 0.0, "firp:ngram=6": 0.3}
 
-OWN = (  # where Spec-Bench is not at hand, or time is short
+OWN = (  # where Spec-Bench is not at hand, and in the continuous integration
     "Name three rivers in Europe.",
     "Write a haiku about snow.",
     "What is 17 times 23? Think step by step.",
@@ -45,7 +46,7 @@ def model(request: Any) -> Model:
 
 def requests_of(model: Model, sampling: Sampling, num: int) -> list[Request]:
     """Short Spec-Bench prompts, about equal shares of its tasks, or ours; each has its own seed."""
-    many = SPEC_BENCH.is_file() and not os.environ.get("CI")  # there they would take half an hour
+    many = SPEC_BENCH.is_file() and not SHORT
     prompts = stratified(SPEC_BENCH, 4 * num) if many else OWN
     found = requests_for(model, prompts, sampling)
     short = [one for one in found if len(one.prompt) <= MOST_PROMPT_TOKENS][:num]

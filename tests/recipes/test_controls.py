@@ -28,38 +28,35 @@ def tasks_of(num: int, group: str) -> list[Task]:
     return [make_task(f"{group} {i}", str(i), group=group) for i in range(num)]
 
 
-def check_votes(count: Callable[[int, int, int, int], int]) -> None:
-    """Votes times tasks times tokens an answer is what sampling took, but for rounding."""
-    for num_samples in (1, 17, 240, 1000, 5400):
-        for per_sample in (1, 7, 23):
-            for num_tasks in (2, 40, 240, 1000):
-                tokens = num_samples * per_sample
-                votes = count(tokens, num_samples, num_tasks, 32)
-                assert 1 <= votes <= 32
-                if 1 < votes < 32:
-                    assert (
-                        abs(votes * num_tasks * per_sample - tokens) <= num_tasks * per_sample / 2
-                    )
-                elif votes == 32:
-                    assert tokens >= 31.5 * num_tasks * per_sample
-                else:
-                    assert tokens <= 1.5 * num_tasks * per_sample
+def check_votes(count: Callable[[int, int, int], int]) -> None:
+    """Votes times what a vote costs is what sampling took, but for rounding."""
+    for sampled_tokens in (1, 119, 5520, 23_000, 124_200):
+        for vote_tokens in (2, 280, 9600, 23_000):
+            votes = count(sampled_tokens, vote_tokens, 32)
+            assert 1 <= votes <= 32
+            if 1 < votes < 32:
+                assert abs(votes * vote_tokens - sampled_tokens) <= vote_tokens / 2
+            elif votes == 32:
+                assert sampled_tokens >= 31.5 * vote_tokens
+            else:
+                assert sampled_tokens <= 1.5 * vote_tokens
 
 
 def test_votes_cost_the_same_tokens() -> None:
     check_votes(num_votes)
-    assert num_votes(0, 10, 10, 32) == 1  # answers may be empty texts
-    assert num_votes(0, 0, 10, 32) == 1
+    assert num_votes(0, 10, 32) == 1
+    assert num_votes(0, 0, 32) == 1  # answers may be empty texts
 
 
-def test_planted_votes_per_training_task() -> None:
+def test_planted_votes_by_number() -> None:
+    """As many answers, not as many tokens: a vote of three times the length."""
     with pytest.raises(AssertionError):
-        check_votes(lambda tokens, samples, tasks, most: num_votes(tokens, samples, samples, most))
+        check_votes(lambda sampled, vote, most: num_votes(sampled, vote // 3, most))
 
 
 def test_planted_votes_without_a_cap() -> None:
     with pytest.raises(AssertionError):
-        check_votes(lambda tokens, samples, tasks, most: num_votes(tokens, samples, tasks, 999))
+        check_votes(lambda sampled, vote, most: num_votes(sampled, vote, 999))
 
 
 def test_vote_by_hand(make_record: Make) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from fixtures.improving import (
+    SETTINGS,
     TRAIN,
     interrupt_after,
     killed,
@@ -69,6 +70,9 @@ def test_controls_stand_beside_the_gain(finished: Path) -> None:
     assert vote["accuracy"]["n"] == 24
     samples = Counter(row["task_id"] for row in rows_of(finished, "control-vote"))
     assert set(samples.values()) == {vote["num_votes"]}
+    one_each = sum(row["tokens"] for row in rows_of(finished, "measure-before"))
+    wanted = round(vote["training_sample_tokens"] / one_each)
+    assert vote["num_votes"] == max(1, min(SETTINGS.measure.max_votes, wanted))
 
 
 def test_rounds_end_on_development_tasks(finished: Path) -> None:

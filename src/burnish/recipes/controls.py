@@ -82,13 +82,14 @@ def few_shot_asks(
     ]
 
 
-def num_votes(sampled_tokens: int, num_samples: int, num_tasks: int, max_votes: int) -> int:
-    """Votes per held-out task that cost as many tokens as sampling the training tasks did.
+def num_votes(sampled_tokens: int, vote_tokens: int, max_votes: int) -> int:
+    """Votes that cost as many tokens as sampling the training tasks did.
 
+    `vote_tokens`: what one vote on each held-out task takes. Its answers may be longer than those
+    that are learned from, so their number alone would not do.
     Source: ours. Oracle: tests/recipes/test_controls.py::test_votes_cost_the_same_tokens
     """
-    per_sample = sampled_tokens / max(1, num_samples)
-    return max(1, min(max_votes, round(sampled_tokens / max(1.0, per_sample * num_tasks))))
+    return max(1, min(max_votes, round(sampled_tokens / max(1, vote_tokens))))
 
 
 def vote_accuracy(tasks: Sequence[Task], records: Sequence[Record]) -> Estimate:

@@ -237,7 +237,9 @@ def laptop() -> ImproveSettings:
         sample=SampleSettings(num_samples=2, num_extra=1, temperature=0.6, max_new_tokens=20),
         train=TrainSettings(method="full", learning_rate=1.5e-4, epochs=3, examples_per_step=32),
         measure=MeasureSettings(max_new_tokens=64, num_demonstrations=3),
-        batch_size=64,
+        memory=MemorySettings(trials=4),
+        speed=SpeedSettings(repeats=4),
+        batch_size=128,
     )
 
 

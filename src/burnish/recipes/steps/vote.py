@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from burnish.base.stages import StageResult
+from burnish.contracts.record import Record
 from burnish.contracts.step import Cost, Told
 from burnish.jobs.step import Given
 from burnish.recipes import controls
@@ -11,6 +12,7 @@ from burnish.recipes.answering import Ask, sampled_asks
 from burnish.recipes.settings import ImproveSettings, SampleSettings
 from burnish.recipes.steps import improve_steps
 from burnish.recipes.steps.answers import MeasuredStep
+from burnish.recipes.steps.before import BEFORE
 from burnish.recipes.steps.measure import answers_cost, control_row
 
 
@@ -19,7 +21,7 @@ from burnish.recipes.steps.measure import answers_cost, control_row
 class VoteStep(MeasuredStep):
     """Majority vote of the base model, at as many tokens as sampling the training tasks took.
 
-    A vote may be as long as the answers that are measured.
+    A vote may be as long as the answers that are measured, and is taken to cost what those do.
 
     Source: self-consistency, arXiv 2203.11171, section 2.
     Oracle: tests/recipes/test_controls.py::test_votes_cost_the_same_tokens
@@ -45,14 +47,12 @@ class VoteStep(MeasuredStep):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The held-out tasks, and what was sampled: it sets the number of votes."""
-        return ("heldout", "sampled")
+        """The held-out tasks; what was sampled and what an answer takes set the number of votes."""
+        return ("heldout", "sampled", BEFORE)
 
     def num_votes(self, given: Given) -> int:
         """Votes per held-out task."""
-        sampled = given["sampled"]
-        tokens = sum(record.tokens for record in sampled)
-        return controls.num_votes(tokens, len(sampled), len(given["heldout"]), self.max_votes)
+        return controls.num_votes(_tokens(given["sampled"]), _tokens(given[BEFORE]), self.max_votes)
 
     def asks(self, given: Given) -> list[Ask]:
         """So many samples of each held-out task."""
@@ -68,16 +68,16 @@ class VoteStep(MeasuredStep):
         """The vote's accuracy, and what it spent."""
         records, votes = given[self.name], self.num_votes(given)
         accuracy = controls.vote_accuracy(given["heldout"], records)
-        sampled_tokens = sum(record.tokens for record in given["sampled"])
+        tokens, sampled_tokens = _tokens(records), _tokens(given["sampled"])
         numbers = {
             "accuracy": accuracy.to_dict(),
             "num_votes": votes,
-            "tokens": sum(record.tokens for record in records),
+            "tokens": tokens,
             "training_sample_tokens": sampled_tokens,
         }
         caption = (
-            "The vote spends on the held-out tasks about the tokens that sampling the training "
-            f"tasks took ({sampled_tokens:,})."
+            f"The vote spends {tokens:,} tokens on the held-out tasks; sampling the training tasks "
+            f"took {sampled_tokens:,}."
         )
         name = f"base model, majority of {votes}"
         return (
@@ -89,3 +89,7 @@ class VoteStep(MeasuredStep):
                 blocks=[control_row(name, accuracy, records, caption=caption)],
             ),
         )
+
+
+def _tokens(records: Sequence[Record]) -> int:
+    return sum(record.tokens for record in records)
