@@ -1,6 +1,10 @@
 """The bridge to reasoning-gym."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -56,3 +60,15 @@ def test_options_are_typed_and_checked():
         build_dataset("chain_sum", {"min_terms": "x"}, size=1, seed=0)
     with pytest.raises(SettingError, match="max_terms must be >= min_terms"):
         build_dataset("chain_sum", {"min_terms": "9"}, size=1, seed=0)
+
+
+def test_first_import_warns_of_nothing(tmp_path: Path) -> None:
+    """As after `pip install --no-compile`: what is imported is compiled then, with its warnings."""
+    code = (
+        "from burnish.data.gym import build_dataset; build_dataset('chain_sum', {}, size=1, seed=0)"
+    )
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

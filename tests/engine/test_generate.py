@@ -165,22 +165,68 @@ def test_shared_prefix_changes_no_text(
 def test_planted_prefix_longer_than_shared(
     tiny_model: Any, tiny_reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefixes, "shared_prefix", lambda prompts: prompts[0][:31])
+    monkeypatch.setattr(prefixes, "shared_prefixes", lambda prompts: [prompts[0][:31]])
+    monkeypatch.setattr(prefixes.Beginning, "fits", lambda self, prompt: True)
     with pytest.raises(AssertionError):
         check_shared_prefix(generate, tiny_model("llama"), tiny_reference("llama"))
 
 
 def test_prefix_leaves_large_pieces() -> None:
     """Every piece has sixteen rows or more, so that its bits are those of the whole prompt."""
-    shared = prefixes.shared_prefix
+    shared = prefixes.shared_prefixes
     head = tuple(range(20))
     tails = [tuple(range(100 * i, 100 * i + n)) for i, n in ((1, 16), (2, 40))]
-    assert shared([head + tails[0], head + tails[1]]) == head
-    assert shared([head + tails[0][:13], head + tails[1]]) == head[:17]
-    assert shared([head + tails[0][:11], head + tails[1]]) == ()  # 15 rows would be left to share
-    assert shared([head[:15] + tails[0], head[:15] + tails[1]]) == ()
-    assert shared([head + tails[0]] * 3) == ()  # equal prompts are shared whole
-    assert shared([head]) == shared([(1,), (2,)]) == ()
+    assert shared([head + tails[0], head + tails[1]]) == [head]
+    assert shared([head + tails[0][:13], head + tails[1]]) == [head[:17]]
+    assert shared([head + tails[0][:11], head + tails[1]]) == []  # 15 rows would be left to share
+    assert shared([head[:15] + tails[0], head[:15] + tails[1]]) == []
+    assert shared([head + tails[0]] * 3) == []  # equal prompts are shared whole
+    assert shared([head]) == shared([(1,), (2,)]) == []
+
+
+def test_groups_have_beginnings_of_their_own() -> None:
+    """Groups of prompts with examples of their own: each is read once, what all have, too."""
+    shared = prefixes.shared_prefixes
+    head, one, two, *tails = (tuple(t) for t in texts([20, 30, 40, 16, 17, 18, 19, 20]))
+    first, second = head + one, head + two
+    prompts = [first + tails[0], second + tails[1], second + tails[2], first + tails[3]]
+    assert shared(prompts) == [head, second, first]  # 3 x 20, 40 and 30 tokens are saved
+    assert shared([*prompts, first[:-20]]) == [head, second, first]
+    assert shared(prompts[:3]) == [head, second]
+    near = head + one[:15]  # no large piece would be left between the two
+    assert shared([near + tail for tail in tails] + [second + tails[0]]) == [head]
+    many = [tuple(t) for t in texts([16 + i for i in range(12)])]
+    kept = shared([start + tail for start in many for tail in tails[:2]])
+    assert kept == many[:3:-1]  # the longest eight
+
+
+def check_groups(generate_texts: Generate, model: Model) -> None:
+    """Two groups, in turns: as many tokens are read as there are different ones."""
+    head, one, two, *tails = texts([20, 30, 40, 16, 17, 18, 19, 20, 25])
+    prompts = [[*head, *(one, two)[i % 2], *tail] for i, tail in enumerate(tails)]
+    requests = requests_of(prompts, *MIXED[:2])
+    alone = [generate_texts(model, [request])[0] for request in requests]
+    for batch_size in (1, 4, 6):
+        meter = Meter()
+        assert generate_texts(model, requests, batch_size=batch_size, meter=meter) == alone
+        assert meter.totals()["prefilled"] == sum(map(len, [head, one, two, *tails]))
+
+
+def test_groups_of_prompts_are_read_once(tiny_model: Any) -> None:
+    for family, precision in (("llama", "fp32"), ("llama-wide", "bf16"), ("mistral", "fp32")):
+        check_groups(generate, tiny_model(family, precision))
+
+
+def test_planted_state_of_another_group(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prefixes.Prefixes._longest_read
+
+    def mixed(self: Any, prompt: Any) -> Any:
+        read = [one for one in self._known if one.read]
+        return read[-1] if read else first(self, prompt)
+
+    monkeypatch.setattr(prefixes.Prefixes, "_longest_read", mixed)
+    with pytest.raises(AssertionError):
+        check_groups(generate, tiny_model("llama"))
 
 
 # ---- what the loop does with tokens: texts written down beforehand ----

@@ -13,7 +13,7 @@ from burnish.draft.loop import open_drafted
 from burnish.engine.generate import generate, open_loop
 from burnish.engine.loop import CHUNK_ROWS, Loop
 from burnish.engine.policies import bounded_policy
-from burnish.engine.prefixes import Prefixes
+from burnish.engine.prefixes import Beginning
 from burnish.engine.session import LEAST_ROWS, DecoderSession
 from burnish.models.load import Model
 
@@ -133,8 +133,9 @@ def test_planted_beginning_of_another_prompt(
 ) -> None:
     model = tiny_model("llama")
     wanted = {c.id: c for c in (generate(model, [r])[0] for r in alike())}
-    monkeypatch.setattr(Prefixes, "begins", lambda self, prompt: (
-        0 < len(self.tokens) <= len(prompt) - LEAST_ROWS))  # fmt: skip
+    monkeypatch.setattr(
+        Beginning, "fits", lambda self, prompt: len(self.tokens) <= len(prompt) - LEAST_ROWS
+    )
     with pytest.raises(AssertionError):
         check_served(opener(model), wanted, requests=alike)
 

@@ -70,8 +70,10 @@ def test_controls_stand_beside_the_gain(finished: Path) -> None:
     assert vote["accuracy"]["n"] == 24
     samples = Counter(row["task_id"] for row in rows_of(finished, "control-vote"))
     assert set(samples.values()) == {vote["num_votes"]}
-    one_each = sum(row["tokens"] for row in rows_of(finished, "measure-before"))
-    wanted = round(vote["training_sample_tokens"] / one_each)
+    rows = rows_of(finished, "control-vote")
+    assert vote["tokens"] == sum(row["tokens"] for row in rows)
+    first = sum(row["tokens"] for row in rows if row["id"].endswith("/0"))
+    wanted = round(vote["training_sample_tokens"] / first)
     assert vote["num_votes"] == max(1, min(SETTINGS.measure.max_votes, wanted))
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import typing
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,7 +78,9 @@ def thaw(value: Any) -> Any:
 
 
 def _config_type(name: str) -> Any:
-    import reasoning_gym  # noqa: F401 - takes most of a second, and fills DATASETS
+    with warnings.catch_warnings():  # of packages that it needs, when they are first compiled
+        warnings.simplefilter("ignore", SyntaxWarning)
+        import reasoning_gym  # noqa: F401 - takes most of a second, and fills DATASETS
     from reasoning_gym.factory import DATASETS
 
     if name not in DATASETS:

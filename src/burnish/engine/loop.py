@@ -250,8 +250,11 @@ class Loop:
     def _begin(self, row: Row) -> None:
         """Begin to read a long prompt, piece by piece; a shared beginning ends a piece."""
         prompt = row.request.prompt
-        known = self._prefixes.open(self._num_slots - 1, prompt)
-        shared = len(self._prefixes.tokens) if self._prefixes.begins(prompt) else known
+        known, beginning = (
+            self._prefixes.open(self._num_slots - 1, prompt),
+            self._prefixes.of(prompt),
+        )
+        shared = len(beginning.tokens) if beginning else known
         ends = [
             first + end
             for first, last in itertools.pairwise((known, shared, len(prompt)))
@@ -272,8 +275,9 @@ class Loop:
         logits = self.session.prefill([source], [prompt[begin:end]])
         self._count_prefill(end - begin)
         reading.num_read = end
-        if end == len(self._prefixes.tokens) and self._prefixes.begins(prompt):
-            self._prefixes.keep(source)
+        beginning = self._prefixes.of(prompt)
+        if beginning and end == len(beginning.tokens):
+            self._prefixes.keep(beginning, source)
         if reading.ends:
             return
         self._reading, slot = None, len(self.rows)
@@ -285,13 +289,11 @@ class Loop:
 
     def _prefill(self, slots: list[int], prompts: list[tuple[int, ...]]) -> Tensor:
         """Read prompts into slots; what several of them begin with is read once."""
-        known = next((prompt for prompt in prompts if self._prefixes.begins(prompt)), None)
-        if known is not None and not self._prefixes.is_read:
-            num_read = self._prefixes.open(slots[0], known)
-            rest = self._prefixes.tokens[num_read:]
+        for beginning, prompt in self._prefixes.unread(prompts):
+            rest = beginning.tokens[self._prefixes.open(slots[0], prompt) :]
             self.session.prefill(slots[:1], [rest])
             self._count_prefill(len(rest))
-            self._prefixes.keep(slots[0])
+            self._prefixes.keep(beginning, slots[0])
         opened = [
             self._prefixes.open(slot, prompt) for slot, prompt in zip(slots, prompts, strict=True)
         ]

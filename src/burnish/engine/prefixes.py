@@ -3,6 +3,7 @@
 import itertools
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from burnish.contracts.session import Session
@@ -10,82 +11,125 @@ from burnish.engine.session import LEAST_ROWS
 
 Tokens = tuple[int, ...]
 NUM_RECENT = 16  # prompts that a new one is compared with
+MOST_KEPT = 8
+
+
+@dataclass(eq=False)
+class Beginning:
+    """What several prompts begin with, and the keys and values of the part that was read."""
+
+    tokens: Tokens
+    read: Tokens = ()  # what `state` holds: `tokens`, or a beginning of them
+    state: Any = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the whole beginning is kept."""
+        return self.read == self.tokens
+
+    def fits(self, prompt: Tokens) -> bool:
+        """Whether a prompt begins with it, and leaves enough to read."""
+        length = len(self.tokens)
+        return length <= len(prompt) - LEAST_ROWS and prompt[:length] == self.tokens
 
 
 class Prefixes:
-    """One beginning of prompts and its keys and values; new prompts may replace or extend it.
+    """Beginnings of prompts with their keys and values; new prompts may replace or extend one.
 
-    A prompt uses it where a piece of at least `LEAST_ROWS` tokens is left to read: smaller pieces
+    A prompt uses one where a piece of at least `LEAST_ROWS` tokens is left to read: smaller pieces
     take another path through the attention kernel, and then the numbers of a request would depend
-    on what was read before. Next turns of a conversation extend the beginning that the last turn
-    left, so that the conversation is not read again.
+    on what was read before. Prompts that are known together may have several beginnings, examples
+    of their group for instance. Next turns of a conversation extend the beginning that the last
+    turn left, so that the conversation is not read again.
     Source: ours; prompt caching as llama.cpp's server and vLLM have it.
     Oracle: tests/engine/test_loop.py::test_prompts_that_begin_alike_are_read_once
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.tokens: Tokens = ()
-        self._read: Tokens = ()  # what `_state` holds: `tokens`, or a beginning of them
-        self._state: Any = None
+        self._known = list[Beginning]()
         self._recent = deque[Tokens](maxlen=NUM_RECENT)
 
-    @property
-    def is_read(self) -> bool:
-        """Whether the whole beginning is kept."""
-        return self._read == self.tokens
-
     def share(self, prompts: Sequence[Tokens]) -> None:
-        """Take what all of several prompts begin with."""
-        self._take(shared_prefix(prompts))
+        """Take what several prompts begin with, and what groups of them do."""
+        self._take(shared_prefixes(prompts))
 
     def learn(self, prompt: Tokens) -> None:
         """Take what a new prompt and a recent one begin with, where that is clearly longer."""
-        known = len(self.tokens) if self.begins(prompt) else 0
+        known = self.of(prompt)
         longest = max((_common(old, prompt) for old in self._recent), default=0)
-        if longest >= known + LEAST_ROWS:
-            self._take(prompt[:longest])
+        if longest >= (len(known.tokens) if known else 0) + LEAST_ROWS:
+            self._take([prompt[:longest]])
         self._recent.append(prompt)
 
-    def begins(self, prompt: Tokens) -> bool:
-        """Whether a prompt begins with it, and leaves enough to read."""
-        length = len(self.tokens)
-        return 0 < length <= len(prompt) - LEAST_ROWS and prompt[:length] == self.tokens
+    def of(self, prompt: Tokens) -> Beginning | None:
+        """The longest beginning that a prompt can use."""
+        return max(self._fitting(prompt), key=lambda one: len(one.tokens), default=None)
+
+    def unread(self, prompts: Sequence[Tokens]) -> list[tuple[Beginning, Tokens]]:
+        """What these prompts begin with and is not read, shortest first, with a prompt of each."""
+        found = {id(one): (one, prompt) for prompt in prompts for one in self._fitting(prompt)}
+        unread = [(one, prompt) for one, prompt in found.values() if not one.is_read]
+        return sorted(unread, key=lambda pair: len(pair[0].tokens))
 
     def num_left(self, prompt: Tokens) -> int:
         """Tokens of a prompt that have to be read."""
-        return len(prompt) - (len(self._read) if self.begins(prompt) else 0)
+        return len(prompt) - len(self._longest_read(prompt).read)
 
     def open(self, slot: int, prompt: Tokens) -> int:
-        """Empty a slot, or put the kept part of the beginning into it; how many tokens that is."""
-        if self._read and self.begins(prompt):
-            self._session.restore(slot, self._state)
-            return len(self._read)
-        self._session.clear(slot)
-        return 0
+        """Empty a slot, or put what is kept of a prompt into it; how many tokens that is."""
+        known = self._longest_read(prompt)
+        if known.read:
+            self._session.restore(slot, known.state)
+        else:
+            self._session.clear(slot)
+        return len(known.read)
 
-    def keep(self, slot: int) -> None:
-        """Keep the beginning, which is all that a slot holds."""
-        self._read, self._state = self.tokens, self._session.snapshot(slot)
+    def keep(self, known: Beginning, slot: int) -> None:
+        """Keep a beginning, which is all that a slot holds."""
+        known.read, known.state = known.tokens, self._session.snapshot(slot)
 
-    def _take(self, tokens: Tokens) -> None:
-        if tokens[: len(self._read)] != self._read:
-            self._read, self._state = (), None
-        self.tokens = tokens
+    def _fitting(self, prompt: Tokens) -> list[Beginning]:
+        return [one for one in self._known if one.fits(prompt)]
+
+    def _longest_read(self, prompt: Tokens) -> Beginning:
+        fitting = self._fitting(prompt)
+        return max(fitting, key=lambda one: len(one.read), default=Beginning(tokens=()))
+
+    def _take(self, tokens: Sequence[Tokens]) -> None:
+        taken = [Beginning(tokens=one) for one in tokens]
+        for one in taken:
+            for old in self._known:
+                if len(one.read) < len(old.read) and one.tokens[: len(old.read)] == old.read:
+                    one.read, one.state = old.read, old.state
+        self._known = taken
 
 
-def shared_prefix(prompts: Sequence[Tokens]) -> Tokens:
-    """Tokens that all of several prompts begin with, if that leaves large pieces to read.
+def shared_prefixes(prompts: Sequence[Tokens]) -> list[Tokens]:
+    """What all of several prompts begin with, and what groups of them do, the most saving ones.
 
+    Each leaves pieces of at least `LEAST_ROWS` tokens to read, and is as much longer than that of
+    the group around it. No more than `MOST_KEPT`: each one's keys and values stay in memory.
     Source: ours. Oracle: tests/engine/test_generate.py::test_shared_prefix_changes_no_text
     """
-    distinct = set(prompts)
-    if len(distinct) < 2:
-        return ()
-    most = max(min(map(len, distinct)) - LEAST_ROWS, 0)
-    pairs = zip(min(distinct)[:most], max(distinct)[:most], strict=True)  # all lie between them
-    shared = tuple(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return shared if len(shared) >= LEAST_ROWS else ()
+    found = list[tuple[int, Tokens]]()
+    usable = sorted(prompt[: max(len(prompt) - LEAST_ROWS, 0)] for prompt in set(prompts))
+    groups = [(usable, 0)]
+    while groups:
+        group, known = groups.pop()
+        alike = _alike(group[0], group[-1])  # all others lie between them
+        if len(group) > 1 and alike >= known + LEAST_ROWS:
+            found.append(((len(group) - 1) * (alike - known), group[0][:alike]))
+            known = alike
+        parts = itertools.groupby(group, key=lambda prompt: prompt[alike : alike + 1])
+        groups += [(list(part), known) for next_token, part in parts if next_token]
+    found.sort(key=lambda one: one[0], reverse=True)
+    return [tokens for _, tokens in found[:MOST_KEPT]]
+
+
+def _alike(first: Tokens, second: Tokens) -> int:
+    pairs = zip(first, second, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _common(old: Tokens, new: Tokens) -> int:

@@ -1,7 +1,7 @@
 """What every step has in common that lets a model answer tasks."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,8 @@ from burnish.data.checkers import judge
 from burnish.jobs.step import Given, Step, Verification
 from burnish.recipes.answering import ANSWERS, DECODING, Ask, answer, read_answers
 from burnish.recipes.drafting import Drafting
+
+Answered = Callable[[Sequence[Ask]], list[Record]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,14 @@ class AnswerStep(Step):
     def asks(self, given: Given) -> list[Ask]:
         """What is asked, in the order of the records."""
 
+    def asked(self, rows: Mapping[str, Record], given: Given) -> list[Ask]:
+        """What was asked, by the answers, in the order of the records."""
+        return self.asks(given)
+
+    def answers(self, answered: Answered, given: Given) -> list[Record]:
+        """The records; `answered` answers and judges what is asked and not answered yet."""
+        return answered(self.asks(given))
+
     @property
     def policy(self) -> str:
         """What bounds the memory of a text, as `--kv` takes it; "" keeps all."""
@@ -72,22 +82,25 @@ class AnswerStep(Step):
                 drafting.update({name: fields[name] for name in ("choice", "reason", "plan")})
             stage.record(kind, **fields)
 
-        records = answer(
-            replace(stage, record=record),
-            given[self.model],
-            self.asks(given),
-            batch_size=given[DECODING].batch_size,
-            meter=meter,
-            drafting=given[DECODING].drafting if self.drafted else None,
-            kv=self.policy,
-        )
+        def answered(asks: Sequence[Ask]) -> list[Record]:
+            return answer(
+                replace(stage, record=record),
+                given[self.model],
+                asks,
+                batch_size=given[DECODING].batch_size,
+                meter=meter,
+                drafting=given[DECODING].drafting if self.drafted else None,
+                kv=self.policy,
+            )
+
+        records = self.answers(answered, given)
         counts = {"num_answers": len(records), "tokens": sum(r.tokens for r in records)}
         return counts | {"decoding": drafting or None}
 
     def open(self, name: str, done: StageResult, given: Given) -> list[Record]:
         """The records in the order of the questions."""
         rows = read_answers(done.path)
-        return [rows[ask.name] for ask in self.asks(given)]
+        return [rows[ask.name] for ask in self.asked(rows, given)]
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """How the answers were decoded, where that was chosen."""
@@ -98,7 +111,8 @@ class AnswerStep(Step):
 
     def recheck(self, done: StageResult, given: Given) -> str:
         """Judge every answer again: a verdict must follow from its answer."""
-        asks, rows = {ask.name: ask for ask in self.asks(given)}, read_answers(done.path)
+        rows = read_answers(done.path)
+        asks = {ask.name: ask for ask in self.asked(rows, given)}
         if asks.keys() != rows.keys():
             return f"{len(asks.keys() ^ rows.keys())} answers are missing or were not asked for"
         judged = {name: judge(rows[name].answer, ask.task) for name, ask in asks.items()}

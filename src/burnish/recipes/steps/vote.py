@@ -11,8 +11,7 @@ from burnish.recipes import controls
 from burnish.recipes.answering import Ask, sampled_asks
 from burnish.recipes.settings import ImproveSettings, SampleSettings
 from burnish.recipes.steps import improve_steps
-from burnish.recipes.steps.answers import MeasuredStep
-from burnish.recipes.steps.before import BEFORE
+from burnish.recipes.steps.answers import Answered, MeasuredStep
 from burnish.recipes.steps.measure import answers_cost, control_row
 
 
@@ -21,7 +20,8 @@ from burnish.recipes.steps.measure import answers_cost, control_row
 class VoteStep(MeasuredStep):
     """Majority vote of the base model, at as many tokens as sampling the training tasks took.
 
-    A vote may be as long as the answers that are measured, and is taken to cost what those do.
+    A vote may be as long as the answers that are measured. One on each task is sampled first;
+    what these took sets the number of votes.
 
     Source: self-consistency, arXiv 2203.11171, section 2.
     Oracle: tests/recipes/test_controls.py::test_votes_cost_the_same_tokens
@@ -47,18 +47,22 @@ class VoteStep(MeasuredStep):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The held-out tasks; what was sampled and what an answer takes set the number of votes."""
-        return ("heldout", "sampled", BEFORE)
-
-    def num_votes(self, given: Given) -> int:
-        """Votes per held-out task."""
-        return controls.num_votes(_tokens(given["sampled"]), _tokens(given[BEFORE]), self.max_votes)
+        """The held-out tasks, and what was sampled: it sets the number of votes."""
+        return ("heldout", "sampled")
 
     def asks(self, given: Given) -> list[Ask]:
-        """So many samples of each held-out task."""
-        sampling = controls.sampling_of(self.sample) | {"max_new_tokens": self.max_new_tokens}
-        votes = range(self.num_votes(given))
-        return sampled_asks(given["heldout"], votes, seed=self.seed, **sampling)
+        """The first vote on each held-out task."""
+        return self._votes(1, given)
+
+    def asked(self, rows: Mapping[str, Record], given: Given) -> list[Ask]:
+        """All votes: so many that they took as many tokens as sampling did."""
+        first = [rows[ask.name] for ask in self.asks(given) if ask.name in rows]
+        return self._votes(self._num_votes(first, given), given)
+
+    def answers(self, answered: Answered, given: Given) -> list[Record]:
+        """The first votes, then all."""
+        first = answered(self.asks(given))
+        return answered(self._votes(self._num_votes(first, given), given))
 
     def cost(self, num_items: Mapping[str, int]) -> Cost:
         """The tokens that sampling takes."""
@@ -66,7 +70,8 @@ class VoteStep(MeasuredStep):
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """The vote's accuracy, and what it spent."""
-        records, votes = given[self.name], self.num_votes(given)
+        records = given[self.name]
+        votes = len(records) // len(given["heldout"])
         accuracy = controls.vote_accuracy(given["heldout"], records)
         tokens, sampled_tokens = _tokens(records), _tokens(given["sampled"])
         numbers = {
@@ -89,6 +94,13 @@ class VoteStep(MeasuredStep):
                 blocks=[control_row(name, accuracy, records, caption=caption)],
             ),
         )
+
+    def _votes(self, num: int, given: Given) -> list[Ask]:
+        sampling = controls.sampling_of(self.sample) | {"max_new_tokens": self.max_new_tokens}
+        return sampled_asks(given["heldout"], range(num), seed=self.seed, **sampling)
+
+    def _num_votes(self, first: Sequence[Record], given: Given) -> int:
+        return controls.num_votes(_tokens(given["sampled"]), _tokens(first), self.max_votes)
 
 
 def _tokens(records: Sequence[Record]) -> int:
