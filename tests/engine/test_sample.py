@@ -20,6 +20,7 @@ from burnish.engine.sample import (
     discouraged,
     filtered,
     keyed_noise,
+    likeliest,
     next_tokens,
     top_logprobs,
 )
@@ -170,6 +171,62 @@ def test_top_k_keeps_ties() -> None:
     logits = torch.tensor([[1.0, 3.0, 3.0, 2.0]])
     kept = filtered(logits, [Sampling(temperature=1.0, top_k=1)]).isfinite()[0]
     assert kept.tolist() == [False, True, True, False]
+
+
+def check_candidates(search: Callable[..., Any]) -> None:
+    """The same tokens with the same numbers as the filter keeps, ties included, in any format."""
+    for size, top_k, step in ((97, 5, 0.0), (1000, 50, 0.0), (1000, 50, 0.5), (4099, 7, 0.01)):
+        logits = logits_of(5, size=size, spread=4.0)
+        if step:
+            logits = (logits / step).round() * step
+        logits[2, :-3] = float("-inf")  # a grammar that permits three tokens
+        for dtype in (torch.float32, torch.bfloat16):
+            settings = [Sampling(temperature=t, top_k=top_k) for t in (1.0, 0.6, 1.7, 0.01, 3.0)]
+            wanted = filtered(logits.to(dtype).float(), settings)
+            for rows in (slice(0, 5), slice(3, 4)):
+                kept, tokens = search(logits.to(dtype)[rows], settings[rows], top_k)
+                found = torch.full((len(kept), size), float("-inf"))
+                if tokens is None:
+                    found = kept
+                else:
+                    for row, places in enumerate(kept > float("-inf")):
+                        found[row, tokens[row][places]] = kept[row][places]
+                assert torch.equal(found, wanted[rows])
+
+
+def test_candidates_are_what_the_filter_keeps() -> None:
+    check_candidates(likeliest)
+    logits = logits_of(4, size=5000)
+    _, tokens = likeliest(logits, [Sampling(temperature=1.0, top_k=20)] * 4, 20)
+    assert tokens is not None and tokens.shape == (4, 20 * 64)
+    for row in tokens:
+        assert row.tolist() == sorted(set(row.tolist()))
+
+
+def test_planted_search_of_too_few_blocks() -> None:
+    def hasty(logits: Tensor, settings: Sequence[Sampling], top_k: int) -> Any:
+        kept, tokens = likeliest(logits, settings, top_k)
+        if tokens is None:
+            return kept, tokens
+        return kept[:, : -sample_module.BLOCK], tokens[:, : -sample_module.BLOCK]
+
+    with pytest.raises(AssertionError):
+        check_candidates(hasty)
+
+
+def test_candidates_change_no_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of every kind together, and large vocabularies: as if all tokens were filtered."""
+    logits = logits_of(240, size=3001, spread=4.0)
+    settings = [
+        Sampling(temperature=t, top_k=k, top_p=p, min_p=m, seed=seed)
+        for seed in range(5)
+        for t in (0.0, 0.6, 1.3)
+        for k in (0, 1, 50, 5000)
+        for p, m in ((1.0, 0.0), (0.9, 0.0), (1.0, 0.1), (0.8, 0.02))
+    ]
+    quick = next_tokens(logits, settings, list(range(240)))
+    monkeypatch.setattr(sample_module, "MOST_CANDIDATES", -1)
+    assert next_tokens(logits, settings, list(range(240))) == quick
 
 
 def check_penalty(penalise: Callable[..., Tensor]) -> None:
