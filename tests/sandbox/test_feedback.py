@@ -21,6 +21,10 @@ ANSWERS = [
     ("~~~python\nprint('```')\n~~~", "print('```')\n"),
     ("````python\ns = '''\n```\n'''\n````", "s = '''\n```\n'''\n"),
     ("use ``` for fences", ""),
+    ("print(1)\n```", "print(1)\n"),
+    ("\nprint(1)\n\nprint(2)\n```\n\n", "print(1)\n\nprint(2)\n"),
+    ("\n```\n", ""),
+    ("```", ""),
 ]
 
 

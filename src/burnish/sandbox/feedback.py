@@ -60,11 +60,15 @@ def correct_prompt(problem: str, code: str, judged: Judged) -> str:
 def extract_code(text: str, language: str = "") -> str:
     """The program in an answer: the last fenced block in `language`, else the last one, else all.
 
-    A block that is not closed (the answer was cut) counts too. Empty: there is no program.
+    A block that is not closed (the answer was cut) counts too, and so does one that is only closed
+    (the prompt opened it). Empty: there is no program.
     Source: ours. Oracle: tests/sandbox/test_feedback.py::test_code_out_of_planted_answers
     """
     blocks = [(m[2].strip(), m[3]) for m in _FENCE.finditer(text)]
     rest = _FENCE.sub("", text)
+    before, fence, after = text.rstrip().partition("\n```")
+    if not blocks and before.strip() and fence and not after and "```" not in before:
+        return f"{before}\n".lstrip("\n")
     if not blocks and (cut := _OPEN.search(rest)):
         blocks = [(cut[1].strip(), cut[2])]
     if not blocks:
