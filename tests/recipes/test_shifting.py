@@ -41,6 +41,11 @@ def test_specs_by_hand() -> None:
     check_specs()
 
 
+def test_none_are_wanted() -> None:
+    for wanted in (("auto",), ("products?size=9",)):
+        assert shifted_specs(PRESETS["quick"]().tasks, wanted, 0) == ()
+
+
 def test_planted_shift_that_shifts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shifting, "_shifted", lambda spec: spec.replace("size=300&", ""))
     with pytest.raises(AssertionError):

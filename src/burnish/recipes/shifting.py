@@ -17,6 +17,8 @@ def shifted_specs(tasks: Sequence[str], wanted: Sequence[str], num: int) -> tupl
 
     Source: ours. Oracle: tests/recipes/test_shifting.py::test_specs_by_hand
     """
+    if not num:
+        return ()
     if tuple(wanted) != (AUTO,):
         return tuple(wanted)
     made = [spec for one in tasks if (spec := _shifted(one))]
