@@ -181,7 +181,7 @@ def test_prefix_leaves_large_pieces() -> None:
     assert shared([head + tails[0][:11], head + tails[1]]) == []  # 15 rows would be left to share
     assert shared([head[:15] + tails[0], head[:15] + tails[1]]) == []
     assert shared([head + tails[0]] * 3) == []  # equal prompts are shared whole
-    assert shared([head]) == shared([(1,), (2,)]) == []
+    assert shared([]) == shared([head]) == shared([(1,), (2,)]) == []
 
 
 def test_groups_have_beginnings_of_their_own() -> None:

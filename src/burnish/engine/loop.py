@@ -250,10 +250,8 @@ class Loop:
     def _begin(self, row: Row) -> None:
         """Begin to read a long prompt, piece by piece; a shared beginning ends a piece."""
         prompt = row.request.prompt
-        known, beginning = (
-            self._prefixes.open(self._num_slots - 1, prompt),
-            self._prefixes.of(prompt),
-        )
+        known = self._prefixes.open(self._num_slots - 1, prompt)
+        beginning = self._prefixes.of(prompt)
         shared = len(beginning.tokens) if beginning else known
         ends = [
             first + end

@@ -8,10 +8,11 @@ from typing import Any
 
 from burnish.contracts.session import Session
 from burnish.engine.session import LEAST_ROWS
+from burnish.engine.trie import common_length
 
 Tokens = tuple[int, ...]
 NUM_RECENT = 16  # prompts that a new one is compared with
-MOST_KEPT = 8
+MOST_KEPT = 8  # beginnings: their keys and values stay in memory
 
 
 @dataclass(eq=False)
@@ -109,15 +110,15 @@ def shared_prefixes(prompts: Sequence[Tokens]) -> list[Tokens]:
     """What all of several prompts begin with, and what groups of them do, the most saving ones.
 
     Each leaves pieces of at least `LEAST_ROWS` tokens to read, and is as much longer than that of
-    the group around it. No more than `MOST_KEPT`: each one's keys and values stay in memory.
+    the group around it. No more than `MOST_KEPT`.
     Source: ours. Oracle: tests/engine/test_generate.py::test_shared_prefix_changes_no_text
     """
     found = list[tuple[int, Tokens]]()
     usable = sorted(prompt[: max(len(prompt) - LEAST_ROWS, 0)] for prompt in set(prompts))
-    groups = [(usable, 0)]
+    groups = [(usable, 0)] if usable else []
     while groups:
         group, known = groups.pop()
-        alike = _alike(group[0], group[-1])  # all others lie between them
+        alike = common_length(group[0], group[-1])  # all others lie between them
         if len(group) > 1 and alike >= known + LEAST_ROWS:
             found.append(((len(group) - 1) * (alike - known), group[0][:alike]))
             known = alike
@@ -125,11 +126,6 @@ def shared_prefixes(prompts: Sequence[Tokens]) -> list[Tokens]:
         groups += [(list(part), known) for next_token, part in parts if next_token]
     found.sort(key=lambda one: one[0], reverse=True)
     return [tokens for _, tokens in found[:MOST_KEPT]]
-
-
-def _alike(first: Tokens, second: Tokens) -> int:
-    pairs = zip(first, second, strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _common(old: Tokens, new: Tokens) -> int:
