@@ -19,8 +19,12 @@ settings.register_profile("burnish", derandomize=True, deadline=None, database=N
 settings.load_profile("burnish")
 
 
+LONG_S = 900  # a test that may take so long begins first, so that no worker waits for it at the end
+
+
 def pytest_collection_modifyitems(items):
-    """Skip what needs a CUDA device where there is none."""
+    """Long tests first; skip what needs a CUDA device where there is none."""
+    items.sort(key=lambda item: -may_take_s(item) if may_take_s(item) >= LONG_S else 0)
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if not on_gpu:
         return
@@ -29,6 +33,12 @@ def pytest_collection_modifyitems(items):
     if not torch.cuda.is_available():
         for item in on_gpu:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def may_take_s(item):
+    """The time limit that a test has been given for itself."""
+    marker = item.get_closest_marker("timeout")
+    return marker.args[0] if marker and marker.args else 0
 
 
 @pytest.fixture(autouse=True)
