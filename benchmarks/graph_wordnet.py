@@ -2,12 +2,13 @@
 
 WordNet nouns without the hypernym hierarchy, 2% labelled, 500 queries, K = 4, SmolLM2-135M, all
 arms, with 1,500 queries for the two arms of the feedback's claim. One cell a seed; what the model
-said is kept in the cache, so a killed run resumes. `--task links` and `--task generate` measure the
-other tasks; `--graph FOLDER` takes another graph, such as one of `graph ingest debian`.
+said is kept in the graph's folder, so a killed run resumes, and minutes are told only for one that
+found nothing there. `--task links` and `--task generate` measure the other tasks; `--graph FOLDER`
+takes another graph, such as one of `graph ingest debian`.
 """
 
 import argparse
-import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,14 @@ def main() -> None:
     folder = Path(options.graph)
     folder = folder if folder.is_dir() else graph_folder(options.graph)
     settings = settings_of(options, folder)
+    kept_before = any((folder / "readings").glob("*"))
+    began = time.perf_counter()
     result: dict[str, Any] = bench_graph(settings, runs=cache_folder() / "graph-runs")
+    minutes = None if kept_before else (time.perf_counter() - began) / 60
     kept = ("accuracy", "attribution", "conclusion", "measure", "seeds", "cost", "task")
     told = {name: result[name] for name in kept}
-    save(options.name, told | {"options": vars(options), "cores": os.cpu_count()})
+    told |= {"options": vars(options) | {"graph": folder.name}, "minutes": minutes}
+    save(options.name, told)
     for name, row in result["accuracy"].items():
         print(f"{name:18} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}] n={row['n']}")
     print(result["conclusion"])

@@ -56,6 +56,22 @@ def test_planted_graph_that_is_not_used(monkeypatch):
         check_structure()
 
 
+def test_the_oracle_may_ask_fewer():
+    graph = planted_graph(140, text=False, edges=True)
+    world = planted_world(graph, copying, feedback=SMALL, retriever=replace(QUICK, epochs=2))
+    asked = {}
+    for wanted in (7, 0, 10**6):
+        settings = BenchSettings(
+            base=world.settings, arms=("bm25", "oracle"), oracle=5, oracle_queries=wanted
+        )
+        bench = Bench(world=world, settings=settings)
+        bench.run()
+        asked[wanted] = [row["query"] for row in bench.rows if row["arm"] == "oracle"]
+    bm25 = [row["query"] for row in bench.rows if row["arm"] == "bm25"]
+    assert len(asked[7]) == 7 and set(asked[7]) < set(bm25)
+    assert asked[0] == asked[10**6] == bm25
+
+
 def test_text_only():
     """Edges are noise: the graph must not hurt, and its permutation changes nothing."""
     arms = ("random", "bm25", "text-knn", "ours", "permuted")

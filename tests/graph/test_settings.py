@@ -34,6 +34,7 @@ from burnish.graph.settings import (
         (BenchSettings, "arms", ("gnn", "gnn")),
         (BenchSettings, "oracle", 1),
         (BenchSettings, "feedback_queries", -1),
+        (BenchSettings, "oracle_queries", -1),
     ],
 )
 def test_refused(make, field, value):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from burnish.base.progress import say
+from burnish.base.rng import stream
 from burnish.graph.arms import FIXED, Examples, vote
 from burnish.graph.learn import Feedback
 from burnish.graph.links import scores_without_model
@@ -51,7 +52,7 @@ class Bench:
             self.told["feedback"] = self._trained["ours"].told
         few = self._few()
         for arm in arms:
-            queries = problem.queries if arm in CLAIMED else few
+            queries = self._queries(arm, few)
             say(f"seed {self.world.seed}: {arm}, {len(queries)} queries")
             before = self.world.meter.totals()
             examples = self._examples(arm, queries)
@@ -60,6 +61,16 @@ class Bench:
             kinds = ("prefilled", "scored", "generated")
             self.told.setdefault("tokens", {})[arm] = sum(after[k] - before[k] for k in kinds)
         self._without_model(problem.queries)
+
+    def _queries(self, arm: str, few: np.ndarray) -> np.ndarray:
+        """The queries of an arm: all, those of all arms, or for the oracle some of them."""
+        if arm in CLAIMED:
+            return self.world.problem.queries
+        wanted = self.settings.oracle_queries
+        if arm != "oracle" or not 0 < wanted < len(few):
+            return few
+        drawn = stream(self.world.seed, "graph", "oracle").permutation(few)[:wanted]
+        return np.sort(drawn)
 
     def _few(self) -> np.ndarray:
         """The queries of all arms; the claimed two may have more."""

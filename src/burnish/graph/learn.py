@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from burnish.base.progress import track
 from burnish.base.rng import derive_seed, stream
 from burnish.graph.blocks import Batch, Neighbourhoods
 from burnish.graph.losses import feedback_loss
@@ -67,17 +68,19 @@ def train_retriever(
         retriever.train()
         told: dict[str, Any] = {"flat_queries": 0}
         places = np.arange(len(problem.pool)) if kept is None else kept
-        for _ in range(settings.epochs):
-            for some in course.parts(places):
-                loss = course.supervised(some)
-                told["supervised_loss"] = loss.item()
-                if feedback is not None:
-                    extra, told["flat_queries"] = course.by_feedback(feedback, len(places))
-                    told["feedback_loss"] = extra.item()
-                    loss = loss + feedback[1].weight * extra
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+        with track(settings.epochs, "train the retriever", "epoch") as progress:
+            for _ in range(settings.epochs):
+                for some in course.parts(places):
+                    loss = course.supervised(some)
+                    told["supervised_loss"] = loss.item()
+                    if feedback is not None:
+                        extra, told["flat_queries"] = course.by_feedback(feedback, len(places))
+                        told["feedback_loss"] = extra.item()
+                        loss = loss + feedback[1].weight * extra
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                progress.advance()
     return retriever.eval(), told
 
 

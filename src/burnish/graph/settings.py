@@ -160,7 +160,8 @@ class BenchSettings:
     """`graph bench`: arms, seeds, and how many queries the two arms of the feedback's claim get.
 
     `feedback_queries`: 0 is as many as the others. `oracle`: the best of so many candidates by
-    utility, which sees the answer.
+    utility, which sees the answer; for the first `oracle_queries` of the queries only (0: all),
+    since it reads as many prompts a query as there are candidates.
     """
 
     base: GraphSettings = field(
@@ -170,6 +171,7 @@ class BenchSettings:
     seeds: tuple[int, ...] = (0,)
     feedback_queries: int = 0
     oracle: int = 10
+    oracle_queries: int = 100
 
     def __post_init__(self) -> None:
         for arm in self.arms:
@@ -184,7 +186,7 @@ class BenchSettings:
                 remedy = "A repetition would only make intervals look narrower"
                 raise SettingError(name, list(given), "must differ from each other", remedy=remedy)
         check_least(2, oracle=self.oracle)
-        check_least(0, feedback_queries=self.feedback_queries)
+        check_least(0, feedback_queries=self.feedback_queries, oracle_queries=self.oracle_queries)
 
 
 def check_least(low: int, **values: int) -> None:
