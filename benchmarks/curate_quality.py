@@ -3,9 +3,11 @@
 HumanEval's reference solutions and mutants of their syntax trees (another comparison, operator,
 constant or branch); the verdict of a program is that of all its tests together. For each number of
 tests k, so many of an item's asserts, drawn apart for each program, give a count and a posterior,
-under the default rates and under rates that `estimate_rates` finds without a verdict. Printed: the
-area under the ROC curve, and how far the mean posterior of a bin lies from its share of right
-programs (bins of at least 50). Every assert of every program is run once; results are kept.
+under the default rates and under rates that `estimate_rates` finds without a verdict; as they are,
+and with a fifth of each item's asserts made wrong, so that every program fails them. Printed: the
+area under the ROC curve, and how far the mean posterior of a bin of tenths lies from its share of
+right programs: the mean over programs (the expected calibration error), and the largest gap of a
+bin of at least 50. Every assert of every program is run once; results are kept.
 """
 
 import argparse
@@ -22,12 +24,12 @@ from burnish.base.log import RecordLog
 from burnish.base.rng import stream
 from burnish.base.stats import bootstrap
 from burnish.contracts.executor import RunState, Trial
+from burnish.curate.posterior import estimate_rates, posterior
 from burnish.curate.programs import parse
-from burnish.curate.quality import estimate_rates, posterior
 from burnish.data.benchmarks import BenchmarkItem, load_benchmark
 from burnish.sandbox.executor import SandboxExecutor
 
-TESTS = (1, 2, 3, 5, 8)
+TESTS, WRONG = (1, 2, 3, 5, 8), (0.0, 0.2)
 BIN, LEAST = 0.1, 50
 COMPARE = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
            ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In}  # fmt: skip
@@ -117,26 +119,36 @@ def gaps(values: np.ndarray, right: np.ndarray) -> dict[str, Any]:
          "right_frac": float(right[bins == b].mean())}
         for b in np.unique(bins) if (bins == b).sum() >= LEAST
     ]  # fmt: skip
-    return {"bins": rows, "largest_gap": max(abs(r["posterior"] - r["right_frac"]) for r in rows)}
+    largest = max(abs(r["posterior"] - r["right_frac"]) for r in rows)
+    mean = sum(abs((values - right)[bins == b].sum()) for b in np.unique(bins)) / len(values)
+    return {"bins": rows, "largest_gap": largest, "mean_gap": float(mean)}
 
 
-def at(k: int, rows: list[dict[str, Any]], right: np.ndarray) -> dict[str, Any]:
+def outcomes(row: dict[str, Any], wrong_frac: float) -> np.ndarray:
+    """Whether each assert passes; the same ones are made wrong for all programs of an item."""
+    item, _, _ = row["id"].rpartition(":")
+    drawn = stream(0, f"wrong tests {item}").random(len(row["tests"]))
+    passed = np.array([state == RunState.PASSED for state in row["tests"]])
+    return passed & (drawn >= wrong_frac)
+
+
+def at(k: int, rows: list[dict[str, Any]], right: np.ndarray, wrong_frac: float) -> dict[str, Any]:
     """What k tests say; programs with fewer tests give all they have."""
     rng = stream(0, f"tests {k}")
     passed, total = np.zeros(len(rows)), np.zeros(len(rows))
     for i, row in enumerate(rows):
-        picked = rng.permutation(row["tests"])[:k]
-        passed[i], total[i] = sum(picked == RunState.PASSED), len(picked)
+        picked = rng.permutation(outcomes(row, wrong_frac))[:k]
+        passed[i], total[i] = picked.sum(), len(picked)
     rates = estimate_rates(passed, total)
-    ours = dict(zip(("prior", "accuracy", "false_pass"), rates, strict=True))
-    values = {"default": posterior(passed, total), "estimated": posterior(passed, total, **ours)}
+    values = {"default": posterior(passed, total), "estimated": posterior(passed, total, rates)}
     drawn = stream(0, f"auc {k}")
     places = np.arange(len(rows))
     found = bootstrap(
         places, statistic=lambda p: auc(values["default"][p.astype(int)], right[p.astype(int)]),
         rng=drawn, num_resamples=500,
     )  # fmt: skip
-    return {"k": k, "auc": found.to_dict(), "estimated_rates": ours,
+    return {"k": k, "wrong_frac": wrong_frac, "auc": found.to_dict(),
+            "estimated_rates": vars(rates),
             "calibration": {name: gaps(v, right) for name, v in values.items()}}  # fmt: skip
 
 
@@ -153,11 +165,13 @@ def main() -> None:
     right = np.array([row["whole"] == RunState.PASSED for row in scored])
     found = {
         "num_programs": len(rows), "num_unscored": len(rows) - len(scored),
-        "right_frac": float(right.mean()), "rows": [at(k, scored, right) for k in TESTS],
+        "right_frac": float(right.mean()),
+        "rows": [at(k, scored, right, wrong) for wrong in WRONG for k in TESTS],
     }  # fmt: skip
     for row in found["rows"]:
-        near = {name: round(c["largest_gap"], 3) for name, c in row["calibration"].items()}
-        print(row["k"], "tests: AUC", round(row["auc"]["value"], 3), "largest gap", near)
+        near = {name: round(c["mean_gap"], 3) for name, c in row["calibration"].items()}
+        told = f"{row['k']} tests, {row['wrong_frac']:.0%} wrong: AUC {row['auc']['value']:.3f}"
+        print(told, "mean gap", near)
     save("curate_quality", found)
 
 

@@ -1,14 +1,11 @@
-"""Tests out of texts; the posterior is calibrated; rates are recovered."""
+"""Tests out of texts, and the states of rows."""
 
-import numpy as np
-import pytest
 from fixtures.curating import PUZZLE, row
 from fixtures.executing import Here
 
-from burnish.base.rng import stream
 from burnish.contracts.executor import RunState, TrialResult
 from burnish.curate import quality
-from burnish.curate.quality import estimate_rates, measure_quality, posterior, row_tests
+from burnish.curate.quality import measure_quality, row_tests
 from burnish.curate.samples import read_sample
 
 TESTED = """def double(x):
@@ -38,37 +35,6 @@ def test_tests_are_read_from_texts():
     assert found == ["assert f(1) == 2", "assert f(3) == 'a'"]
     assert row_tests(of("f(x) returns the sum", "a == b")) == []
     assert len(row_tests(of("\n".join(f"f({i}) == {i}" for i in range(30)), ""), 5)) == 5
-
-
-def check_calibration():
-    """Answers of known truth, tests of known accuracy: what is called 80% is right in 80%."""
-    rng = stream(8, "quality")
-    right = rng.random(40000) < 0.4
-    total = rng.integers(1, 13, right.size)
-    passed = rng.binomial(total, np.where(right, 0.8, 0.3))
-    found = posterior(passed, total, prior=0.4, accuracy=0.8, false_pass=0.3)
-    for low in np.arange(0, 1, 0.1):
-        some = (found >= low) & (found < low + 0.1)
-        if some.sum() > 300:
-            assert found[some].mean() == pytest.approx(right[some].mean(), abs=0.05)
-
-
-def test_the_posterior_is_calibrated():
-    check_calibration()
-
-
-def test_planted_posterior_that_trusts_every_test(monkeypatch):
-    monkeypatch.setitem(globals(), "posterior", lambda passed, total, **_: passed / total)
-    with pytest.raises(AssertionError):
-        check_calibration()
-
-
-def test_rates_are_recovered():
-    rng = stream(9, "rates")
-    right = rng.random(4000) < 0.6
-    passed = rng.binomial(12, np.where(right, 0.85, 0.25))
-    found = estimate_rates(passed, np.full(4000, 12.0))
-    assert found == pytest.approx((0.6, 0.85, 0.25), abs=0.03)
 
 
 def test_states_of_rows():

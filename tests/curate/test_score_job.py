@@ -8,7 +8,7 @@ from fixtures.executing import Here
 from burnish.base.errors import BurnishError, SettingError
 from burnish.base.records import read_records, write_records
 from burnish.curate import score_job
-from burnish.curate.quality import posterior
+from burnish.curate.posterior import Rates, posterior
 from burnish.curate.score_job import score_pool
 from burnish.curate.settings import ScoreSettings
 from burnish.curate.train_job import TrainScorerSettings, train_scorer
@@ -130,7 +130,7 @@ def test_rates_are_estimated_from_the_pool(pool, tmp_path, tiny_folder, monkeypa
     assert values["accuracy"] > 0.9 and values["prior"] == pytest.approx(0.5, abs=0.1)
     for one in rows:
         counts = [np.array([one[name]]) for name in ("tests_passed", "tests_total")]
-        assert one["quality"] == pytest.approx(float(posterior(*counts, **values)[0]))
+        assert one["quality"] == pytest.approx(float(posterior(*counts, Rates(**values))[0]))
     monkeypatch.setattr(score_job, "LEAST_ROWS", 9)
     settings = ScoreSettings(pool=pool, rates="estimated", seed=1, **given)
     few = score_pool(settings, Here(), Place(folder=tmp_path / "few"))

@@ -1,4 +1,4 @@
-"""Quality of answers: tests from the row's own text are run; a posterior models wrong tests."""
+"""Quality of answers: tests from the row's own text are run, and counted in a posterior."""
 
 import ast
 import doctest
@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float
-from scipy import special
 
 from burnish.contracts.executor import Executor, RunState, Trial
+from burnish.curate.posterior import posterior
 from burnish.curate.programs import Definitions, program_of
 from burnish.curate.samples import Sample
 
-PRIOR = 0.5  # of an answer to be right, before any test
-TEST_ACCURACY = 0.9  # chance that a test states what is right
-FALSE_PASS = 0.35  # chance that a wrong answer passes a test
 DOCSTRING_END = re.compile(r"^[ \t]*(?:\"\"\"|''')", re.MULTILINE)
 MARK = r"==|=>|->|→|returns?|should return|#\s*(?:=>|->|Output:?|returns)?"
 CALL = re.compile(rf"\b([A-Za-z_]\w*\((?:[^()\n]|\([^()\n]*\))*\))`?\s*(?:{MARK})\s*`?")
@@ -97,50 +93,6 @@ def is_test(text: str) -> bool:
     return any(isinstance(n, ast.Call) for n in ast.walk(tree))
 
 
-def posterior(
-    passed: Float[np.ndarray, " R"],
-    total: Float[np.ndarray, " R"],
-    *,
-    prior: float = PRIOR,
-    accuracy: float = TEST_ACCURACY,
-    false_pass: float = FALSE_PASS,
-) -> Float[np.ndarray, " R"]:
-    """The chance that an answer is right, given how many tests it passes.
-
-    A right answer passes a test with `accuracy`, because tests may be wrong; a wrong one with
-    `false_pass`. So one failed test of twelve does not condemn an answer.
-    Source: XCoder measures tests of 65% to 79% accuracy (section 4); the model of errors is ours.
-    Oracle: tests/curate/test_quality.py::test_the_posterior_is_calibrated
-    """
-    failed = total - passed
-    right = np.log(prior) + passed * np.log(accuracy) + failed * np.log1p(-accuracy)
-    wrong = np.log1p(-prior) + passed * np.log(false_pass) + failed * np.log1p(-false_pass)
-    return special.expit(right - wrong)
-
-
-def estimate_rates(
-    passed: Float[np.ndarray, " R"], total: Float[np.ndarray, " R"], *, rounds: int = 200
-) -> tuple[float, float, float]:
-    """Prior, test accuracy and false passes of a pool, from its pass counts alone (EM).
-
-    A mixture of two binomials; the component that passes more is that of right answers.
-    Source: EM for binomial mixtures, Dempster, Laird and Rubin 1977.
-    Oracle: tests/curate/test_quality.py::test_rates_are_recovered
-    """
-    prior, accuracy, false_pass = PRIOR, TEST_ACCURACY, FALSE_PASS
-    for _ in range(rounds):
-        right = posterior(passed, total, prior=prior, accuracy=accuracy, false_pass=false_pass)
-        prior = float(np.clip(right.mean(), 0.01, 0.99))
-        accuracy = float(np.clip((right * passed).sum() / max((right * total).sum(), 1e-9),
-                                 0.02, 0.995))  # fmt: skip
-        wrong = 1 - right
-        false_pass = float(np.clip((wrong * passed).sum() / max((wrong * total).sum(), 1e-9),
-                                   0.005, 0.98))  # fmt: skip
-    if accuracy < false_pass:
-        return 1 - prior, false_pass, accuracy
-    return prior, accuracy, false_pass
-
-
 class TestSource(Protocol):
     """Where the tests of answers come from."""
 
@@ -209,5 +161,5 @@ def quality_of(states: Sequence[RunState]) -> Quality:
     if not known:
         return Quality("unscored")
     passed = sum(state is RunState.PASSED for state in known)
-    value = posterior(np.array([passed]), np.array([len(known)]))
+    value = posterior(np.array([float(passed)]), np.array([float(len(known))]))
     return Quality("executable", passed, len(known), float(value[0]))

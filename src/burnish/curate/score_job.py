@@ -27,16 +27,9 @@ from burnish.curate.complexity import BUNDLED, load_scorer, score_texts
 from burnish.curate.leakage_job import pool_value
 from burnish.curate.passes import blocks_of
 from burnish.curate.pool import PoolReport, check_some, read_pool
+from burnish.curate.posterior import DEFAULT, Rates, estimate_rates, posterior
 from burnish.curate.programs import program_of
-from burnish.curate.quality import (
-    FALSE_PASS,
-    PRIOR,
-    TEST_ACCURACY,
-    Quality,
-    estimate_rates,
-    measure_quality,
-    posterior,
-)
+from burnish.curate.quality import Quality, measure_quality
 from burnish.curate.quality_tests import model_of, source_of
 from burnish.curate.samples import Sample
 from burnish.curate.scoring import AGGREGATES
@@ -52,7 +45,6 @@ BUNDLED_NAME = "bundled"
 NUM_BINS = 30
 BLOCK_ROWS = 512
 AGREEMENT, ESTIMATED = "agreement", "estimated"
-RATES = ("prior", "accuracy", "false_pass")
 
 
 def score_pool(
@@ -201,7 +193,7 @@ def join_parts(parts: Sequence[Path], target: Path, settings: ScoreSettings) -> 
             for row in read_records(part):
                 if row["quality_state"] == "executable":
                     passed, total = (np.array([row[f"tests_{n}"]]) for n in ("passed", "total"))
-                    row["quality"] = float(posterior(passed, total, **rates["values"])[0])
+                    row["quality"] = float(posterior(passed, total, Rates(**rates["values"]))[0])
                 states[row["quality_state"]] += 1
                 for name, found in values.items():
                     found.extend([row[name]] if row[name] is not None else [])
@@ -225,12 +217,10 @@ def rates_of(counts: Float[np.ndarray, "R 2"], how: str) -> dict[str, Any]:
     Counts of fewer than 200 rows say too little, so the default rates stay, and `how` says so.
     """
     if how == ESTIMATED and len(counts) >= LEAST_ROWS:
-        found = estimate_rates(counts[:, 0], counts[:, 1])
-        return {"how": how, "values": dict(zip(RATES, found, strict=True))}
+        return {"how": how, "values": vars(estimate_rates(counts[:, 0], counts[:, 1]))}
     if how == ESTIMATED:
         say(f"note: {len(counts)} rows have tests; below {LEAST_ROWS} the default rates are used")
-    values = dict(zip(RATES, (PRIOR, TEST_ACCURACY, FALSE_PASS), strict=True))
-    return {"how": "default", "values": values}
+    return {"how": "default", "values": vars(DEFAULT)}
 
 
 def turn_scores(
