@@ -35,7 +35,8 @@ EXCHANGED = 0.15  # of a row's words
 
 def rows_of(num: int) -> Iterator[dict[str, Any]]:
     """Rows of the pool, all different."""
-    real = [(s.question, s.answer) for s in read_pool(CODE / "gpteacher-codegen.json", PoolReport())]
+    samples = read_pool(CODE / "gpteacher-codegen.json", PoolReport())
+    real = [(sample.question, sample.answer) for sample in samples]
     words = sorted({word for pair in real for text in pair for word in text.split(" ") if word})
     rng = stream(0, "scale")
 
@@ -80,8 +81,9 @@ def peak(num: int) -> dict[str, Any]:
         began = time.perf_counter()
         command = [sys.executable, __file__, "--command", str(pool)]
         told = run(command, check=True, capture_output=True, text=True, cwd=folder).stdout
-        return {"rows": num, "pool_bytes": pool.stat().st_size,
-                "peak_bytes": int(told.split()[-1]), "seconds": time.perf_counter() - began}  # fmt: skip
+        seconds, size = time.perf_counter() - began, pool.stat().st_size
+        return {"rows": num, "pool_bytes": size, "peak_bytes": int(told.split()[-1]),
+                "seconds": seconds}  # fmt: skip
 
 
 def command(pool: Path) -> None:

@@ -1,11 +1,16 @@
 """Prompts of items, utilities, and what is never looked at."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fixtures.graphs import copying, planted_graph, planted_world
 
+from burnish.base.meter import Meter
 from burnish.graph import asking
+from burnish.graph.reading import Reader, ReadingSettings
 from burnish.graph.settings import ProblemSettings
+from burnish.models.handle import ModelHandle
 
 GRAPH = planted_graph(60, text=True, edges=True)
 
@@ -49,6 +54,33 @@ def test_generation_utilities_are_shares_among_the_candidates():
     candidates[1, 2] = -1
     found = rows.asker.utilities([int(pool[0]), int(pool[1])], candidates)
     assert np.allclose(found.sum(axis=1), 1) and found[1, 2] == 0
+
+
+@pytest.mark.parametrize("task", ["classify", "generate"])
+def test_the_cost_bounds_what_is_computed(task, tiny_folder):
+    """By a real tokenizer, in passes that hold a few prompts, or not even one."""
+    graph = named(GRAPH) if task == "generate" else GRAPH
+    problem = ProblemSettings(task=task, labelled_frac=0.4, queries=8, pool=20)
+    handle = ModelHandle(str(tiny_folder()), precision="fp32", device="cpu")
+    for rows in (2048, 300, 1):
+        reader = Reader(handle, ReadingSettings(batch_rows=rows), None, Meter("test"))
+        asker = replace(planted_world(graph, problem=problem).asker, reader=reader)
+        pool = [int(i) for i in asker.problem.pool]
+        pairs = [(query, [item]) for query in pool[:4] for item in pool[4:8]]
+        ask = asker.nll if task == "generate" else asker.read
+        ask([q for q, _ in pairs], [shown for _, shown in pairs])
+        paid = reader.meter.totals()
+        paid = paid["prefilled"] + paid["scored"]
+        most = sum(asker.cost(*pair) for pair in pairs)
+        assert paid <= most
+        if rows == 2048:
+            assert most < 2 * paid
+
+
+def test_a_servers_tokens_are_estimated():
+    reader = Reader(ModelHandle("openai:http://127.0.0.1:9#m"), ReadingSettings(), None, Meter("t"))
+    assert reader.count("abcdefg") == 3 and reader.count("") == 0
+    assert reader.count_answers(["abc", "abcdef"], gap="", end="") == 3
 
 
 def named(graph):

@@ -56,8 +56,9 @@ def check_budget():
     assert len(whole[0]) == num and whole[1].shape == (num, 6)
     tight = replace(SETTINGS, tokens=2000)
     queries, candidates = feedback.chosen_pairs(WORLD.asker, ranked, doubt, tight)
+    pool = WORLD.problem.pool
     cost = sum(
-        feedback.pair_tokens(WORLD.asker, int(q), int(c))
+        WORLD.asker.cost(int(pool[q]), [int(pool[c])])
         for q, own in zip(queries, candidates, strict=True)
         for c in own
     )

@@ -41,6 +41,20 @@ def test_weight_zero_is_the_plain_network():
     assert told["flat_queries"] == 1 and told["feedback_loss"] > 0
 
 
+def test_nodes_without_feedback_count_in_its_mean():
+    """A tenth of the pool with feedback weighs a tenth of what the same for all of it does."""
+    num = len(WORLD.problem.pool)
+    times = num // len(FEEDBACK.queries)
+    assert times * len(FEEDBACK.queries) == num
+    every = Feedback(**{name: np.tile(one, (times, 1)[: one.ndim])
+                        for name, one in vars(FEEDBACK).items()})  # fmt: skip
+    some, _ = trained(feedback=(FEEDBACK, FeedbackSettings(weight=0.5)))
+    all_of_it, _ = trained(feedback=(every, FeedbackSettings(weight=0.5 / times)))
+    more, _ = trained(feedback=(every, FeedbackSettings(weight=0.5)))
+    assert torch.allclose(weights(some), weights(all_of_it), atol=1e-4)
+    assert not torch.allclose(weights(more), weights(all_of_it), atol=1e-2)
+
+
 def test_planted_weight_that_is_not_looked_at(monkeypatch):
     monkeypatch.setattr(learn, "feedback_loss", lambda *_: (torch.tensor(0.0), 0))
     real = learn._Course.supervised

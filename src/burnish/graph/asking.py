@@ -33,6 +33,22 @@ class Asker:
         pairs = [(self.problem.fields(item), self.problem.answers[item]) for item in shown]
         return self.template.prompt(self.problem.fields(query), pairs, self.labels)
 
+    def cost(self, query: int, examples: Sequence[int]) -> int:
+        """Tokens that a reading computes at most, with its part of the header.
+
+        Prompts of a pass share the header; where references are scored, they may not.
+
+        Source: ours. Oracle: tests/graph/test_asking.py::test_the_cost_bounds_what_is_computed
+        """
+        reader, header = self.reader, self.template.beginning(self.labels)
+        own = reader.count(self.prompt(query, examples)[len(header) :])
+        gap, end = self.template.gap, self.template.end
+        answers = self.labels or (self.problem.answers[query],)
+        own += reader.count_answers(answers, gap=gap, end=end)
+        head = reader.count(header)
+        num_prompts = max(1, (reader.batch_rows - head) // max(own, 1)) if self.labels else 1
+        return own + -(-head // num_prompts)
+
     def read(
         self, queries: Sequence[int], examples: Sequence[Sequence[int]], *, what: str = ""
     ) -> list[Reading]:

@@ -99,32 +99,20 @@ def chosen_pairs(
     whose class the network is least sure: there an example can change the answer.
     Source: ours. Oracle: tests/graph/test_feedback.py::test_the_budget_bounds_the_pairs
     """
-    nearest = settings.nearest
+    nearest, problem = settings.nearest, asker.problem
     spread = np.unique(np.linspace(0, nearest - 1, settings.candidates).round().astype(int))
     candidates = ranked[:, spread]
     order = np.lexsort((np.arange(len(doubt)), -doubt))
     order = order[(candidates[order] >= 0).sum(axis=1) > 1]
-    left, kept = float(settings.tokens), list[int]()
+    left, kept = settings.tokens, list[int]()
     for place in order:
-        left -= sum(pair_tokens(asker, int(place), int(c)) for c in candidates[place] if c >= 0)
+        query, own = int(problem.pool[place]), [int(c) for c in candidates[place] if c >= 0]
+        left -= sum(asker.cost(query, [int(problem.pool[c])]) for c in own)
         if left < 0:
             break
         kept.append(int(place))
     queries = np.array(sorted(kept), dtype=np.int64)
     return queries, candidates[queries] if len(queries) else candidates[:0]
-
-
-def pair_tokens(asker: Asker, query: int, candidate: int) -> int:
-    """Tokens that scoring a pair is expected to compute: query and labels, half the example.
-
-    Four characters are taken for a token; half of an example is shared with other queries.
-    """
-    problem, template = asker.problem, asker.template
-    text = min(len(problem.text(int(problem.pool[query]))), template.query_chars)
-    shown = min(len(problem.text(int(problem.pool[candidate]))), template.example_chars)
-    labels = sum(len(label) for label in asker.labels) + 4 * len(asker.labels)
-    own = len(template.query) + text + (len(template.example) + shown) / 2 + labels / 2
-    return round(own / 4)
 
 
 def describe(

@@ -50,7 +50,9 @@ def train_retriever(
 
     Without feedback, or with weight 0, the weights are bit for bit those of supervision alone.
     Returns the retriever and what training told: losses, and how many queries were flat.
-    Source: AskGNN, arXiv 2410.07074: supervised loss + 0.15 ListMLE.
+    Source: AskGNN, arXiv 2410.07074: supervised loss + 0.15 ListMLE, both means over all nodes.
+    Departure: a budget may leave most nodes without feedback; they count as 0 in its mean, so a
+    node that has some weighs as much as in the paper, and a few cannot bend the whole space.
     Oracle: tests/graph/test_learn.py::test_weight_zero_is_the_plain_network
     """
     if feedback is not None and (feedback[1].weight == 0 or not len(feedback[0].queries)):
@@ -68,6 +70,7 @@ def train_retriever(
         retriever.train()
         told: dict[str, Any] = {"flat_queries": 0}
         places = np.arange(len(problem.pool)) if kept is None else kept
+        share = 0.0 if feedback is None else min(1.0, len(feedback[0].queries) / len(places))
         with track(settings.epochs, "train the retriever", "epoch") as progress:
             for _ in range(settings.epochs):
                 for some in course.parts(places):
@@ -76,7 +79,7 @@ def train_retriever(
                     if feedback is not None:
                         extra, told["flat_queries"] = course.by_feedback(feedback, len(places))
                         told["feedback_loss"] = extra.item()
-                        loss = loss + feedback[1].weight * extra
+                        loss = loss + feedback[1].weight * share * extra
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()

@@ -37,12 +37,16 @@ class Template:
             least = min(self.query_chars, self.example_chars)
             raise SettingError("chars", least, "must be at least 1", remedy="800 is usual")
 
+    def beginning(self, classes: Sequence[str] = ()) -> str:
+        """The header of every prompt."""
+        header = self.header if len(classes) <= MOST_LISTED else self.header_many
+        return _filled(header, {"classes": ", ".join(classes)})
+
     def prompt(
         self, query: Fields, examples: Sequence[tuple[Fields, str]], classes: Sequence[str] = ()
     ) -> str:
         """The text that the answer continues; examples in the order shown."""
-        header = self.header if len(classes) <= MOST_LISTED else self.header_many
-        parts = [_filled(header, {"classes": ", ".join(classes)})]
+        parts = [self.beginning(classes)]
         for fields, answer in examples:
             given = {name: cut(text, self.example_chars) for name, text in fields.items()}
             parts.append(_filled(self.example, {**given, "answer": cut(answer, 10**9)}))

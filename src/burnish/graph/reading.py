@@ -21,7 +21,7 @@ from burnish.distrib import launchers
 from burnish.graph.prompts import parse_answer
 from burnish.models.handle import ModelHandle
 
-CHUNK = 256  # prompts that are scored and stored together
+CHUNK = 64  # prompts that are scored and stored together: what Ctrl-C loses at most
 Answering = Literal["score", "write"]
 UNPARSED = -1
 
@@ -90,6 +90,24 @@ class Reader:
     def writes(self) -> bool:
         """Whether the model writes answers, which may name no class."""
         return self._settings.answer == "write"
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of a pass at most."""
+        return self._settings.batch_rows
+
+    def count(self, text: str) -> int:
+        """Tokens of a text; for a server, whose tokenizer is its own, a third of its characters."""
+        if self.handle.is_server:
+            return -(-len(text) // 3)
+        return len(self.handle.tokenizer.encode(text, add_special_tokens=False))
+
+    def count_answers(self, answers: Sequence[str], *, gap: str, end: str) -> int:
+        """Tokens of answers behind one prompt; what they begin with alike counts once."""
+        texts = [gap + answer + end for answer in answers]
+        if self.handle.is_server:
+            return sum(map(self.count, texts))
+        return _num_edges(self.handle, tuple(texts))
 
     def close(self) -> None:
         """Release the log."""
@@ -179,6 +197,14 @@ class Reader:
         for done in answer_all(self.handle, asked, meter=self.meter):
             choice = parse_answer(done.text, labels)
             yield {"text": done.text, "choice": UNPARSED if choice is None else choice}
+
+
+@functools.lru_cache(maxsize=256)
+def _num_edges(handle: ModelHandle, texts: tuple[str, ...]) -> int:
+    from burnish.engine.trie import Trie
+
+    encode = functools.partial(handle.tokenizer.encode, add_special_tokens=False)
+    return len(Trie.of(tuple(tuple(encode(text)) for text in texts)).edges)
 
 
 def _format(handle: ModelHandle) -> str:
