@@ -8,6 +8,7 @@ from scipy import optimize, special
 
 LEAST, MOST = 2e-4, 1 - 2e-4  # of every rate: no number of tests makes certain
 MOST_ALIKE = 0.9
+SURE = (0.3, 0.97, 0.3, 0.4)  # a second start: tests that are nearly always right
 WEIGHT = 10.0  # the default rates count as much as so many answers when rates are estimated
 
 
@@ -77,19 +78,15 @@ def estimate_rates(passed: Float[np.ndarray, " R"], total: Float[np.ndarray, " R
         held = special.xlogy(usual, found) + special.xlog1py(1 - usual, -found)
         return float(-(counts * np.logaddexp(right, wrong)).sum() - WEIGHT * held.sum())
 
-    starts = [special.logit(usual), special.logit([0.3, 0.97, 0.3, 0.4])]
-    starts.append(special.logit([0.7, 0.8, 0.2, 0.1]))
-    tries = [optimize.minimize(cost, start, method="Nelder-Mead",
-                               options={"maxiter": 4000, "xatol": 1e-5, "fatol": 1e-7})
-             for start in starts]  # fmt: skip
+    exact = {"maxiter": 4000, "xatol": 1e-5, "fatol": 1e-7}
+    tries = [optimize.minimize(cost, special.logit(start), method="Nelder-Mead", options=exact)
+             for start in (usual, SURE)]  # fmt: skip
     return _rates(min(tries, key=lambda one: one.fun).x)
 
 
 def _rates(logits: Float[np.ndarray, "4"]) -> Rates:
-    prior, accuracy, lower, alike = special.expit(logits)
-    accuracy = LEAST + (MOST - LEAST) * accuracy
+    """Rates from numbers without bounds; a wrong answer never passes more than a right one."""
+    prior, accuracy, lower, alike = map(float, np.clip(special.expit(logits), LEAST, MOST))
     return Rates(
-        prior=float(LEAST + (MOST - LEAST) * prior), accuracy=float(accuracy),
-        false_pass=float(accuracy * np.clip(lower, LEAST, MOST)),
-        alike=float(MOST_ALIKE * np.clip(alike, LEAST, MOST)),
-    )  # fmt: skip
+        prior=prior, accuracy=accuracy, false_pass=accuracy * lower, alike=MOST_ALIKE * alike
+    )
