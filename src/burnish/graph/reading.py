@@ -84,6 +84,7 @@ class Reader:
     ) -> None:
         self.handle, self._settings, self.meter = handle, settings, meter
         self._log = ItemLog(log, fields=("key",))
+        self._answers = dict[tuple[str, ...], int]()  # tokens of answers that were counted
         self._name = content_hash([handle.key, _format(handle), settings.answer])
 
     @property
@@ -107,7 +108,12 @@ class Reader:
         texts = [gap + answer + end for answer in answers]
         if self.handle.is_server:
             return sum(map(self.count, texts))
-        return _num_edges(self.handle, tuple(texts))
+        from burnish.engine.trie import Trie
+
+        if (key := tuple(texts)) not in self._answers:
+            encode = functools.partial(self.handle.tokenizer.encode, add_special_tokens=False)
+            self._answers[key] = len(Trie.of(tuple(tuple(encode(text)) for text in texts)).edges)
+        return self._answers[key]
 
     def close(self) -> None:
         """Release the log."""
@@ -197,14 +203,6 @@ class Reader:
         for done in answer_all(self.handle, asked, meter=self.meter):
             choice = parse_answer(done.text, labels)
             yield {"text": done.text, "choice": UNPARSED if choice is None else choice}
-
-
-@functools.lru_cache(maxsize=256)
-def _num_edges(handle: ModelHandle, texts: tuple[str, ...]) -> int:
-    from burnish.engine.trie import Trie
-
-    encode = functools.partial(handle.tokenizer.encode, add_special_tokens=False)
-    return len(Trie.of(tuple(tuple(encode(text)) for text in texts)).edges)
 
 
 def _format(handle: ModelHandle) -> str:
