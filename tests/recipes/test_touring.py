@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -230,22 +231,24 @@ def test_more_prompts_than_there_are() -> None:
 
 # ---- real weights ----
 
+SHORT = ("recall", "arch", "scaling", "curate", "graph")  # of another seed, where time is limited
+
 
 @pytest.mark.weights
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_whole_tour_on_real_weights(tmp_path: Path) -> None:
-    """Two seeds: ten numbers each, nearly all of which differ."""
-    first, other = (
-        take_tour(TourSettings(seed=seed), runs=tmp_path / str(seed)) for seed in (0, 1)
-    )
+    """Ten numbers; nearly all differ with another seed, of which CI takes the short stops."""
+    again = SHORT if os.environ.get("CI") == "true" else STOPS
+    first = take_tour(TourSettings(), runs=tmp_path / "0")
+    other = take_tour(TourSettings(seed=1, stops=again), runs=tmp_path / "1")
     values = []
-    for result in (first, other):
+    for result, named in ((first, STOPS), (other, again)):
         rows = result["disciplines"]
-        assert [row["discipline"] for row in rows] == list(STOPS)
+        assert [row["discipline"] for row in rows] == list(named)
         assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
-        values.append([(row["value"], row["low"], row["high"]) for row in rows])
-    assert sum(a != b for a, b in zip(*values, strict=True)) >= 8
+        values.append({row["discipline"]: (row["value"], row["low"], row["high"]) for row in rows})
+    assert sum(values[0][stop] != values[1][stop] for stop in again) >= len(again) - 2
     told = {row["discipline"]: row for row in first["disciplines"]}
     assert told["recall"]["value"] > 0.8  # SmolLM2 copies from 512 tokens back
     assert told["graph"]["low"] > 0  # half of the nodes can be told by their neighbours only
