@@ -59,4 +59,4 @@ def bench(
     """Measure every method of choosing examples on GRAPH, and what each part adds.
 
     More: --set seeds=[0,1,2], base.problem.task=links|generate, base.problem.queries=500,
-    base.prompt.examples=4, feedback_queries=1500, arms=[bm25,gnn,ours]."""
+    base.prompt.examples=4, feedback_queries=1500, oracle_queries=0, arms=[bm25,gnn,ours]."""
