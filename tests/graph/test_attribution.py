@@ -67,11 +67,20 @@ def contrast(value, low, high):
 
 def test_conclusions():
     good = {"over_bm25": contrast(0.1, 0.05, 0.15), "language_model": contrast(-0.01, -0.03, 0.01)}
-    sentence, verdict = conclusion({}, good)
-    assert verdict is True and "+10.0 points [+5.0, +15.0] over BM25" in sentence
-    assert "does not show a gain over the vote of its examples" in sentence
-    bad = {"over_bm25": contrast(-0.1, -0.2, -0.05), "feedback": contrast(0.0, -0.1, 0.1)}
-    assert conclusion({}, bad)[1] is False and "feedback adds" in conclusion({}, bad)[0]
+    assert conclusion({}, good) == (
+        "The graph's examples are better than BM25's: +10.0 points [+5.0, +15.0]; the language "
+        "model shows no gain over the vote of its examples: -1.0 points [-3.0, +1.0].", True
+    )  # fmt: skip
+    bad = {"over_bm25": contrast(-0.1, -0.2, -0.05), "feedback": contrast(-0.1, -0.2, -0.05),
+           "language_model": contrast(-0.1, -0.2, -0.05)}  # fmt: skip
+    sentence, verdict = conclusion({}, bad)
+    assert verdict is False and "are worse than BM25's: -10.0 points" in sentence
+    assert "feedback takes from the same network" in sentence
+    assert "the language model takes from the vote of its examples" in sentence
+    neither = {"over_bm25": contrast(0.1, -0.1, 0.3), "feedback": contrast(0.0, -0.1, 0.1)}
+    sentence, verdict = conclusion({}, neither)
+    assert verdict is None and "are not shown to be better than BM25's" in sentence
+    assert "feedback shows no gain over the same network: +0.0 points" in sentence
     assert conclusion({"zero-shot": {}}, {}) == ("Measured: zero-shot.", None)
     adds = {"language_model": contrast(0.05, 0.01, 0.09)}
-    assert "the language model adds +5.0 points" in conclusion({}, adds)[0]
+    assert conclusion({}, adds)[0].startswith("The language model adds to the vote of its examples")

@@ -91,34 +91,33 @@ def _by_seed(pairs: Sequence[tuple[float, float, str, int]], sign: float) -> dic
 
 
 def conclusion(accuracy: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, bool | None]:
-    """The conclusion in one sentence, and whether it is a gain.
+    """The conclusion in one sentence, and whether it is a gain; the verbs follow the intervals.
 
     Source: ours. Oracle: tests/graph/test_attribution.py::test_conclusions
     """
-
-    def said(name: str) -> str:
-        row = found[name]
-        points = [f"{100 * row[part]:+.1f}" for part in ("value", "low", "high")]
-        return f"{points[0]} points [{points[1]}, {points[2]}]"
-
-    parts, good = list[str](), None
+    parts = list[str]()
     if "over_bm25" in found:
-        low, high = found["over_bm25"]["low"], found["over_bm25"]["high"]
-        good = True if low > 0 else (False if high < 0 else None)
-        parts.append(f"Examples by the graph are {said('over_bm25')} over BM25")
-    if "feedback" in found:
-        parts.append(f"feedback adds {said('feedback')}")
-    if "language_model" in found:
-        row = found["language_model"]
-        verb = "adds" if row["low"] > 0 else "does not show a gain over"
-        if row["low"] > 0:
-            parts.append(
-                f"the language model {verb} {said('language_model')} to its examples' vote"
-            )
-        else:
-            parts.append(f"the language model {verb} the vote of its examples "
-                         f"({said('language_model')})")  # fmt: skip
+        verb = _by_sign(found["over_bm25"], "are better", "are worse", "are not shown to be better")
+        parts.append(f"The graph's examples {verb} than BM25's: {_points(found['over_bm25'])}")
+    for name, who in (("feedback", "feedback"), ("language_model", "the language model")):
+        if name not in found:
+            continue
+        verb = _by_sign(found[name], "adds to", "takes from", "shows no gain over")
+        what = "the same network" if name == "feedback" else "the vote of its examples"
+        parts.append(f"{who} {verb} {what}: {_points(found[name])}")
     if not parts:
         names = ", ".join(accuracy)
         return f"Measured: {names}.", None
-    return "; ".join(parts) + ".", good
+    good = _by_sign(found["over_bm25"], True, False, None) if "over_bm25" in found else None
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}.", good
+
+
+def _by_sign(row: Mapping[str, Any], above: Any, below: Any, around: Any) -> Any:
+    """What the interval says: above 0, below 0, or neither."""
+    return above if row["low"] > 0 else (below if row["high"] < 0 else around)
+
+
+def _points(row: Mapping[str, Any]) -> str:
+    value, low, high = (f"{100 * row[part]:+.1f}" for part in ("value", "low", "high"))
+    return f"{value} points [{low}, {high}]"
