@@ -83,6 +83,18 @@ def test_a_servers_tokens_are_estimated():
     assert reader.count_answers(["abc", "abcdef"], gap="", end="") == 3
 
 
+def test_a_written_answer_costs_what_it_may_write(tiny_folder):
+    handle = ModelHandle(str(tiny_folder()), precision="fp32", device="cpu")
+    costs = []
+    for num in (16, 21):
+        settings = ReadingSettings(answer="write", max_new_tokens=num)
+        reader = Reader(handle, settings, None, Meter("test"))
+        asker = replace(planted_world(GRAPH).asker, reader=reader)
+        query, item = (int(i) for i in asker.problem.pool[:2])
+        costs.append(asker.cost(query, [item]))
+    assert costs[1] - costs[0] == 5 and costs[0] == reader.count(asker.prompt(query, [item])) + 16
+
+
 def named(graph):
     from burnish.graph.tag import make_graph
 

@@ -36,8 +36,7 @@ class Asker:
     def cost(self, query: int, examples: Sequence[int]) -> int:
         """Tokens that a reading computes at most, with its part of the header.
 
-        Prompts of a pass share the header; where references are scored, they may not.
-
+        Prompts of a pass share the header where labels are scored, else they may not.
         Source: ours. Oracle: tests/graph/test_asking.py::test_the_cost_bounds_what_is_computed
         """
         reader, header = self.reader, self.template.beginning(self.labels)
@@ -46,7 +45,9 @@ class Asker:
         answers = self.labels or (self.problem.answers[query],)
         own += reader.count_answers(answers, gap=gap, end=end)
         head = reader.count(header)
-        num_prompts = max(1, (reader.batch_rows - head) // max(own, 1)) if self.labels else 1
+        if not self.labels or reader.writes:
+            return own + head
+        num_prompts = max(1, (reader.batch_rows - head) // own)
         return own + -(-head // num_prompts)
 
     def read(

@@ -104,7 +104,12 @@ class Reader:
         return len(self.handle.tokenizer.encode(text, add_special_tokens=False))
 
     def count_answers(self, answers: Sequence[str], *, gap: str, end: str) -> int:
-        """Tokens of answers behind one prompt; what they begin with alike counts once."""
+        """Tokens of answers behind one prompt; what they begin with alike counts once.
+
+        A model that writes its answer writes at most `max_new_tokens`.
+        """
+        if self.writes:
+            return self._settings.max_new_tokens
         texts = [gap + answer + end for answer in answers]
         if self.handle.is_server:
             return sum(map(self.count, texts))
