@@ -5,7 +5,7 @@ import pytest
 
 from burnish.base.rng import stream
 from burnish.curate import grams
-from burnish.curate.grams import GramIndex, Stream, fold
+from burnish.curate.grams import GramIndex, Keys, Stream, fold
 
 
 def tuples(tokens, n):
@@ -64,6 +64,19 @@ def test_folded_grams_are_equal_exactly_when_tokens_are():
         by_hash.setdefault(int(value), set()).add(tuple(tokens[place : place + 3].tolist()))
     assert all(len(some) == 1 for some in by_hash.values())
     assert {t for some in by_hash.values() for t in some} == tuples(tokens.tolist(), 3)
+
+
+@pytest.mark.parametrize("bits", [0, 4, 21])
+def test_keys_are_found_exactly(monkeypatch, bits):
+    """Few bits: many keys share a place of the table."""
+    monkeypatch.setattr(grams, "TABLE_BITS", max(bits, 1))
+    rng = stream(5, "keys")
+    values = np.unique(rng.integers(0, 1 << 64, 47, np.uint64))
+    values = np.append(values, [values[-1] + np.uint64(1)])
+    wanted = np.concatenate([values[::3], values[:9] + np.uint64(1), values[-2:]])
+    places, at = Keys(values).find(wanted)
+    truth = [(i, values.tolist().index(x)) for i, x in enumerate(wanted.tolist()) if x in values]
+    assert list(zip(places.tolist(), at.tolist(), strict=True)) == truth
 
 
 def test_places_of_a_text():

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Integer
+from jaxtyping import Int, Integer, UInt64
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-TABLE_BITS = 21
+TABLE_BITS, SPARE_BITS = 21, 4  # a table of at most 8 MB, at most a sixteenth full before
 TABLE_SIZE = 1 << 26  # bytes
+SORT_COST = 32  # bytes of a table that are cleared and read in the time in which a key is sorted
 
 
 def mix(ids: Integer[np.ndarray, " T"]) -> Integer[np.ndarray, " T"]:
@@ -69,6 +70,40 @@ class Stream:
         return cls(ids, np.repeat(np.arange(len(texts)), lengths))
 
 
+class Keys:
+    """Sorted distinct hashes, found by a table of their first bits.
+
+    Source: ours. Oracle: tests/curate/test_grams.py::test_keys_are_found_exactly
+    """
+
+    def __init__(self, values: UInt64[np.ndarray, " K"]) -> None:
+        """`values` must be sorted and distinct."""
+        self.values = values
+        self._shift = np.uint64(64 - min(TABLE_BITS, len(values).bit_length() + SPARE_BITS))
+        short = self._short(values)
+        self._first = np.full(1 << int(64 - self._shift), -1, dtype=np.int32)
+        self._first[short[::-1]] = np.arange(len(short), dtype=np.int32)[::-1]
+        self._depth = int(np.bincount(short).max()) if len(short) else 0
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def find(self, hashes: UInt64[np.ndarray, " T"]) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the hashes that are keys, and the keys' numbers."""
+        at = self._first[self._short(hashes)]
+        near = np.flatnonzero(at >= 0)
+        at, wanted = at[near].astype(np.int64), hashes[near]
+        hit = self.values[at] == wanted
+        for _ in range(1, self._depth):  # the next keys with the same bits
+            left = np.flatnonzero(~hit)
+            at[left] = np.minimum(at[left] + 1, len(self) - 1)
+            hit[left] = self.values[at[left]] == wanted[left]
+        return near[hit], at[hit]
+
+    def _short(self, hashes: UInt64[np.ndarray, " T"]) -> np.ndarray:
+        return (hashes >> self._shift).astype(np.int64)
+
+
 class GramIndex:
     """Which items contain which n-grams; matches whole batches of texts at once.
 
@@ -85,13 +120,10 @@ class GramIndex:
         fresh = np.ones(len(owners), dtype=bool)
         fresh[1:] = (owners[1:] != owners[:-1]) | (hashes[1:] != hashes[:-1])
         self.items, hashes = owners[fresh], hashes[fresh]
-        self.keys, starts = np.unique(hashes, return_index=True)
+        keys, starts = np.unique(hashes, return_index=True)
+        self.keys = Keys(keys)
         self.ends = np.append(starts, len(self.items))
         self.sizes = np.bincount(self.items, minlength=num_items)
-        short = _short(self.keys)
-        self._first = np.full(1 << TABLE_BITS, -1, dtype=np.int32)  # of the keys with these bits
-        self._first[short[::-1]] = np.arange(len(short), dtype=np.int32)[::-1]
-        self._depth = int(np.bincount(short).max()) if len(short) else 0
 
     @property
     def num_grams(self) -> int:
@@ -105,30 +137,17 @@ class GramIndex:
         """
         streams = dict.fromkeys(self.lengths, rows) if isinstance(rows, Stream) else rows
         owners, hashes = _grams(streams)
-        owners, grams, _ = self._found(owners, hashes)
+        found, grams = self.keys.find(hashes)
         width = max(self.num_grams, 1)
-        return np.divmod(_distinct(owners * width + grams), width)
+        return np.divmod(_distinct(owners[found] * width + grams), width)
 
     def places(self, ids: Integer[np.ndarray, " T"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where a text's tokens begin a gram of some item: positions, lengths and grams."""
         found = [fold(ids, n) for n in self.lengths]
         places = np.concatenate([p for p, _ in found])
         sizes = np.repeat(self.lengths, [len(p) for p, _ in found])
-        places, grams, kept = self._found(places, np.concatenate([h for _, h in found]))
-        return places, sizes[kept], grams
-
-    def _found(
-        self, owners: np.ndarray, hashes: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        at = self._first[_short(hashes)]
-        near = np.flatnonzero(at >= 0)
-        at, wanted = at[near].astype(np.int64), hashes[near]
-        hit = self.keys[at] == wanted
-        for _ in range(1, self._depth):  # the next keys with the same bits
-            left = np.flatnonzero(~hit)
-            at[left] = np.minimum(at[left] + 1, self.num_grams - 1)
-            hit[left] = self.keys[at[left]] == wanted[left]
-        return owners[near[hit]], at[hit], near[hit]
+        kept, grams = self.keys.find(np.concatenate([h for _, h in found]))
+        return places[kept], sizes[kept], grams
 
     def matrix(self) -> Any:
         """Items by grams, as a sparse matrix of ones."""
@@ -148,12 +167,8 @@ def _grams(streams: Mapping[int, Stream]) -> tuple[np.ndarray, np.ndarray]:
 def _distinct(keys: np.ndarray) -> np.ndarray:
     """Sorted distinct keys; marked in a table where that is smaller than a sort is slow."""
     most = int(keys.max()) + 1 if len(keys) else 0
-    if most > TABLE_SIZE:
+    if most > min(TABLE_SIZE, SORT_COST * len(keys)):
         return np.unique(keys)
     there = np.zeros(most, dtype=bool)
     there[keys] = True
     return np.flatnonzero(there)
-
-
-def _short(hashes: np.ndarray) -> np.ndarray:
-    return (hashes >> np.uint64(64 - TABLE_BITS)).astype(np.int64)

@@ -1,16 +1,16 @@
 """TLI, the test leakage indicator: exactly as published, by an inverted index."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, repeat
 
 import numpy as np
 from jaxtyping import Float
 
 from burnish.base.errors import SettingError
-from burnish.curate.grams import GramIndex, Stream
+from burnish.curate.grams import GramIndex, Keys, Stream
+from burnish.curate.words import WordHasher
 
 START, END = "<start>", "<end>"
-BATCH_CHARACTERS = 1 << 20
+BATCH_CHARACTERS = 1 << 19
 
 
 class TestLeakage:
@@ -29,42 +29,50 @@ class TestLeakage:
             remedy = "The paper uses 4 and 5"
             raise SettingError("lengths", list(lengths), "must be at least 1", remedy=remedy)
         self.kept = [i for i, text in enumerate(tests) if text.split()]
-        words = [tests[i].split() for i in self.kept]
-        self._known = {START: 1, END: 2}
-        for word in chain.from_iterable(words):
-            self._known.setdefault(word, len(self._known) + 1)
+        texts = [tests[i] for i in self.kept]
+        self._hasher = WordHasher()
+        self._known = Keys(np.unique(self._hasher([START, END, *texts])[0]))
+        self._start, self._end = self._ids([START, END])[0].tolist()
         self._lengths = sorted(set(lengths))
-        self.index = GramIndex(self._streams(words), len(words))
-        self._items = self.index.matrix()
-        self.best = np.zeros(len(words), np.float64)
+        self.index = GramIndex(self._streams(texts), len(texts))
+        self._items = self.index.matrix().T.tocsr()
+        self.best = np.zeros(len(texts), np.float64)
 
-    def _streams(self, words: Sequence[Sequence[str]]) -> dict[int, Stream]:
+    def _ids(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of all words, 0 for those of no item, and the number of words in each text."""
+        hashes, counts = self._hasher(texts)
+        ids = np.zeros(len(hashes), np.int64)
+        places, words = self._known.find(hashes)
+        ids[places] = words + 1
+        return ids, counts
+
+    def _streams(self, texts: Sequence[str]) -> dict[int, Stream]:
         """Tokens with `n - 1` marks on either side, for every n."""
+        words, counts = self._ids(texts)
         pad = self._lengths[-1] - 1
-        start, end = [START] * pad, [*[END] * pad, ""]
-        parts = [part for some in words for part in (start, some, end)]
-        sizes = np.fromiter((len(some) + 2 * pad + 1 for some in words), np.int64, len(words))
-        tokens = chain.from_iterable(parts)
-        ids = np.fromiter(map(self._known.get, tokens, repeat(0)), np.int64, int(sizes.sum()))
-        owners = np.repeat(np.arange(len(words)), sizes)
-        ends = np.cumsum(sizes)
+        sizes = counts + 2 * pad + 1
+        stops = np.cumsum(sizes)
+        owners = np.repeat(np.arange(len(texts)), sizes)
+        firsts = stops - sizes + pad  # of the words
+        places = np.arange(len(words)) + np.repeat(firsts - np.cumsum(counts) + counts, counts)
         found = {}
-        for n in self._lengths:
-            own = ids.copy()
-            for extra in range(pad - (n - 1)):  # marks that shorter grams do not have
-                own[ends - sizes + extra] = 0
-                own[ends - 2 - extra] = 0
-            found[n] = Stream(own, owners)
+        for n in self._lengths:  # shorter grams have fewer marks
+            ids = np.zeros(len(owners), np.int64)
+            ids[places] = words
+            marks = np.arange(n - 1)
+            ids[(firsts - 1)[:, None] - marks] = self._start
+            ids[(firsts + counts)[:, None] + marks] = self._end
+            found[n] = Stream(ids, owners)
         return found
 
     def shares(self, rows: Sequence[str]) -> Float[np.ndarray, "R E"]:
         """S(t, r): the share of each item's n-grams that each row holds."""
         import scipy.sparse as sp
 
-        owners, grams = self.index.match(self._streams([row.split() for row in rows]))
+        owners, grams = self.index.match(self._streams(rows))
         shape = (len(rows), self.index.num_grams)
         ones = np.ones(len(owners), np.float32)
-        found = sp.csr_matrix((ones, (owners, grams)), shape=shape) @ self._items.T
+        found = sp.csr_matrix((ones, (owners, grams)), shape=shape) @ self._items
         return found.toarray().astype(np.float64) / np.maximum(self.index.sizes, 1)
 
     def add(self, rows: Iterable[str]) -> Iterator[Float[np.ndarray, " R"]]:
