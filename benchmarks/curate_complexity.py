@@ -1,38 +1,56 @@
 """Claim: how well scorers without human labels rank LeetCode's difficulty, beside simple measures.
 
-The scorer is a head over SmolLM2's states, trained on instructions (GPTeacher, MIT; MBPP, CC-BY)
-that our operators evolve to levels 0 to 5; it sees no label of LeetCode. The last fifth of the
-problems by question id is ranked: Easy < Medium < Hard. Beside it: length; perplexity and IFD of
-the reference solution; and a ridge on TF-IDF that is trained on the labels of the other four
-fifths. Cells resume. Needs ../shared/data/code and SmolLM2's weights; `--seeds N` sets the size.
+Two scorers are heads over SmolLM2's states of instructions (GPTeacher, MIT; MBPP, CC-BY); neither
+sees a label of LeetCode. One is trained on levels 0 to 5, to which our operators evolve
+instructions, one on the sizes of the instructions' own answers. The last fifth of LeetCode's
+problems by question id is ranked: Easy < Medium < Hard. Beside it: the length of the task, the size
+of the reference solution, its perplexity and IFD; and a ridge on TF-IDF that is trained on the
+labels of the other four fifths. Needs ../shared/data/code and SmolLM2's weights; `--seeds` and
+`--sized` set how many instructions are read; what is found is kept in `build/complexity`.
 """
 
 import argparse
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from recording import RESULTS, save
+from recording import save
 from scipy import stats
 from scipy.sparse.linalg import lsqr
 
+from burnish.base.canonical import content_hash
+from burnish.base.files import atomic_write
+from burnish.base.log import RecordLog
 from burnish.base.meter import Meter
 from burnish.base.rng import stream
 from burnish.curate import baselines
-from burnish.curate.complexity import BUNDLED, Scorer, fit_head, save_scorer
+from burnish.curate.baselines import answer_sizes, instruction_lengths
+from burnish.curate.complexity import (
+    BUNDLED,
+    BUNDLED_SIZES,
+    Scorer,
+    fit_head,
+    fit_sizes,
+    save_scorer,
+)
 from burnish.curate.evolve import NUM_LEVELS, evolved_set
-from burnish.curate.samples import read_sample
+from burnish.curate.samples import Sample, read_sample
 from burnish.curate.scoring import cut_tokens, embed_texts
 from burnish.curate.tokens import Stemmer
 from burnish.models.handle import ModelHandle
 
 CODE = Path(__file__).parents[2] / "shared/data/code"
 HARD = {"Easy": 0, "Medium": 1, "Hard": 2}
-MAX_TOKENS = 160
+MAX_TOKENS, CHUNK = 160, 32
+PENALTIES = (0.01, 0.1, 1.0, 10.0)
+BUILD = Path(__file__).parents[1] / "build" / "complexity"
+DAMPINGS = (0.5, 1.0, 2.0, 3.0, 5.0)
 
 
 def problems() -> list[dict[str, Any]]:
@@ -56,7 +74,7 @@ def seeds(num: int) -> list[str]:
     return [texts[i] for i in order[:num]]
 
 
-def spearman(scores: Sequence[float], labels: Sequence[int]) -> dict[str, Any]:
+def spearman(scores: Any, labels: Any) -> dict[str, Any]:
     """Rank correlation with a bootstrap interval over problems."""
     scores, labels = np.asarray(scores, float), np.asarray(labels)
     there = np.isfinite(scores)
@@ -70,81 +88,159 @@ def spearman(scores: Sequence[float], labels: Sequence[int]) -> dict[str, Any]:
 
 
 def tfidf_ridge(train: Sequence[str], labels: Sequence[int], test: Sequence[str]) -> np.ndarray:
-    """A supervised baseline: ridge regression of the label on TF-IDF of stems."""
-    stemmer, known = Stemmer(), dict[int, int]()
+    """A supervised baseline: ridge regression of the label on TF-IDF of stems and pairs of stems.
+
+    Its damping is the one that ranks the last fifth of the training texts best.
+    """
+    labels = np.asarray(labels, float)
+    inner = len(train) * 4 // 5
+    ranks = {
+        damp: stats.spearmanr(
+            _ridge(train[:inner], labels[:inner], train[inner:], damp), labels[inner:]
+        ).statistic
+        for damp in DAMPINGS
+    }
+    return _ridge(train, labels, test, max(ranks, key=lambda damp: ranks[damp]))
+
+
+def _ridge(
+    train: Sequence[str], labels: np.ndarray, test: Sequence[str], damp: float
+) -> np.ndarray:
+    stemmer, known = Stemmer(), dict[tuple[int, ...], int]()
 
     def counts(texts: Sequence[str]) -> sp.csr_matrix:
-        rows = [(i, known.setdefault(int(w), len(known))) for i, t in enumerate(texts)
-                for w in stemmer(t) if w]  # fmt: skip
-        at, columns = np.array(rows).T
-        return sp.csr_matrix((np.ones(len(at)), (at, columns)), shape=(len(texts), 60000))
+        found = list[tuple[int, int]]()
+        for i, text in enumerate(texts):
+            words = [int(w) for w in stemmer(text) if w]
+            grams = [(w,) for w in words] + list(pairwise(words))
+            found += [(i, known.setdefault(gram, len(known))) for gram in grams]
+        at, columns = np.array(found).T
+        matrix = sp.csr_matrix((np.ones(len(at)), (at, columns)), shape=(len(texts), 1 << 19))
+        matrix.data = 1 + np.log(matrix.data)
+        return matrix
 
     left, right = counts(train), counts(test)
-    weights = np.log((len(train) + 1) / ((left > 0).sum(axis=0).A1 + 1))
+    weights = np.log((len(train) + 1) / ((left > 0).sum(axis=0).A1 + 1)) + 1
 
     def scaled(matrix: sp.csr_matrix) -> sp.csr_matrix:
         matrix = matrix @ sp.diags(weights)
         norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel()) + 1e-9
         return sp.diags(1 / norms) @ matrix
 
-    middle = np.mean(labels)
-    weight = lsqr(scaled(left), np.asarray(labels) - middle, damp=1.0)[0]
-    return scaled(right) @ weight + middle
+    middle = labels.mean()
+    return scaled(right) @ lsqr(scaled(left), labels - middle, damp=damp)[0] + middle
+
+
+def sized(num: int) -> tuple[list[str], np.ndarray]:
+    """Instructions of both permissive sets that have an answer, and the answers' sizes."""
+    teacher = json.loads((CODE / "gpteacher-codegen.json").read_text())
+    pairs = [(f"{row['instruction']}\n{row['input']}".strip(), row["response"]) for row in teacher]
+    mbpp = [json.loads(x) for x in (CODE / "mbpp.jsonl").read_text().splitlines()]
+    pairs += [(row["text"], row["code"]) for row in mbpp]
+    order = stream(0, "sized").permutation(len(pairs))
+    some = [pairs[i] for i in order if pairs[i][0].strip()]
+    sizes = answer_sizes([read_sample({"prompt": q, "completion": a}, 0) for q, a in some])
+    there = np.flatnonzero(np.isfinite(sizes))[:num]
+    return [some[i][0] for i in there], sizes[there]
+
+
+class States:
+    """Pooled states of texts at one layer; kept in a file for each set of texts."""
+
+    def __init__(self, layer: int, folder: Path) -> None:
+        self.handle, self.layer, self.folder = ModelHandle("smollm2-135m"), layer, folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """States of the texts, each cut at MAX_TOKENS."""
+        cut = [cut_tokens(self.handle, text, MAX_TOKENS) for text in texts]
+        place = self.folder / f"{content_hash([self.layer, *cut])[:16]}.npy"
+        if not place.is_file():
+            states = embed_texts(self.handle, cut, Meter(), layer=self.layer)
+            with atomic_write(place, "wb") as file:
+                np.save(file, states)
+        return np.load(place)
+
+
+def trained(
+    states: np.ndarray, wanted: np.ndarray, held: np.ndarray, fit: Callable[..., Scorer]
+) -> tuple[Scorer, float, float]:
+    """The scorer whose penalty ranks the held-out instructions best; the penalty and the rank."""
+    found = {penalty: fit(states[~held], wanted[~held], penalty=penalty) for penalty in PENALTIES}
+    ranks = {p: stats.spearmanr(f.score(states[held]), wanted[held]).statistic
+             for p, f in found.items()}  # fmt: skip
+    best = max(ranks, key=lambda penalty: ranks[penalty])
+    return found[best], best, float(ranks[best])
+
+
+def ship(scorer: Scorer, states: States, about: dict[str, Any], target: Path) -> None:
+    """Write a scorer that burnish brings along."""
+    info = {"seeds": "GPTeacher codegen (MIT), MBPP (CC-BY 4.0)", **about}
+    scorer = replace(scorer, layer=states.layer, backbone=states.handle.key, info=info)
+    save_scorer(scorer, target)
 
 
 def main() -> None:
-    """Rank with everything, and write the scorer that ships."""
+    """Rank with everything, and write the scorers that ship."""
     options = argparse.ArgumentParser()
-    options.add_argument("--seeds", type=int, default=400)
-    options.add_argument("--layers", type=int, nargs="+", default=[8, 16, 30])
+    options.add_argument("--seeds", type=int, default=120)
+    options.add_argument("--sized", type=int, default=1500)
+    options.add_argument("--layer", type=int, default=16)
     options.add_argument("--skip-losses", action="store_true")
     given = options.parse_args()
     rows = problems()
     cut = len(rows) - len(rows) // 5
-    texts = [statement(row) for row in rows]
     labels = [HARD[row["meta"]["difficulty"]] for row in rows]
-    test, wanted = texts[cut:], labels[cut:]
+    test, wanted = rows[cut:], labels[cut:]
+    pairs = [read_sample({"prompt": statement(row), "completion": row["completion"]}, i)
+             for i, row in enumerate(test)]  # fmt: skip
+    queries = [row["query"] for row in rows]
+    ridge = tfidf_ridge(queries[:cut], labels[:cut], queries[cut:])
     found: dict[str, Any] = {
         "num_test": len(test),
         "num_seeds": given.seeds,
-        "length": spearman([len(t) for t in test], wanted),
-        "tf-idf ridge, trained on labels": spearman(
-            tfidf_ridge(texts[:cut], labels[:cut], test), wanted
-        ),
+        "num_sized": given.sized,
+        "layer": given.layer,
+        "length of the task": spearman(instruction_lengths(pairs), wanted),
+        "size of the answer": spearman(answer_sizes(pairs), wanted),
+        "tf-idf ridge, trained on labels": spearman(ridge, wanted),
     }
     print(json.dumps(found, indent=1), flush=True)
-    handle, meter = ModelHandle("smollm2-135m"), Meter()
+    states = States(given.layer, BUILD)
+    mine = states([pair.question for pair in pairs])
     evolved, levels = evolved_set(seeds(given.seeds))
-    cut_evolved = [cut_tokens(handle, text, MAX_TOKENS) for text in evolved]
-    cut_test = [cut_tokens(handle, text, MAX_TOKENS) for text in test]
-    best = None
-    for layer in given.layers:
-        states = embed_texts(handle, cut_evolved, meter, layer=layer)
-        held = np.repeat(np.arange(given.seeds) < given.seeds // 5, NUM_LEVELS)
-        fitted = fit_head(states[~held], levels[~held])
-        own = stats.spearmanr(fitted.score(states[held]), levels[held]).statistic
-        scorer = Scorer(
-            fitted.weight, fitted.bias, fitted.mean, fitted.scale, layer=layer,
-            backbone=handle.key,
-            info={"seeds": "GPTeacher codegen (MIT), MBPP (CC-BY 4.0)", "num_seeds": given.seeds},
-        )  # fmt: skip
-        ranks = spearman(scorer.score(embed_texts(handle, cut_test, meter, layer=layer)), wanted)
-        found[f"scorer, layer {layer}"] = ranks | {"levels of held-out seeds": float(own)}
-        print(layer, json.dumps(found[f"scorer, layer {layer}"]), flush=True)
-        if best is None or own > best[0]:  # chosen by levels, never by LeetCode's labels
-            best = (own, scorer)
-    assert best is not None
-    save_scorer(best[1], BUNDLED)
-    found["bundled layer"] = best[1].layer
+    texts, sizes = sized(given.sized)
+    owners = np.repeat(np.arange(given.seeds), NUM_LEVELS)
+    for name, some, target, held, fit, path in (
+        ("scorer of evolved levels", evolved, levels, owners < given.seeds // 5, fit_head, BUNDLED),
+        ("scorer of answers' sizes", texts, sizes, np.arange(len(texts)) < len(texts) // 5,
+         fit_sizes, BUNDLED_SIZES),
+    ):  # fmt: skip
+        scorer, penalty, rank = trained(states(some), target, held, fit)
+        ship(scorer, states, {"num_texts": len(some), "penalty": penalty}, path)
+        found[name] = spearman(scorer.score(mine), wanted) | {"penalty": penalty, "own rank": rank}
+        print(name, json.dumps(found[name]), flush=True)
     if not given.skip_losses:
-        pairs = [read_sample({"prompt": t, "completion": r["completion"]}, i)
-                 for i, (t, r) in enumerate(zip(test, rows[cut:], strict=True))]  # fmt: skip
-        for name in (baselines.PERPLEXITY, baselines.IFD):
-            values = baselines.answer_losses(handle, pairs, meter, name=name)
+        for name, values in losses(states.handle, pairs).items():
             found[name] = spearman(values, wanted)
             print(name, json.dumps(found[name]), flush=True)
-    RESULTS.mkdir(exist_ok=True)
     save("curate_complexity", found)
+
+
+def losses(handle: ModelHandle, pairs: Sequence[Sample]) -> dict[str, np.ndarray]:
+    """Perplexity and IFD of the reference solutions, in chunks that are kept."""
+    log = RecordLog(BUILD / "losses.jsonl")
+    known = {row["id"]: row for row in log.read()}
+    with log:
+        for start in range(0, len(pairs), CHUNK):
+            some = [pair for pair in pairs[start : start + CHUNK] if pair.id not in known]
+            if some:
+                both = baselines.perplexities(handle, some, Meter())
+                for pair, after, alone in zip(some, *both, strict=True):
+                    known[pair.id] = {"id": pair.id, "after": after, "alone": alone}
+                    log.append(known[pair.id])
+    after, alone = (np.array([known[pair.id][n] for pair in pairs]) for n in ("after", "alone"))
+    return {"perplexity of the answer": after, "IFD": after / alone}
 
 
 if __name__ == "__main__":

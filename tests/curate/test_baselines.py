@@ -6,7 +6,7 @@ import pytest
 from burnish.base.meter import Meter
 from burnish.contracts.generation import ScoreRequest
 from burnish.curate import baselines
-from burnish.curate.baselines import answer_losses, instruction_lengths
+from burnish.curate.baselines import answer_losses, answer_sizes, instruction_lengths
 from burnish.curate.samples import read_sample
 from burnish.engine.score import score
 from burnish.models.handle import ModelHandle
@@ -45,3 +45,12 @@ def test_planted_losses_without_the_question(tiny_folder, monkeypatch):
 
 def test_lengths():
     assert instruction_lengths(SAMPLES).tolist() == [9.0, 3.0]
+
+
+def test_sizes_of_answers():
+    """Code counts, and prose where there is no code; nothing is no size."""
+    answers = ["Here:\n```python\nx = f(1)\n```\nIt calls f.", "x = f(1)", "", "``` \n```"]
+    rows = [read_sample({"prompt": "q", "completion": text}, i) for i, text in enumerate(answers)]
+    fenced, bare, empty, hollow = answer_sizes(rows)
+    assert fenced == bare == 6
+    assert np.isnan(empty) and np.isnan(hollow)

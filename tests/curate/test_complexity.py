@@ -10,6 +10,7 @@ from burnish.curate import complexity
 from burnish.curate.complexity import (
     expected_level,
     fit_head,
+    fit_sizes,
     load_scorer,
     save_scorer,
     score_texts,
@@ -62,6 +63,20 @@ def test_the_head_is_at_its_optimum():
         assert abs(up - down) / 2e-4 < 2e-4
     fresh, wanted = planted(num=200)
     assert np.corrcoef(found.score(fresh), wanted)[0, 1] > 0.6
+
+
+def test_the_regression_is_at_its_optimum():
+    """Least squares with the penalty as further rows, by another solver."""
+    states, levels = planted()
+    sizes = np.exp(levels + stream(5, "noise").normal(size=len(levels)))
+    found = fit_sizes(states, sizes, penalty=0.3)
+    rows = (states - states.mean(0)) / states.std(0)
+    wanted = np.log(sizes)
+    more = np.sqrt(0.3 * len(rows)) * np.eye(rows.shape[1])
+    target = np.concatenate([wanted - wanted.mean(), np.zeros(len(more))])
+    weight = np.linalg.lstsq(np.concatenate([rows, more]), target, rcond=None)[0]
+    assert found.weight[0] == pytest.approx(weight, abs=1e-4)
+    assert found.score(states) == pytest.approx(rows @ weight + wanted.mean(), abs=1e-3)
 
 
 def test_a_file_keeps_the_scorer(tmp_path):

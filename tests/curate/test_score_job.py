@@ -8,6 +8,8 @@ from fixtures.executing import Here
 from burnish.base.errors import BurnishError, SettingError
 from burnish.base.records import read_records, write_records
 from burnish.curate import score_job
+from burnish.curate.baselines import answer_sizes
+from burnish.curate.pool import PoolReport, read_pool
 from burnish.curate.posterior import Rates, posterior
 from burnish.curate.score_job import score_pool
 from burnish.curate.settings import ScoreSettings
@@ -65,6 +67,10 @@ def test_lengths_and_turns(pool, tmp_path, tiny_folder):
     _, rows = scored(pool, tmp_path, scorer="length", quality=False, model=model)
     assert [r["complexity"] for r in rows] == [22, 13, None]
     assert {r["quality_state"] for r in rows} == {"off", "empty"}
+    (tmp_path / "answers").mkdir()
+    _, rows = scored(pool, tmp_path / "answers", scorer="answer", quality=False, model=model)
+    wanted = answer_sizes(list(read_pool(pool, PoolReport()))).tolist()
+    assert [r["complexity"] for r in rows] == [*wanted[:2], None] and wanted[0] > 2
 
 
 def test_wrong_scorers(pool, tmp_path, tiny_folder):

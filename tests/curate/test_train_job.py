@@ -94,7 +94,7 @@ def test_too_few_seeds(tmp_path, tiny_folder):
     with pytest.raises(SettingError):
         TrainScorerSettings()
     for wrong in ("model:", "models", ""):
-        with pytest.raises(SettingError, match="operators or model:NAME"):
+        with pytest.raises(SettingError, match="operators, answers or model:NAME"):
             TrainScorerSettings(pools=("x",), evolve=wrong)
 
 
@@ -106,4 +106,23 @@ def test_seeds_are_distinct_and_drawn_by_the_seed(tmp_path):
     assert sorted(every) == sorted({f"Task {i}" for i in range(40)})
     some = [seed_instructions(TrainScorerSettings(pools=pools, num_seeds=12, seed=s))
             for s in (0, 0, 1)]  # fmt: skip
-    assert some[0] == some[1] == every[:12] and some[0] != some[2]
+    assert list(some[0]) == list(some[1]) == list(every)[:12] and some[0] != some[2]
+
+
+def test_sizes_of_answers_are_learned(tmp_path, tiny_folder):
+    """How often an instruction says "more" is how long its answer is; rows without one are out."""
+    rows = [row(i, f"Task {i}" + " more" * (i % 7), "x " * (2 + 5 * (i % 7))) for i in range(70)]
+    rows += [row(f"empty-{i}", f"Nothing {i}", "") for i in range(9)]
+    write_records(tmp_path / "seeds.jsonl", rows)
+    settings = TrainScorerSettings(
+        model=str(tiny_folder()), pools=(str(tmp_path / "seeds.jsonl"),), evolve="answers",
+        penalty=1e-3,
+    )  # fmt: skip
+    sizes = seed_instructions(settings)
+    assert len(sizes) == 70 and sizes["Task 3 more more more"] == 17
+    found = train_scorer(settings, Place(folder=tmp_path / "run"))
+    assert found["spearman"] > 0.5 and found["num_heldout_seeds"] == 14
+    assert found["num_not_evolved"] == 0
+    assert found["mean_score_by_level"][0] < found["mean_score_by_level"][-1]
+    scorer = load_scorer(found["scorer"])
+    assert scorer.weight.shape[0] == 1 and scorer.info["evolve"] == "answers"

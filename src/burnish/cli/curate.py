@@ -104,7 +104,9 @@ def train(
     ] = [],  # noqa: B006
     evolve: Annotated[
         str | None,
-        typer.Option(help="Evolve seeds by operators or model:NAME. [default: operators]"),
+        typer.Option(
+            help="operators, model:NAME, or answers: learn their size. [default: operators]"
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the scorer (.npz) here.")] = None,
     config: Config = None,
@@ -114,7 +116,8 @@ def train(
 ) -> Outcome:
     """Train a complexity scorer for MODEL on instructions evolved to levels 0 to 5.
 
-    The scorer is a head over the model's states. It is measured on seeds that were held out.
+    The scorer is a head over the model's states. It is measured on seeds that were held out. With
+    --evolve answers it learns the size of each row's own answer from the instruction alone.
     More: --set num_seeds=800 --set layer=10.
     """
     from burnish.curate.train_job import TrainScorerSettings, train_scorer
@@ -136,7 +139,10 @@ def score(
     out: Annotated[Path | None, typer.Option(help="Write the scored rows here.")] = None,
     scorer: Annotated[
         str | None,
-        typer.Option(help="bundled, a file of `curate train`, length, perplexity or ifd."),
+        typer.Option(
+            help="bundled, bundled-sizes, a file of `curate train`, length, answer, "
+            "perplexity or ifd."
+        ),
     ] = None,
     turns: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""Complexity of instructions: the expected level under a head over a model's states."""
+"""Complexity of instructions: a head over a model's states gives the level, or the size."""
 
 import json
 import zipfile
@@ -18,15 +18,18 @@ from burnish.curate.scoring import MAX_TOKENS, cut_tokens, embed_texts
 if TYPE_CHECKING:
     from burnish.models.handle import ModelHandle
 
-BUNDLED = Path(__file__).parent / "weights" / "smollm2-135m-complexity.npz"
+WEIGHTS = Path(__file__).parent / "weights"
+BUNDLED = WEIGHTS / "smollm2-135m-complexity.npz"
+BUNDLED_SIZES = WEIGHTS / "smollm2-135m-sizes.npz"
 
 
 @dataclass(frozen=True)
 class Scorer:
     """A trained head: level logits of a text are `weight @ state + bias`.
 
-    `layer` is that of the states (0: embeddings); `mean` and `scale` standardise them. `backbone`
-    is the key of the model that it was trained on; `info` says how.
+    With a single row of weights, the head is a regression, and its value is the score. `layer` is
+    that of the states (0: embeddings); `mean` and `scale` standardise them. `backbone` is the key
+    of the model that it was trained on; `info` says how.
     """
 
     weight: Float[np.ndarray, "C d"]
@@ -38,9 +41,9 @@ class Scorer:
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def score(self, states: Float[np.ndarray, "R d"]) -> Float[np.ndarray, " R"]:
-        """The expected level of each state."""
+        """The expected level of each state, or the value of the regression."""
         logits = ((states - self.mean) / self.scale) @ self.weight.T + self.bias
-        return expected_level(logits)
+        return logits[:, 0] if logits.shape[-1] == 1 else expected_level(logits)
 
 
 def expected_level(logits: Float[np.ndarray, "R C"]) -> Float[np.ndarray, " R"]:
@@ -85,6 +88,22 @@ def fit_head(
                      options={"maxiter": 500})  # fmt: skip
     weight = found.x[:-num_levels].reshape(num_levels, width)
     return Scorer(weight, found.x[-num_levels:], mean, scale, layer=0)
+
+
+def fit_sizes(
+    states: Float[np.ndarray, "R d"], sizes: Float[np.ndarray, " R"], *, penalty: float = 1.0
+) -> Scorer:
+    """Ridge regression of the logarithm of answers' sizes on the states of their instructions.
+
+    Source: ours; no evolution and no label is needed, but instructions with answers.
+    Oracle: tests/curate/test_complexity.py::test_the_regression_is_at_its_optimum
+    """
+    mean, scale = states.mean(axis=0), states.std(axis=0) + 1e-6
+    rows, wanted = ((states - mean) / scale).astype(np.float64), np.log(sizes)
+    bias = wanted.mean()
+    square = rows.T @ rows / len(rows) + penalty * np.eye(rows.shape[1])
+    weight = np.linalg.solve(square, rows.T @ (wanted - bias) / len(rows))
+    return Scorer(weight[None], np.array([bias]), mean, scale, layer=0)
 
 
 def save_scorer(scorer: Scorer, path: Path | str) -> None:

@@ -23,7 +23,7 @@ from burnish.contracts.step import Told
 from burnish.curate import baselines
 from burnish.curate.agreement import measure_agreement
 from burnish.curate.calibrate import LEAST_ROWS
-from burnish.curate.complexity import BUNDLED, load_scorer, score_texts
+from burnish.curate.complexity import BUNDLED, BUNDLED_SIZES, load_scorer, score_texts
 from burnish.curate.leakage_job import pool_value
 from burnish.curate.passes import blocks_of
 from burnish.curate.pool import PoolReport, check_some, read_pool
@@ -41,7 +41,7 @@ from burnish.models.handle import ModelHandle
 
 WHAT = "curate-score"
 SCORED = "scored.jsonl"
-BUNDLED_NAME = "bundled"
+BUNDLED_NAMES = {"bundled": BUNDLED, "bundled-sizes": BUNDLED_SIZES}
 NUM_BINS = 30
 BLOCK_ROWS = 512
 AGREEMENT, ESTIMATED = "agreement", "estimated"
@@ -90,12 +90,13 @@ def score_job(settings: ScoreSettings, executor: Executor | None) -> Job:
 
 def scorer_path(name: str) -> Path:
     """The file of a scorer. Raises: ModelError, where nothing is bundled."""
-    if name != BUNDLED_NAME:
+    if name not in BUNDLED_NAMES:
         return Path(name)
-    if not BUNDLED.is_file():
+    path = BUNDLED_NAMES[name]
+    if not path.is_file():
         rule, remedy = "is not there", "Train one: `burnish curate train`"
-        raise ModelError("bundled scorer", str(BUNDLED.name), rule, remedy=remedy)
-    return BUNDLED
+        raise ModelError("bundled scorer", str(path.name), rule, remedy=remedy)
+    return path
 
 
 def _scorer_key(name: str) -> str:
@@ -230,6 +231,8 @@ def turn_scores(
     if settings.scorer in baselines.NAMES:
         if settings.scorer == baselines.LENGTH:
             values = baselines.instruction_lengths(samples)
+        elif settings.scorer == baselines.ANSWER:
+            values = baselines.answer_sizes(samples)
         else:
             values = baselines.answer_losses(handle, samples, meter, name=settings.scorer)
         return [[float(v)] if np.isfinite(v) else [] for v in values]

@@ -1,12 +1,13 @@
-"""`burnish curate train`: trains a model's complexity scorer on evolved instructions."""
+"""`burnish curate train`: trains a model's complexity scorer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 from burnish.base.canonical import content_hash
@@ -19,7 +20,8 @@ from burnish.base.stages import Stage, StageResult
 from burnish.contracts.generation import Sampling
 from burnish.contracts.page import Page, Table
 from burnish.contracts.step import Told
-from burnish.curate.complexity import Scorer, fit_head, save_scorer
+from burnish.curate.baselines import answer_sizes
+from burnish.curate.complexity import fit_head, fit_sizes, save_scorer
 from burnish.curate.evolve import NUM_LEVELS, evolve_by_model, evolved_set
 from burnish.curate.pool import PoolReport, pool_files, read_pool
 from burnish.curate.quality_tests import model_of
@@ -34,7 +36,7 @@ WHAT = "curate-train"
 SCORER = "scorer.npz"
 LEAST_SEEDS = 10
 LEAST_EVOLVED = 5
-OPERATORS = "operators"
+OPERATORS, ANSWERS = "operators", "answers"
 EVOLVED_TOKENS = 512
 
 
@@ -42,7 +44,8 @@ EVOLVED_TOKENS = 512
 class TrainScorerSettings:
     """How a scorer is trained.
 
-    `evolve`: `operators` of ours, or `model:NAME`, which is asked to make each seed harder.
+    `evolve`: `operators` of ours, or `model:NAME`, which is asked to make each seed harder; with
+    `answers` nothing is evolved, and the scorer learns the size of each seed's own answer.
     `pools`: files whose instructions are the seeds; `num_seeds` of them are evolved to every level.
     `layer`: of the states (-1: the last). A fifth of the seeds is held out.
     """
@@ -52,7 +55,7 @@ class TrainScorerSettings:
     evolve: str = OPERATORS
     num_seeds: int = 400
     layer: int = -1
-    penalty: float = 1e-2
+    penalty: float = 1.0
     max_tokens: int = 256
     seed: int = 0
 
@@ -60,8 +63,8 @@ class TrainScorerSettings:
         if not self.pools:
             remedy = "Write --seeds FILE: rows with instructions"
             raise SettingError("seeds", "", "must be named", remedy=remedy)
-        if self.evolve != OPERATORS and not names_model(self.evolve):
-            rule, remedy = "must be a way to evolve", "Write operators or model:NAME"
+        if self.evolve not in (OPERATORS, ANSWERS) and not names_model(self.evolve):
+            rule, remedy = "must be a way to evolve", "Write operators, answers or model:NAME"
             raise SettingError("evolve", self.evolve, rule, remedy=remedy)
         if self.num_seeds < LEAST_SEEDS:
             rule = f"must be at least {LEAST_SEEDS}"
@@ -130,59 +133,59 @@ class TrainScorerStep(Step):
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
         """Train, and write the scorer."""
-        settings, handle = self.settings, given["model"]
+        settings = self.settings
         seeds = seed_instructions(settings)
-        if given["writer"] is None:
-            texts, levels = evolved_set(seeds, seed=settings.seed)
-            owners = np.repeat(np.arange(len(seeds)), NUM_LEVELS)
-        else:
-            chains = evolved_by(given["writer"], seeds, stage.path, meter)
-            texts = [text for chain in chains for text in chain]
-            levels = np.concatenate([np.arange(len(chain)) for chain in chains])
-            owners = np.repeat(np.arange(len(seeds)), [len(chain) for chain in chains])
-        check_levels(levels)
-        layer = None if settings.layer < 0 else settings.layer
-        cut = [cut_tokens(handle, text, settings.max_tokens) for text in texts]
-        states = embed_texts(handle, cut, meter, layer=layer)
+        owners, texts, wanted = self._material(seeds, given["writer"], stage.path, meter)
         held = owners < max(2, len(seeds) // 5)
-        fitted = fit_head(states[~held], levels[~held], penalty=settings.penalty)
-        num_layers = handle.model.config.num_hidden_layers
-        info = {"num_seeds": len(seeds), "pools": [Path(p).name for p in settings.pools]}
-        scorer = Scorer(
-            fitted.weight, fitted.bias, fitted.mean, fitted.scale,
-            layer=num_layers if layer is None else layer, backbone=handle.key, info=info,
-        )  # fmt: skip
-        save_scorer(scorer, stage.path / SCORER)
-        found = scorer.score(states[held])
-        rank = _spearman(found, levels[held])
+        found = fitted(given["model"], texts, wanted, held, settings, stage.path / SCORER, meter)
+        truth = wanted[held]
         lengths = np.array([len(t) for t in texts])[held]
-        length_rank = _spearman(lengths, levels[held])
         means = [
-            float(found[levels[held] == level].mean()) if (levels[held] == level).any() else None
+            float(found[some].mean())
+            if (some := levels_of(truth, settings) == level).any()
+            else None
             for level in range(NUM_LEVELS)
         ]
+        missing = len(seeds) * NUM_LEVELS - len(texts)
         return {
             "told": {
                 "num_seeds": len(seeds),
                 "num_heldout_seeds": len(set(owners[held].tolist())),
-                "num_not_evolved": len(seeds) * NUM_LEVELS - len(texts),
-                "spearman": rank,
-                "spearman_length": length_rank,
+                "num_not_evolved": 0 if settings.evolve == ANSWERS else missing,
+                "spearman": _spearman(found, truth),
+                "spearman_length": _spearman(lengths, truth),
                 "mean_score_by_level": means,
             }
         }
+
+    def _material(
+        self, seeds: Mapping[str, float], writer: ModelHandle | None, folder: Path, meter: Meter
+    ) -> tuple[np.ndarray, list[str], np.ndarray]:
+        """The seed of each text, the text, and its level or its answer's size."""
+        texts, num = list(seeds), len(seeds)
+        if self.settings.evolve == ANSWERS:
+            return np.arange(num), texts, np.array(list(seeds.values()))
+        if writer is None:
+            evolved, levels = evolved_set(texts, seed=self.settings.seed)
+            return np.repeat(np.arange(num), NUM_LEVELS), evolved, levels
+        chains = evolved_by(writer, texts, folder, meter)
+        levels = np.concatenate([np.arange(len(chain)) for chain in chains])
+        check_levels(levels)
+        owners = np.repeat(np.arange(num), [len(chain) for chain in chains])
+        return owners, [text for chain in chains for text in chain], levels
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """Report the rank correlations and the page."""
         told = done.output["told"]
         means = told["mean_score_by_level"]
         rows = [[level, "" if m is None else round(m, 3)] for level, m in enumerate(means)]
+        what = "sizes of answers" if self.settings.evolve == ANSWERS else "levels"
         page = Page(
             title="burnish curate train",
-            verdict=f"On {told['num_heldout_seeds']} held-out seeds the scorer ranks levels with "
+            verdict=f"On {told['num_heldout_seeds']} held-out seeds the scorer ranks {what} with "
             f"Spearman {told['spearman']:.2f}; length does with {told['spearman_length']:.2f}.",
             good="measured",
-            headline=[("Spearman", f"{told['spearman']:.2f}", "levels of held-out seeds")],
+            headline=[("Spearman", f"{told['spearman']:.2f}", f"{what} of held-out seeds")],
             blocks=[
                 Table(
                     title="Mean score by level",
@@ -194,6 +197,41 @@ class TrainScorerStep(Step):
             ],
         )
         return (Told.of_page(page, told),)
+
+
+def levels_of(wanted: np.ndarray, settings: TrainScorerSettings) -> Int[np.ndarray, " R"]:
+    """Levels as they are; of sizes, in which of six equal parts each lies."""
+    if settings.evolve != ANSWERS:
+        return wanted
+    cuts = np.quantile(wanted, np.arange(1, NUM_LEVELS) / NUM_LEVELS)
+    return np.searchsorted(cuts, wanted)
+
+
+def fitted(
+    handle: ModelHandle,
+    texts: Sequence[str],
+    wanted: np.ndarray,
+    held: Bool[np.ndarray, " R"],
+    settings: TrainScorerSettings,
+    target: Path,
+    meter: Meter,
+) -> Float[np.ndarray, " H"]:
+    """Fit a head to the texts that are not held out, write it, and score those that are."""
+    layer = None if settings.layer < 0 else settings.layer
+    cut = [cut_tokens(handle, text, settings.max_tokens) for text in texts]
+    states = embed_texts(handle, cut, meter, layer=layer)
+    fit = fit_sizes if settings.evolve == ANSWERS else fit_head
+    head = fit(states[~held], wanted[~held], penalty=settings.penalty)
+    num_layers = handle.model.config.num_hidden_layers
+    info = {
+        "num_seeds": len(texts) if settings.evolve == ANSWERS else len(texts) // NUM_LEVELS,
+        "pools": [Path(pool).name for pool in settings.pools],
+        "evolve": settings.evolve,
+    }
+    layer = num_layers if layer is None else layer
+    scorer = replace(head, layer=layer, backbone=handle.key, info=info)
+    save_scorer(scorer, target)
+    return scorer.score(states[held])
 
 
 def evolved_by(
@@ -227,32 +265,34 @@ def check_levels(levels: np.ndarray) -> None:
         raise InputError("evolved seeds by level", counts.tolist(), rule, remedy=remedy)
 
 
-def seed_instructions(settings: TrainScorerSettings) -> list[str]:
-    """Distinct first questions of the pools, drawn by the seed. Raises: InputError, for too few.
+def seed_instructions(settings: TrainScorerSettings) -> dict[str, float]:
+    """Distinct first questions of the pools, drawn by the seed, and the sizes of their answers.
 
-    The pools are read twice: of the texts, the drawn ones alone are held.
+    With `answers` only rows with an answer count. The pools are read twice: of the texts, the
+    drawn ones alone are held. Raises: InputError, for too few.
     """
     places: dict[bytes, int] = {}
-    for text in _instructions(settings.pools):
+    for text, _ in _instructions(settings):
         places.setdefault(_digest(text), len(places))
     if len(places) < LEAST_SEEDS:
         rule = f"must contain at least {LEAST_SEEDS} distinct instructions"
         raise InputError("seeds", len(places), rule, remedy="Add rows")
     order = stream(settings.seed, "seeds").permutation(len(places))[: settings.num_seeds]
-    drawn = dict.fromkeys(order.tolist(), "")
-    for text in _instructions(settings.pools):
-        if (place := places[_digest(text)]) in drawn:
-            drawn[place] = text
-    return list(drawn.values())
+    drawn: dict[int, tuple[str, float] | None] = dict.fromkeys(order.tolist())
+    for text, size in _instructions(settings):
+        if drawn.get(place := places[_digest(text)], ()) is None:
+            drawn[place] = text, size
+    return dict(found for found in drawn.values() if found is not None)
 
 
-def _instructions(pools: Sequence[str]) -> Iterator[str]:
-    """The first question of every row that has one."""
-    for pool in pools:
+def _instructions(settings: TrainScorerSettings) -> Iterator[tuple[str, float]]:
+    """The first question of every row that has one, and its answer's size."""
+    for pool in settings.pools:
         for sample in read_pool(pool, PoolReport()):
             text = next((t.text for t in sample.turns if t.role in ("user", "text")), "")
-            if text.strip():
-                yield text.strip()
+            size = float(answer_sizes([sample])[0])
+            if text.strip() and (settings.evolve != ANSWERS or np.isfinite(size)):
+                yield text.strip(), size
 
 
 def _digest(text: str) -> bytes:
