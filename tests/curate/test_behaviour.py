@@ -1,12 +1,14 @@
 """Behavioural evidence, with an executor that runs the code here, in a process of its own."""
 
+from dataclasses import replace
+
 import pytest
 from fixtures.curating import BEHAVIOUR, BRACKETS, GCD, ODD, PUZZLE, row
 from fixtures.executing import Here
 
 from burnish.contracts.executor import Executor, RunState
 from burnish.curate import behaviour
-from burnish.curate.behaviour import Asked, is_common, run_asked, trials_of
+from burnish.curate.behaviour import FAMOUS_NODES, Asked, is_common, run_asked, trials_of
 from burnish.curate.programs import program_of, target_of
 from burnish.curate.samples import read_sample
 
@@ -66,6 +68,10 @@ def test_common_knowledge():
     assert is_common(GCD, TARGETS[0])
     assert not is_common(ODD, TARGETS[1])
     assert not is_common(BRACKETS, target_of(BRACKETS))
+    for name in ("correct_bracketing", "remove_duplicates"):  # a name says what is asked, too
+        item = replace(BRACKETS, entry=name)
+        assert is_common(item, replace(target_of(BRACKETS), num_nodes=FAMOUS_NODES))
+        assert not is_common(item, replace(target_of(BRACKETS), num_nodes=FAMOUS_NODES + 1))
 
 
 def test_what_a_sample_runs_is_left_out():

@@ -21,6 +21,7 @@ FAMOUS = re.compile(
     r"(?:remove|delete) (?:all |the )*duplicates?|unique elements?|common elements?|"
     r"power of|perfect (?:square|cube|number)s?|is a (?:square|cube)|"
     r"reverse (?:of )?(?:a|the) (?:string|list|number)|concatenate|flip|swap ?case|"
+    r"(?:correct|balanced|matching|valid) (?:brackets?|bracketing|parenthes[ei]s)|"
     r"length of (?:a |the |given )*string|(?:upper|lower) ?case (?:letters?|characters?))\b",
     re.IGNORECASE,
 )
@@ -105,4 +106,5 @@ def is_common(item: BenchmarkItem, target: Target) -> bool:
         return False
     if target.num_nodes <= TRIVIAL_NODES:
         return True
-    return target.num_nodes <= FAMOUS_NODES and bool(FAMOUS.search(f"{item.entry} {item.prompt}"))
+    asked = f"{item.entry} {item.prompt}".replace("_", " ")
+    return target.num_nodes <= FAMOUS_NODES and bool(FAMOUS.search(asked))
