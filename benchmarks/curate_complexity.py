@@ -10,6 +10,7 @@ labels of the other four fifths. Needs ../shared/data/code and SmolLM2's weights
 """
 
 import argparse
+import ast
 import gzip
 import json
 from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ from burnish.curate.complexity import (
     save_scorer,
 )
 from burnish.curate.evolve import NUM_LEVELS, evolved_set
+from burnish.curate.programs import program_of
 from burnish.curate.samples import Sample, read_sample
 from burnish.curate.scoring import cut_tokens, embed_texts
 from burnish.curate.tokens import Stemmer
@@ -131,17 +133,27 @@ def _ridge(
     return scaled(right) @ lsqr(scaled(left), labels - middle, damp=damp)[0] + middle
 
 
-def sized(num: int) -> tuple[list[str], np.ndarray]:
-    """Instructions of both permissive sets that have an answer, and the answers' sizes."""
+def sized(num: int, programs: bool) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Instructions of both permissive sets, and their answers' sizes: tokens, and syntax nodes.
+
+    With `programs`, of rows whose answer is a Python program with a function; else nodes are 0.
+    """
     teacher = json.loads((CODE / "gpteacher-codegen.json").read_text())
     pairs = [(f"{row['instruction']}\n{row['input']}".strip(), row["response"]) for row in teacher]
     mbpp = [json.loads(x) for x in (CODE / "mbpp.jsonl").read_text().splitlines()]
     pairs += [(row["text"], row["code"]) for row in mbpp]
     order = stream(0, "sized").permutation(len(pairs))
-    some = [pairs[i] for i in order if pairs[i][0].strip()]
-    sizes = answer_sizes([read_sample({"prompt": q, "completion": a}, 0) for q, a in some])
-    there = np.flatnonzero(np.isfinite(sizes))[:num]
-    return [some[i][0] for i in there], sizes[there]
+    some = [read_sample({"prompt": pairs[i][0], "completion": pairs[i][1]}, 0)
+            for i in order if pairs[i][0].strip()]  # fmt: skip
+    sizes, nodes = answer_sizes(some), np.array([num_nodes(sample) for sample in some])
+    there = np.flatnonzero(np.isfinite(sizes) & (nodes > 0 if programs else True))[:num]
+    return [some[i].question for i in there], sizes[there], nodes[there]
+
+
+def num_nodes(sample: Sample) -> float:
+    """Nodes of the syntax tree of a sample's Python program, 0 without one."""
+    program = program_of(sample)
+    return 0.0 if program is None else float(len(list(ast.walk(ast.parse(program.code)))))
 
 
 class States:
@@ -209,15 +221,19 @@ def main() -> None:
     states = States(given.layer, BUILD)
     mine = states([pair.question for pair in pairs])
     evolved, levels = evolved_set(seeds(given.seeds))
-    texts, sizes = sized(given.sized)
-    owners = np.repeat(np.arange(given.seeds), NUM_LEVELS)
-    for name, some, target, held, fit, path in (
-        ("scorer of evolved levels", evolved, levels, owners < given.seeds // 5, fit_head, BUNDLED),
-        ("scorer of answers' sizes", texts, sizes, np.arange(len(texts)) < len(texts) // 5,
-         fit_sizes, BUNDLED_SIZES),
-    ):  # fmt: skip
+    every, any_sizes, _ = sized(given.sized, programs=False)
+    texts, sizes, nodes = sized(given.sized, programs=True)
+    for name, some, target, num_each, fit, path in (
+        ("scorer of evolved levels", evolved, levels, NUM_LEVELS, fit_head, BUNDLED),
+        ("scorer of programs' sizes", texts, sizes, 1, fit_sizes, BUNDLED_SIZES),
+        ("the same of syntax nodes", texts, nodes, 1, fit_sizes, None),
+        ("the same of any answers' sizes", every, any_sizes, 1, fit_sizes, None),
+    ):
+        num = len(some) // num_each  # instructions; a fifth of them is held out
+        held = np.repeat(np.arange(num) < num // 5, num_each)
         scorer, penalty, rank = trained(states(some), target, held, fit)
-        ship(scorer, states, {"num_texts": len(some), "penalty": penalty}, path)
+        if path is not None:
+            ship(scorer, states, {"num_texts": len(some), "penalty": penalty}, path)
         found[name] = spearman(scorer.score(mine), wanted) | {"penalty": penalty, "own rank": rank}
         print(name, json.dumps(found[name]), flush=True)
     if not given.skip_losses:

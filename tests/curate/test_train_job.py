@@ -126,3 +126,14 @@ def test_sizes_of_answers_are_learned(tmp_path, tiny_folder):
     assert found["mean_score_by_level"][0] < found["mean_score_by_level"][-1]
     scorer = load_scorer(found["scorer"])
     assert scorer.weight.shape[0] == 1 and scorer.info["evolve"] == "answers"
+
+
+def test_equal_answers_cannot_be_ranked(tmp_path, tiny_folder):
+    rows = [row(i, f"Task {i}", "x y") for i in range(30)]
+    write_records(tmp_path / "seeds.jsonl", rows)
+    pools = (str(tmp_path / "seeds.jsonl"),)
+    settings = TrainScorerSettings(model=str(tiny_folder()), pools=pools, evolve="answers")
+    found = train_scorer(settings, Place(folder=tmp_path / "run"))
+    assert found["spearman"] is None and found["spearman_length"] is None
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert "Spearman undefined" in page

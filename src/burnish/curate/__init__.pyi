@@ -51,7 +51,8 @@ def train(
 ) -> dict[str, Any]:
     """Train a complexity scorer for MODEL on instructions evolved to levels 0 to 5.
 
-    The scorer is a head over the model's states. It is measured on seeds that were held out.
+    The scorer is a head over the model's states. It is measured on seeds that were held out. With
+    --evolve answers it learns the size of each row's own answer from the instruction alone.
     More: --set num_seeds=800 --set layer=10."""
 
 def score(

@@ -180,12 +180,16 @@ class TrainScorerStep(Step):
         means = told["mean_score_by_level"]
         rows = [[level, "" if m is None else round(m, 3)] for level, m in enumerate(means)]
         what = "sizes of answers" if self.settings.evolve == ANSWERS else "levels"
+        rank, by_length = (
+            "undefined" if told[name] is None else f"{told[name]:.2f}"
+            for name in ("spearman", "spearman_length")
+        )  # fmt: skip
         page = Page(
             title="burnish curate train",
             verdict=f"On {told['num_heldout_seeds']} held-out seeds the scorer ranks {what} with "
-            f"Spearman {told['spearman']:.2f}; length does with {told['spearman_length']:.2f}.",
+            f"Spearman {rank}; length does with {by_length}.",
             good="measured",
-            headline=[("Spearman", f"{told['spearman']:.2f}", f"{what} of held-out seeds")],
+            headline=[("Spearman", rank, f"{what} of held-out seeds")],
             blocks=[
                 Table(
                     title="Mean score by level",
@@ -299,6 +303,9 @@ def _digest(text: str) -> bytes:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _spearman(one: np.ndarray, other: np.ndarray) -> float:
+def _spearman(one: np.ndarray, other: np.ndarray) -> float | None:
+    """The rank correlation; None where all values of a side are equal."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return None
     found: Any = stats.spearmanr(one, other)  # scipy has no types
     return float(found.statistic)
