@@ -42,7 +42,7 @@ from burnish.train.settings import TrainSettings
 
 CODE = Path(__file__).parents[2] / "shared/data/code"
 CELLS = RESULTS / "curate_selection.cells"
-POOL_ROWS, TOKENS, HELDOUT, MAX_TOKENS = 800, 15_000, 100, 256
+POOL_ROWS, TOKENS, HELDOUT, MAX_TOKENS = 600, 10_000, 60, 256
 THRESHOLD = 0.945  # of the paper
 ARMS = ("random", "length", "complexity", "complexity+quality", "full")
 
