@@ -11,7 +11,9 @@ from burnish.base.records import read_json
 from burnish.data.tasks import make_task
 from burnish.draft.choice import choose
 from burnish.recipes.settings import SpeedSettings
+from burnish.recipes.steps.measure import PROMPT_TOKENS
 from burnish.recipes.steps.speed import (
+    SpeedStep,
     _Served,
     drafter_fate,
     not_slower,
@@ -66,6 +68,13 @@ def test_drafts_that_change_a_text_are_noticed(tiny_model: Any) -> None:
     assert served.same_text()
     served._texts = [(1, *served._texts[0][1:])]
     assert not served.same_text()
+
+
+@pytest.mark.parametrize(("repeats", "num"), [(3, 2 * 4 * 5), (0, 0)])
+def test_the_cost_counts_the_turn_that_warms_up(repeats: int, num: int) -> None:
+    speed = SpeedSettings(repeats=repeats, num_prompts=5, new_tokens=7)
+    cost = SpeedStep(speed=speed, draft="off", seed=0, precision="fp32").cost({})
+    assert (cost.generated_tokens, cost.prefilled_tokens) == (7 * num, PROMPT_TOKENS * num)
 
 
 def test_one_turn_is_refused() -> None:
