@@ -3,9 +3,10 @@
 Two scorers are heads over SmolLM2's states of instructions (GPTeacher, MIT; MBPP, CC-BY); neither
 sees a label of LeetCode. One is trained on levels 0 to 5, to which our operators evolve
 instructions, one on the sizes of the instructions' own answers. The last fifth of LeetCode's
-problems by question id is ranked: Easy < Medium < Hard. Beside it: the length of the task, the size
-of the reference solution, its perplexity and IFD; and a ridge on TF-IDF that is trained on the
-labels of the other four fifths. Needs ../shared/data/code and SmolLM2's weights; `--seeds` and
+problems by question id is ranked: Easy < Medium < Hard; penalties are chosen on the sizes of the
+other problems' solutions. Beside it: the length of the task, the size of the reference solution,
+its perplexity and IFD; and a ridge on TF-IDF that is trained on the labels of the other four
+fifths. Needs ../shared/data/code and SmolLM2's weights; `--seeds` and
 `--sized` set how many instructions are read; what is found is kept in `build/complexity`.
 """
 
@@ -50,7 +51,7 @@ from burnish.models.handle import ModelHandle
 CODE = Path(__file__).parents[2] / "shared/data/code"
 HARD = {"Easy": 0, "Medium": 1, "Hard": 2}
 MAX_TOKENS, CHUNK = 160, 32
-PENALTIES = (0.01, 0.1, 1.0, 10.0)
+PENALTIES, NUM_OTHER = (0.01, 0.1, 1.0, 10.0, 100.0), 300
 BUILD = Path(__file__).parents[1] / "build" / "complexity"
 DAMPINGS = (0.5, 1.0, 2.0, 3.0, 5.0)
 
@@ -175,14 +176,19 @@ class States:
 
 
 def trained(
-    states: np.ndarray, wanted: np.ndarray, held: np.ndarray, fit: Callable[..., Scorer]
-) -> tuple[Scorer, float, float]:
-    """The scorer whose penalty ranks the held-out instructions best; the penalty and the rank."""
-    found = {penalty: fit(states[~held], wanted[~held], penalty=penalty) for penalty in PENALTIES}
-    ranks = {p: stats.spearmanr(f.score(states[held]), wanted[held]).statistic
-             for p, f in found.items()}  # fmt: skip
+    states: np.ndarray, wanted: np.ndarray, held: np.ndarray, fit: Callable[..., Scorer],
+    other: tuple[np.ndarray, np.ndarray],
+) -> tuple[Scorer, float, float]:  # fmt: skip
+    """The scorer, its penalty, and how it ranks held-out instructions.
+
+    The penalty is the one that ranks `other`, states and answers' sizes of LeetCode's problems
+    before the last fifth, best: penalties that suit an instruction's own kind suit others less.
+    """
+    found = {p: fit(states[~held], wanted[~held], penalty=p) for p in PENALTIES}
+    ranks = {p: stats.spearmanr(f.score(other[0]), other[1]).statistic for p, f in found.items()}
     best = max(ranks, key=lambda penalty: ranks[penalty])
-    return found[best], best, float(ranks[best])
+    own = stats.spearmanr(found[best].score(states[held]), wanted[held]).statistic
+    return found[best], best, float(own)
 
 
 def ship(scorer: Scorer, states: States, about: dict[str, Any], target: Path) -> None:
@@ -220,6 +226,9 @@ def main() -> None:
     print(json.dumps(found, indent=1), flush=True)
     states = States(given.layer, BUILD)
     mine = states([pair.question for pair in pairs])
+    earlier = [read_sample({"prompt": statement(row), "completion": row["completion"]}, 0)
+               for row in rows[:cut][:: max(1, cut // NUM_OTHER)]]  # fmt: skip
+    other = states([sample.question for sample in earlier]), answer_sizes(earlier)
     evolved, levels = evolved_set(seeds(given.seeds))
     every, any_sizes, _ = sized(given.sized, programs=False)
     texts, sizes, nodes = sized(given.sized, programs=True)
@@ -231,7 +240,7 @@ def main() -> None:
     ):
         num = len(some) // num_each  # instructions; a fifth of them is held out
         held = np.repeat(np.arange(num) < num // 5, num_each)
-        scorer, penalty, rank = trained(states(some), target, held, fit)
+        scorer, penalty, rank = trained(states(some), target, held, fit, other)
         if path is not None:
             ship(scorer, states, {"num_texts": len(some), "penalty": penalty}, path)
         found[name] = spearman(scorer.score(mine), wanted) | {"penalty": penalty, "own rank": rank}
