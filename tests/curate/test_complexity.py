@@ -8,6 +8,8 @@ from burnish.base.meter import Meter
 from burnish.base.rng import stream
 from burnish.curate import complexity
 from burnish.curate.complexity import (
+    BUNDLED,
+    BUNDLED_SIZES,
     expected_level,
     fit_head,
     fit_sizes,
@@ -90,6 +92,14 @@ def test_a_file_keeps_the_scorer(tmp_path):
         (tmp_path / "no.npz").write_bytes(data)
         with pytest.raises(InputError):
             load_scorer(tmp_path / "no.npz")
+
+
+def test_bundled_scorers_can_be_read():
+    """Six levels from one file, a size from the other, and both say what they learned from."""
+    for path, num_rows in ((BUNDLED, 6), (BUNDLED_SIZES, 1)):
+        found = load_scorer(path)
+        assert found.weight.shape == (num_rows, 576) and "MIT" in found.info["seeds"]
+        assert np.isfinite(found.score(np.ones((2, 576)))).all()
 
 
 def test_a_scorer_of_another_model_is_refused(tiny_folder):

@@ -5,7 +5,7 @@ import pytest
 from fixtures.curating import ordinary, row
 from fixtures.executing import Here
 
-from burnish.base.errors import BurnishError, SettingError
+from burnish.base.errors import BurnishError, MissingFileError, SettingError
 from burnish.base.records import read_records, write_records
 from burnish.curate import score_job
 from burnish.curate.baselines import answer_sizes
@@ -78,6 +78,8 @@ def test_wrong_scorers(pool, tmp_path, tiny_folder):
         with pytest.raises(BurnishError):
             scored(pool, tmp_path, scorer=name, model=str(tiny_folder()))
     assert not (tmp_path / "run").exists()
+    with pytest.raises(MissingFileError, match=r"got 'answr'\. Write bundled, bundled-sizes"):
+        scored(pool, tmp_path, scorer="answr", model=str(tiny_folder()))
 
 
 def test_a_changed_pool_is_refused(pool, tmp_path):

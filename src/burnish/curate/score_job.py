@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from burnish.base.errors import ModelError
+from burnish.base.errors import MissingFileError, ModelError
 from burnish.base.hashes import remembered_hash
 from burnish.base.meter import Meter
 from burnish.base.progress import say
@@ -89,8 +89,12 @@ def score_job(settings: ScoreSettings, executor: Executor | None) -> Job:
 
 
 def scorer_path(name: str) -> Path:
-    """The file of a scorer. Raises: ModelError, where nothing is bundled."""
+    """The file of a scorer. Raises: MissingFileError; ModelError, where nothing is bundled."""
     if name not in BUNDLED_NAMES:
+        if not Path(name).is_file():
+            names = ", ".join((*BUNDLED_NAMES, *baselines.NAMES))
+            remedy = f"Write {names}, or a file of `burnish curate train`"
+            raise MissingFileError("scorer", name, "must be a name or a file", remedy=remedy)
         return Path(name)
     path = BUNDLED_NAMES[name]
     if not path.is_file():
