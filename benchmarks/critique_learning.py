@@ -22,9 +22,12 @@ from typing import Any
 
 import numpy as np
 from recording import cells_file, save
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from burnish.arch.pretrain_job import pretrain
 from burnish.arch.settings import PretrainSettings
+from burnish.base.canonical import content_hash
 from burnish.base.log import RecordLog
 from burnish.base.rng import stream
 from burnish.base.stats import bootstrap
@@ -41,7 +44,7 @@ from burnish.critique.settings import (
     PlaceSettings,
 )
 from burnish.critique.wording import Wording
-from burnish.data.chains import chain_of, worked
+from burnish.data.chains import LABELS, chain_of, worked
 from burnish.data.sources import load_tasks
 from burnish.jobs.job import Place
 from burnish.recipes.critic_loop import run_loop
@@ -59,13 +62,38 @@ PLACE = PlaceSettings(batch_size=64, precision="fp32")
 def sizes(quick: bool) -> dict[str, Any]:
     """How much of everything; `quick` is for a look at whether it runs. Steps, not minutes."""
     if quick:
-        return {"docs": (400, 130), "vocab": 320, "steps": (3, 3), "params": "60k", "train": 30,
-                "dev": 10, "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
+        return {"docs": (400, 130), "steps": (3, 3), "width": 32, "train": 30, "dev": 10,
+                "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
-    return {"docs": (12_000, 5000), "vocab": 350, "steps": (300, 200), "params": "1M",
-            "train": 120, "dev": 100, "critic_tasks": 5000,
-            "critic_steps": ((200, 32), (350, 16), (450, 16)), "k": 64, "levels": 16,
-            "tasks": 50}  # fmt: skip
+    return {"docs": (12_000, 6000), "steps": (230, 150), "width": 128, "train": 300, "dev": 100,
+            "critic_tasks": 5000, "critic_steps": ((350, 32), (350, 32), (300, 32)), "k": 64,
+            "levels": 8, "tasks": 50}  # fmt: skip
+
+
+def move_tokenizer() -> Path:
+    """A byte-level tokenizer with a token for each number and each labelled move.
+
+    A move of the problem is one token, so a small model looks it up in one step.
+    """
+    folder = BUILD / "tokenizer"
+    if (folder / "tokenizer.json").is_file():
+        return folder
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    moves = [f"{label}{op}{n}" for label in LABELS[:5] for op in "+-" for n in range(25)]
+    words = ["####", "check", "again", "answer", " ok", " no", " > "]
+    words += [*map(str, range(10, 100)), *moves]
+    tokenizer.add_tokens([AddedToken(word, normalized=False) for word in words])
+    end = "<|endoftext|>"
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=end, eos_token=end, pad_token=end,
+        clean_up_tokenization_spaces=False,
+    )  # fmt: skip
+    wrapped.save_pretrained(folder)
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    return folder
 
 
 def worked_chains(num: int) -> list[str]:
@@ -103,17 +131,17 @@ def start(quick: bool) -> str:
     size = sizes(quick)
     model = None
     for phase, make in enumerate((worked_chains, mixed_documents)):
-        path = BUILD / f"corpus-{phase}-{size['docs'][phase]}.jsonl"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            rows = make(size["docs"][phase])
-            path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+        rows = make(size["docs"][phase])
+        path = BUILD / f"corpus-{content_hash(rows)[:12]}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+        shape = {"depth": 4, "width": size["width"], "num_heads": 4, "num_kv_heads": 4,
+                 "ffn_width": 3 * size["width"], "tokenizer": str(move_tokenizer())}  # fmt: skip
         settings = PretrainSettings(
-            corpus=str(path), params=None if model else size["params"], base=model,
-            steps=size["steps"][phase], vocab=None if model else size["vocab"], context=256,
-            batch_tokens=2048 if phase else 1024, learning_rate=0.006 if phase else 0.008,
-            warmup_frac=0.05, sample_tokens=0, num_evaluations=2, evaluation_tokens=4096,
-            precision="fp32", seed=phase,
+            corpus=str(path), base=model, steps=size["steps"][phase], context=256,
+            batch_tokens=2048, learning_rate=0.006, warmup_frac=0.05, sample_tokens=0,
+            num_evaluations=2, evaluation_tokens=1024, precision="fp32", seed=phase,
+            **({} if model else shape),
         )  # fmt: skip
         model = pretrain(settings, runs=BUILD / "runs")["model"]
     assert model is not None
@@ -137,10 +165,10 @@ def critic(quick: bool) -> dict[str, Any]:
         )  # fmt: skip
         settings = CriticTrainSettings(
             model=model, triples=built["run"], wording=WORDING, place=PLACE, heldout_frac=0.1,
-            num_measured=10 if quick else 300, max_new_tokens=160,
+            num_measured=10 if quick else 300, max_new_tokens=100,
             train=TrainSettings(
-                method="full", optimizer="muon", learning_rate=0.005, schedule="linear",
-                num_steps=steps, examples_per_step=rows, pass_tokens=8192,
+                method="full", optimizer="muon", learning_rate=0.003 if phase else 0.005,
+                schedule="linear", num_steps=steps, examples_per_step=rows, pass_tokens=8192,
             ),
         )  # fmt: skip
         trained = train_critic(settings, Place(runs=BUILD / "runs"))
@@ -157,8 +185,8 @@ def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticL
     return CriticLoopSettings(
         model=start(quick), critic=spec, tasks=(CHAIN.format(size=size["train"] + size["dev"]),),
         rounds=2, num_samples=num_samples, num_refinements=4, mask=arm == "masked",
-        max_new_tokens=80, max_critique_tokens=160, num_dev=size["dev"],
-        num_level_samples=size["levels"] // 2, wording=WORDING, place=PLACE, seed=2000 + seed,
+        max_new_tokens=60, max_critique_tokens=100, num_dev=size["dev"],
+        num_level_samples=size["levels"], wording=WORDING, place=PLACE, seed=2000 + seed,
         train=TrainSettings(
             method="full", learning_rate=5e-4, epochs=2, examples_per_step=32, pass_tokens=8192,
             seed=seed,
@@ -219,7 +247,7 @@ def frontier(quick: bool) -> dict[str, Any]:
             model=start(quick), critic=critic(quick)["model"], wording=WORDING, place=PLACE,
             tasks=(CHAIN.format(size=size["tasks"]),), seed=3000,
             refine=RefineSettings(
-                num_paths=paths, num_rounds=rounds, max_new_tokens=80, max_critique_tokens=160
+                num_paths=paths, num_rounds=rounds, max_new_tokens=60, max_critique_tokens=100
             ),
             num_level_samples=size["levels"], max_plain_votes=8 * size["k"],
         )  # fmt: skip

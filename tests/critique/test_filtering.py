@@ -22,7 +22,7 @@ def follows(wish):
     """A refiner that gets it right where the critique names the right line."""
     chain = chain_in(wish.prompt)
     critique = wish.prompt.split("\ncheck\n", 1)[1]
-    if any(f" no {line}" in critique for line in chain.steps()):
+    if any(f" > {line} no" in critique for line in chain.steps()):
         return worked(chain.steps())
     return worked(plant(chain, 0, "calculation", stream(0, wish.id)))
 

@@ -70,7 +70,9 @@ def check_scores(model, runs):
     pairs = [(tasks[t["task_id"]], t["text"]) for t in turns]
     meter = Meter("s")
     found = score_answers(load_model(str(model)), pairs, Wording(form="compact"), meter=meter)
-    assert [r["score"] for r in rows] == pytest.approx([one.product for one in found], rel=1e-4)
+    assert [r["score"] for r in rows] == pytest.approx(
+        [one.product for one in found], rel=1e-3, abs=0
+    )
     totals = meter.totals()
     assert result["tokens"]["scorer"] == totals["prefilled"] + totals["scored"]
     last = result["selection"]["rows"][-1]

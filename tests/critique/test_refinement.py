@@ -90,7 +90,7 @@ def check_leaks():
     """A critic that tells the result; where task or answer hold it, nothing is given away."""
     results = {t.prompt: t.answer for t in chains(40)}
     tell = ProgramPlayer(
-        function=lambda wish: f"answer no it is {results[wish.prompt.split(chr(10))[0]]}"
+        function=lambda wish: f"answer > it is {results[wish.prompt.split(chr(10))[0]]} no"
     )
     rounds = run(replace(PLAN, num_rounds=1), num=40, critic=tell)
     answers = {task.id: task.answer for task in chains(40)}

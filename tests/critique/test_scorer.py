@@ -1,6 +1,7 @@
 """Scores of steps and answers, against transformers' own logits."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -22,19 +23,27 @@ def logprob(reference, prompt, completion):
     return sum(float(logits[len(prompt) - 1 + i, t]) for i, t in enumerate(completion))
 
 
+def logprob_of(tokenizer, reference, start, head, word):
+    head, word = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in (head, word))
+    return logprob(reference, [*start, *head], word)
+
+
 def check_full_logits(model, reference, form):
     wording = Wording(form=form)
     found = score_answers(model, PAIRS, wording)
     for (problem, answer), one in zip(PAIRS, found, strict=True):
         start = render_prompt(model.tokenizer, wording.critique_prompt(problem, answer))
-        encode = lambda text: model.tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
         first = answer.split("\n")[0]
-        head = first if form == "compact" else f"Step sentence: {first}\nCorrectness of the step:"
-        words = (" ok", " no") if form == "compact" else (" Correct", " Wrong")
-        good, bad = (logprob(reference, [*start, *encode(head)], encode(w)) for w in words)
-        assert one.steps[0] == pytest.approx(
-            1 / (1 + torch.tensor(bad - good).exp().item()), abs=1e-4
-        )
+        tell = partial(logprob_of, model.tokenizer, reference, start)
+        if form == "compact":
+            assert math.log(one.steps[0]) == pytest.approx(tell(first, f" > {first} ok"), abs=1e-3)
+            lines = [f"{step} > {step} ok\n" for step in answer.split("\n")[:-1]]
+            head, words, found_chance = "".join(lines) + "answer", (" ok", " no"), one.answer
+        else:
+            head = f"Step sentence: {first}\nCorrectness of the step:"
+            words, found_chance = (" Correct", " Wrong"), one.steps[0]
+        good, bad = (tell(head, word) for word in words)
+        assert found_chance == pytest.approx(1 / (1 + math.exp(bad - good)), abs=1e-4)
         assert len(one.steps) == answer.count("\n") and one.lowest <= one.answer
 
 
@@ -44,8 +53,7 @@ def test_probabilities_equal_full_logits(tiny_model, tiny_reference, form):
 
 
 def test_planted_verdicts_exchanged(tiny_model, tiny_reference, monkeypatch):
-    real = scorer._word
-    monkeypatch.setattr(scorer, "_word", lambda right, wording: real(not right, wording))
+    monkeypatch.setattr(scorer, "SHORT", {True: "no", False: "ok"})
     with pytest.raises(AssertionError):
         check_full_logits(tiny_model("llama"), tiny_reference("llama"), "compact")
 
@@ -60,12 +68,12 @@ def test_scores_combine_and_count_tokens(tiny_model):
         scorer_of = CriticScorer(model=model, wording=wording, combine=combine)
         found = scorer_of.score(PAIRS, meter)
         assert found == pytest.approx([wanted, getattr(other, combine)])
+    texts = "1+1=2 > 1+1=2 ok\n2+2=4 > 2+2=4 ok\nanswer", "5-3=2 > 5-3=2 ok\nanswer"
     whole = [
         len(render_prompt(model.tokenizer, wording.critique_prompt(problem, answer)))
         + len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
-        for (problem, answer), text in zip(
-            PAIRS, ("1+1=2 ok\n2+2=4 ok\nanswer", "5-3=2 ok\nanswer"), strict=True)
-    ]  # fmt: skip
+        for (problem, answer), text in zip(PAIRS, texts, strict=True)
+    ]
     assert meter.totals()["prefilled"] / 3 <= sum(whole) + 4
 
 

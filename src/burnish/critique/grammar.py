@@ -1,7 +1,8 @@
 """The format of a critique, written and parsed; malformed text has a state of its own.
 
 Two forms hold the same: `full` is the published one (sentence, verdict, explanation), `compact`
-has one line a step (`17+25=42 ok`), for small models.
+has one line a step, for small models: the step, what it should be, and the verdict on the two
+(`17+25=43 > 17+25=42 no`). The verdict comes last, so that a model compares what stands there.
 """
 
 import re
@@ -18,9 +19,9 @@ FINAL_VERDICT = "Correctness of the final answer: "
 WHY = "Explanation: "
 WORDS = {True: "Correct", False: "Wrong"}
 SHORT = {True: "ok", False: "no"}
-COMPACT_FINAL = "answer"
+COMPACT_FINAL, BESIDE = "answer", " > "
 _VERDICT = re.compile(r"(Correct|Wrong)\b\.?\s*", re.IGNORECASE)
-_COMPACT = re.compile(r"(?P<step>.+?) (?P<verdict>ok|no)(?: (?P<why>.*))?")
+_COMPACT = re.compile(r"(?P<step>.+?)(?: > (?P<why>.*))? (?P<verdict>ok|no)")
 
 
 class State(StrEnum):
@@ -84,7 +85,8 @@ def render(critique: Critique, form: Form = "full") -> str:
 
 
 def _compact(sentence: str, right: bool, why: str) -> str:
-    return f"{sentence} {SHORT[right]}" + (f" {why}" if why else "")
+    beside = why or sentence * (right and sentence != COMPACT_FINAL)
+    return f"{sentence}{BESIDE * bool(beside)}{beside} {SHORT[right]}"
 
 
 def parse(text: str, form: Form = "full") -> Critique | None:
@@ -103,6 +105,7 @@ def _parse_compact(lines: Sequence[str]) -> Critique | None:
         if match["step"] == COMPACT_FINAL:
             last = number == len(lines) - 1
             return Critique(steps=tuple(steps), right=right, why=why) if last else None
+        why = "" if right and why == match["step"] else why
         steps.append(StepVerdict(sentence=match["step"], right=right, why=why))
     return None
 

@@ -13,6 +13,7 @@ from burnish.base.files import read_json
 from burnish.base.meter import Meter
 from burnish.contracts.generation import ScoreRequest
 from burnish.critique.grammar import (
+    BESIDE,
     COMPACT_FINAL,
     FINAL_VERDICT,
     SHORT,
@@ -35,7 +36,8 @@ class Scores:
     """The critic's probabilities of one answer: `steps` in order, then `answer` as a whole.
 
     Each is that of the word for right against the word for wrong, after all steps before it were
-    called right.
+    called right. In the compact form a step's is that the critic writes the same step beside it,
+    and calls the two right.
     """
 
     steps: tuple[float, ...]
@@ -94,51 +96,52 @@ def score_answers(
     requests: list[ScoreRequest] = []
     for number, (problem, answer) in enumerate(pairs):
         start = render_prompt(model.tokenizer, wording.critique_prompt(problem, answer))
-        for place, text in enumerate(_prefixes(steps_of(answer), wording)):
+        for place, (text, endings) in enumerate(_verdicts(steps_of(answer), wording)):
             prompt = (*start, *_encode(model, text))
-            for right in (True, False):
+            for end, ending in enumerate(endings):
                 requests.append(
                     ScoreRequest(
-                        id=f"{number}/{place}/{right}",
+                        id=f"{number}/{place}/{end}",
                         prompt=prompt,
-                        completion=tuple(_encode(model, _word(right, wording))),
+                        completion=tuple(_encode(model, ending)),
                     )
                 )
-    found = score(model, requests, meter=meter, share=True)
-    sums = [sum(one.logprobs) for one in found]
-    chances = [_chance(good, bad) for good, bad in zip(sums[::2], sums[1::2], strict=True)]
-    return _grouped(pairs, chances)
-
-
-def _grouped(pairs: Sequence[tuple[str, str]], chances: list[float]) -> list[Scores]:
-    found, at = [], 0
-    for _, answer in pairs:
-        num = len(steps_of(answer))
-        found.append(Scores(steps=tuple(chances[at : at + num]), answer=chances[at + num]))
-        at += num + 1
+    sums = {one.id: sum(one.logprobs) for one in score(model, requests, meter=meter, share=True)}
+    found = list[Scores]()
+    for number, (_, answer) in enumerate(pairs):
+        chances = [
+            _chance(sums[f"{number}/{place}/0"], sums.get(f"{number}/{place}/1"))
+            for place in range(len(steps_of(answer)) + 1)
+        ]
+        found.append(Scores(steps=tuple(chances[:-1]), answer=chances[-1]))
     return found
 
 
-def _prefixes(steps: Sequence[str], wording: Wording) -> list[str]:
-    """What precedes each verdict, when all steps before are called right."""
+def _verdicts(steps: Sequence[str], wording: Wording) -> list[tuple[str, tuple[str, ...]]]:
+    """What precedes each verdict when all steps before are called right, and its endings.
+
+    The first ending calls it right. Where it is alone, its probability is that of the verdict.
+    """
     if wording.form == "compact":
-        lines = [*steps, COMPACT_FINAL]
-        done = [f"{step} {SHORT[True]}\n" for step in steps]
-        return ["".join(done[:i]) + line for i, line in enumerate(lines)]
+        ends = [f"{step}{BESIDE}{step} {SHORT[True]}" for step in steps]
+        heads = ["".join(f"{end}\n" for end in ends[:i]) for i in range(len(steps) + 1)]
+        found = [(head + step, (end.removeprefix(step),))
+                 for head, step, end in zip(heads[:-1], steps, ends, strict=True)]  # fmt: skip
+        both = f" {SHORT[True]}", f" {SHORT[False]}"
+        return [*found, (heads[-1] + COMPACT_FINAL, both)]
     done = [f"{STEP}{step}\n{STEP_VERDICT}{WORDS[True]}\n{WHY}\n" for step in steps]
-    heads = [f"{STEP}{step}\n{STEP_VERDICT}".rstrip() for step in steps]
-    return ["".join(done[:i]) + head for i, head in enumerate([*heads, FINAL_VERDICT.rstrip()])]
-
-
-def _word(right: bool, wording: Wording) -> str:
-    return f" {SHORT[right] if wording.form == 'compact' else WORDS[right]}"
+    last = [f"{STEP}{step}\n{STEP_VERDICT}".rstrip() for step in steps] + [FINAL_VERDICT.rstrip()]
+    both = f" {WORDS[True]}", f" {WORDS[False]}"
+    return [("".join(done[:i]) + head, both) for i, head in enumerate(last)]
 
 
 def _encode(model: Model, text: str) -> list[int]:
     return model.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def _chance(good: float, bad: float) -> float:
+def _chance(good: float, bad: float | None) -> float:
+    if bad is None:
+        return math.exp(good)
     return float(1 / (1 + np.exp(np.clip(bad - good, -700, 700))))
 
 
