@@ -57,6 +57,7 @@ WORDING = Wording(form="compact")
 CHAIN = "chain:sums?size={size}&steps=5&low=1&high=13&distinct=1&labels=1"
 ARMS = ("critic", "rejection", "shuffled", "masked", "rejection:4", "rejection:8", "rejection:16")
 PLACE = PlaceSettings(batch_size=64, precision="fp32")
+OWN_ANSWERS = 1  # the phase of the critic in which it reads the start's answers
 
 
 def sizes(quick: bool) -> dict[str, Any]:
@@ -65,8 +66,8 @@ def sizes(quick: bool) -> dict[str, Any]:
         return {"docs": (400, 130), "steps": (3, 3), "width": 32, "train": 30, "dev": 10,
                 "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
-    return {"docs": (12_000, 6000), "steps": (230, 150), "width": 128, "train": 300, "dev": 100,
-            "critic_tasks": 5000, "critic_steps": ((350, 32), (350, 32), (300, 32)), "k": 64,
+    return {"docs": (12_000, 6000), "steps": (400, 200), "width": 128, "train": 300, "dev": 150,
+            "critic_tasks": 5000, "critic_steps": ((300, 32), (300, 32), (300, 32)), "k": 64,
             "levels": 8, "tasks": 50}  # fmt: skip
 
 
@@ -151,15 +152,22 @@ def start(quick: bool) -> str:
 def critic(quick: bool) -> dict[str, Any]:
     """A critic trained from the start on planted errors, measured on unseen chains.
 
-    In phases of (steps, rows a step), each on chains of its own; the last one is measured.
+    In phases of (steps, rows a step), each on chains of its own; the last one is measured. A phase
+    further on the critic learns from the start's own answers, right and wrong, which it will read
+    in the loop; it is measured on planted errors all the same.
     """
     size = sizes(quick)
     model, found = start(quick), dict[str, Any]()
     for phase, (steps, rows) in enumerate(size["critic_steps"]):
+        own = phase == OWN_ANSWERS
         built = build_critiques(
             CritiqueBuildSettings(
                 tasks=(CHAIN.format(size=size["critic_tasks"]),), wording=WORDING, seed=7 + phase,
-                flaws=FlawSettings(num_inserted=1, right_frac=0.3),
+                model=start(quick) if own else "", place=PLACE,
+                flaws=FlawSettings(
+                    num_inserted=1, num_samples=int(own), num_located=0, right_frac=0.3,
+                    max_new_tokens=60,
+                ),
             ),
             Place(runs=BUILD / "runs"),
         )  # fmt: skip
