@@ -66,9 +66,9 @@ def sizes(quick: bool) -> dict[str, Any]:
         return {"docs": (400, 130), "steps": (3, 3), "width": 32, "train": 30, "dev": 10,
                 "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
-    return {"docs": (12_000, 6000), "steps": (400, 200), "width": 128, "train": 300, "dev": 150,
+    return {"docs": (12_000, 6000), "steps": (400, 200), "width": 128, "train": 200, "dev": 100,
             "critic_tasks": 5000, "critic_steps": ((300, 32), (300, 32), (300, 32)), "k": 64,
-            "levels": 8, "tasks": 50}  # fmt: skip
+            "levels": 6, "tasks": 50}  # fmt: skip
 
 
 def move_tokenizer() -> Path:
