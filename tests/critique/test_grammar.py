@@ -36,6 +36,8 @@ GOOD = "1+1=2 > 1+1=2 ok\n2+2=5 > 2+2=4 no\nanswer no"
 STATES = [
     (GOOD, State.SOUND),
     ("1+1=2 ok\n2+2=5 ok\nanswer ok", State.SOUND),
+    ("1+1=2 > 1+1=3 no\nanswer no", State.SOUND),
+    ("1+1=2 > 1+1=3 no\nanswer ok", State.CONTRADICTS),
     ("1+1=2 ok\n2+2=5 no\nanswer ok", State.CONTRADICTS),
     ("1+1=2 ok\n2+2=5 ok\nanswer no", State.CONTRADICTS),
     ("1+1=2 ok\n9+9=9 no\nanswer no", State.RAMBLES),
