@@ -67,7 +67,7 @@ def sizes(quick: bool) -> dict[str, Any]:
                 "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
     return {"docs": (12_000, 6000), "steps": (400, 200), "width": 128, "train": 200, "dev": 100,
-            "critic_tasks": 5000, "critic_steps": ((300, 32), (300, 32), (300, 32), (400, 32)), "k": 64,
+            "critic_tasks": 5000, "critic_steps": (*((300, 32),) * 3, (400, 32)), "k": 64,
             "levels": 6, "tasks": 50}  # fmt: skip
 
 
