@@ -136,4 +136,5 @@ def test_equal_answers_cannot_be_ranked(tmp_path, tiny_folder):
     found = train_scorer(settings, Place(folder=tmp_path / "run"))
     assert found["spearman"] is None and found["spearman_length"] is None
     page = (tmp_path / "run" / "report" / "index.html").read_text()
-    assert "Spearman undefined" in page
+    assert "Spearman undefined" in page and "logarithm of the number of code tokens" in page
+    assert "missing" not in page

@@ -179,7 +179,9 @@ class TrainScorerStep(Step):
         told = done.output["told"]
         means = told["mean_score_by_level"]
         rows = [[level, "" if m is None else round(m, 3)] for level, m in enumerate(means)]
-        what = "sizes of answers" if self.settings.evolve == ANSWERS else "levels"
+        sizes = self.settings.evolve == ANSWERS
+        what = "sizes of answers" if sizes else "levels"
+        missing = f"{told['num_not_evolved']} texts are missing: the model wrote nothing new."
         rank, by_length = (
             "undefined" if told[name] is None else f"{told[name]:.2f}"
             for name in ("spearman", "spearman_length")
@@ -192,11 +194,12 @@ class TrainScorerStep(Step):
             headline=[("Spearman", rank, f"{what} of held-out seeds")],
             blocks=[
                 Table(
-                    title="Mean score by level",
-                    columns=["level", "score"],
+                    title=f"Mean score by {'sixth of the sizes' if sizes else 'level'}",
+                    columns=["sixth" if sizes else "level", "score"],
                     rows=rows,
-                    caption=f"{told['num_not_evolved']} texts are missing: the model wrote "
-                    "nothing new.",
+                    caption="The score is the logarithm of the number of code tokens."
+                    if sizes
+                    else missing * (told["num_not_evolved"] > 0),
                 )
             ],
         )
