@@ -3,10 +3,10 @@
     python benchmarks/critique_learning.py start|critic|loop|frontier|smollm2|report [--quick]
     python benchmarks/critique_learning.py loop --seeds 0,1 --arms critic,rejection
 
-`start` pretrains one model of about 1M parameters (`arch pretrain`), first on worked chains, then
-on critiques and revisions too, and stops early enough that the hardest chains are mostly wrong.
-`critic` trains one from it on planted errors and measures localisation on unseen chains. `loop` has
-one cell for each seed and arm: critique in the loop, a shuffled placebo, masked critiques, and
+`start` pretrains models of about 1M parameters (`arch pretrain`), first on worked chains, then on
+critiques and revisions too. The actor's stops early enough that the hardest chains are mostly
+wrong. `critic` trains the other one on planted errors, and measures localisation on unseen chains.
+`loop` has one cell for each seed and arm: critique in the loop, a shuffled placebo, masked critiques, and
 rejection sampling, with so many samples that it generates as many tokens, the critic's included,
 and with fixed numbers of samples, for its curve over tokens. `frontier` refines to K = 64.
 `smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and what is
@@ -63,12 +63,12 @@ OWN_ANSWERS = 1  # the phase of the critic in which it reads the start's answers
 def sizes(quick: bool) -> dict[str, Any]:
     """How much of everything; `quick` is for a look at whether it runs. Steps, not minutes."""
     if quick:
-        return {"docs": (400, 130), "steps": (3, 3), "width": 32, "train": 30, "dev": 10,
+        return {"docs": (400, 130), "steps": (3, 3), "actor": (2, 2), "width": 32, "train": 30, "dev": 10,
                 "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
-    return {"docs": (12_000, 6000), "steps": (400, 200), "width": 128, "train": 200, "dev": 100,
-            "critic_tasks": 5000, "critic_steps": (*((300, 32),) * 3, (400, 32)), "k": 64,
-            "levels": 6, "tasks": 50}  # fmt: skip
+    return {"docs": (12_000, 6000), "steps": (400, 200), "actor": (280, 150), "width": 128,
+            "train": 200, "dev": 100, "critic_tasks": 5000, "critic_steps": (*((300, 32),) * 3, (400, 32)),
+            "k": 64, "levels": 6, "tasks": 50}  # fmt: skip
 
 
 def move_tokenizer() -> Path:
@@ -127,8 +127,8 @@ def mixed_documents(num: int) -> list[str]:
     return [rows[i] for i in stream(1001, "corpus").permutation(len(rows))]
 
 
-def start(quick: bool) -> str:
-    """The folder of the start model, in two phases."""
+def start(quick: bool, name: str = "steps") -> str:
+    """The folder of a start model, in two phases; the `actor` stops earlier than the critic's."""
     size = sizes(quick)
     model = None
     for phase, make in enumerate((worked_chains, mixed_documents)):
@@ -139,7 +139,7 @@ def start(quick: bool) -> str:
         shape = {"depth": 4, "width": size["width"], "num_heads": 4, "num_kv_heads": 4,
                  "ffn_width": 3 * size["width"], "tokenizer": str(move_tokenizer())}  # fmt: skip
         settings = PretrainSettings(
-            corpus=str(path), base=model, steps=size["steps"][phase], context=256,
+            corpus=str(path), base=model, steps=size[name][phase], context=256,
             batch_tokens=2048, learning_rate=0.006, warmup_frac=0.05, sample_tokens=0,
             num_evaluations=2, evaluation_tokens=1024, precision="fp32", seed=phase,
             **({} if model else shape),
@@ -191,7 +191,7 @@ def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticL
     size, judge = sizes(quick), critic(quick)["model"]
     spec = {"shuffled": f"shuffled:{judge}", "rejection": "none"}.get(arm, judge)
     return CriticLoopSettings(
-        model=start(quick), critic=spec, tasks=(CHAIN.format(size=size["train"] + size["dev"]),),
+        model=start(quick, "actor"), critic=spec, tasks=(CHAIN.format(size=size["train"] + size["dev"]),),
         rounds=2, num_samples=num_samples, num_refinements=4, mask=arm == "masked",
         max_new_tokens=60, max_critique_tokens=100, num_dev=size["dev"],
         num_level_samples=size["levels"], wording=WORDING, place=PLACE, seed=2000 + seed,
@@ -252,12 +252,12 @@ def frontier(quick: bool) -> dict[str, Any]:
         ("sequential", max(2, size["k"] // 4), 4),
     ):
         settings = CritiqueRefineSettings(
-            model=start(quick), critic=critic(quick)["model"], wording=WORDING, place=PLACE,
+            model=start(quick, "actor"), critic=critic(quick)["model"], wording=WORDING, place=PLACE,
             tasks=(CHAIN.format(size=size["tasks"]),), seed=3000,
             refine=RefineSettings(
                 num_paths=paths, num_rounds=rounds, max_new_tokens=60, max_critique_tokens=100
             ),
-            num_level_samples=size["levels"], max_plain_votes=8 * size["k"],
+            num_level_samples=size["levels"], max_plain_votes=2 * size["k"],
         )  # fmt: skip
         result = refine_answers(settings, Place(runs=BUILD / "runs"))
         found[name] = {key: value for key, value in result.items() if key not in ("page", "cost")}
@@ -347,7 +347,7 @@ def main() -> None:
     parser.add_argument("--arms", default=",".join(ARMS))
     given = parser.parse_args()
     if given.part == "start":
-        print(start(given.quick))
+        print(start(given.quick), start(given.quick, "actor"))
     elif given.part == "report":
         report(given.quick)
     elif given.part == "loop":
