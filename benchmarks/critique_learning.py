@@ -6,10 +6,10 @@
 `start` pretrains models of about 1M parameters (`arch pretrain`), first on worked chains, then on
 critiques and revisions too. The actor's stops early enough that the hardest chains are mostly
 wrong. `critic` trains the other one on planted errors, and measures localisation on unseen chains.
-`loop` has one cell for each seed and arm: critique in the loop, a shuffled placebo, masked critiques, and
-rejection sampling, with so many samples that it generates as many tokens, the critic's included,
-and with fixed numbers of samples, for its curve over tokens. `frontier` refines to K = 64.
-`smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and what is
+`loop` has one cell for each seed and arm: critique in the loop, a shuffled placebo, masked
+critiques, and rejection sampling, with so many samples that it generates as many tokens, the
+critic's included, and with fixed numbers of samples, for its curve over tokens. `frontier` refines
+to K = 64. `smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and what is
 done is not done again; `report` writes what there is to `results/critique_learning.json`. `--quick`
 shows that parts run; its `loop` ends with nothing gathered, since its model has learned nothing.
 """
@@ -63,12 +63,12 @@ OWN_ANSWERS = 1  # the phase of the critic in which it reads the start's answers
 def sizes(quick: bool) -> dict[str, Any]:
     """How much of everything; `quick` is for a look at whether it runs. Steps, not minutes."""
     if quick:
-        return {"docs": (400, 130), "steps": (3, 3), "actor": (2, 2), "width": 32, "train": 30, "dev": 10,
-                "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
+        return {"docs": (400, 130), "steps": (3, 3), "actor": (2, 2), "width": 32,
+                "train": 30, "dev": 10, "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
     return {"docs": (12_000, 6000), "steps": (400, 200), "actor": (280, 150), "width": 128,
-            "train": 200, "dev": 100, "critic_tasks": 5000, "critic_steps": (*((300, 32),) * 3, (400, 32)),
-            "k": 64, "levels": 6, "tasks": 50}  # fmt: skip
+            "train": 200, "dev": 100, "critic_tasks": 5000,
+            "critic_steps": (*((300, 32),) * 3, (400, 32)), "k": 64, "levels": 6, "tasks": 50}  # fmt: skip
 
 
 def move_tokenizer() -> Path:
@@ -191,7 +191,8 @@ def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticL
     size, judge = sizes(quick), critic(quick)["model"]
     spec = {"shuffled": f"shuffled:{judge}", "rejection": "none"}.get(arm, judge)
     return CriticLoopSettings(
-        model=start(quick, "actor"), critic=spec, tasks=(CHAIN.format(size=size["train"] + size["dev"]),),
+        model=start(quick, "actor"), critic=spec,
+        tasks=(CHAIN.format(size=size["train"] + size["dev"]),),
         rounds=2, num_samples=num_samples, num_refinements=4, mask=arm == "masked",
         max_new_tokens=60, max_critique_tokens=100, num_dev=size["dev"],
         num_level_samples=size["levels"], wording=WORDING, place=PLACE, seed=2000 + seed,
@@ -252,7 +253,8 @@ def frontier(quick: bool) -> dict[str, Any]:
         ("sequential", max(2, size["k"] // 4), 4),
     ):
         settings = CritiqueRefineSettings(
-            model=start(quick, "actor"), critic=critic(quick)["model"], wording=WORDING, place=PLACE,
+            model=start(quick, "actor"), critic=critic(quick)["model"],
+            wording=WORDING, place=PLACE,
             tasks=(CHAIN.format(size=size["tasks"]),), seed=3000,
             refine=RefineSettings(
                 num_paths=paths, num_rounds=rounds, max_new_tokens=60, max_critique_tokens=100
