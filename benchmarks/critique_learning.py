@@ -9,9 +9,10 @@ wrong. `critic` trains the other one on planted errors, and measures localisatio
 `loop` has one cell for each seed and arm: critique in the loop, a shuffled placebo, masked
 critiques, and rejection sampling, with so many samples that it generates as many tokens, the
 critic's included, and with fixed numbers of samples, for its curve over tokens. `frontier` refines
-to K = 64. `smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and what is
-done is not done again; `report` writes what there is to `results/critique_learning.json`. `--quick`
-shows that parts run; its `loop` ends with nothing gathered, since its model has learned nothing.
+to K = 64. `smollm2` runs the whole chain on the embedded model. Cells are kept as they finish, and
+what is done is not done again; `report` writes what there is to `results/critique_learning.json`.
+`--quick` shows that parts run; its `loop` ends with nothing gathered, since its model has learned
+nothing.
 """
 
 import argparse
@@ -63,12 +64,13 @@ OWN_ANSWERS = 1  # the phase of the critic in which it reads the start's answers
 def sizes(quick: bool) -> dict[str, Any]:
     """How much of everything; `quick` is for a look at whether it runs. Steps, not minutes."""
     if quick:
-        return {"docs": (400, 130), "steps": (3, 3), "actor": (2, 2), "width": 32,
-                "train": 30, "dev": 10, "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
+        return {"docs": (400, 130), "steps": (3, 3), "actor": (2, 2), "width": 32, "train": 30,
+                "dev": 10, "critic_tasks": 30, "critic_steps": ((3, 32),), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
     return {"docs": (12_000, 6000), "steps": (400, 200), "actor": (280, 150), "width": 128,
             "train": 200, "dev": 100, "critic_tasks": 5000,
-            "critic_steps": (*((300, 32),) * 3, (400, 32)), "k": 64, "levels": 6, "tasks": 50}  # fmt: skip
+            "critic_steps": (*((300, 32),) * 3, (400, 32)), "k": 64, "levels": 6,
+            "tasks": 50}  # fmt: skip
 
 
 def move_tokenizer() -> Path:
