@@ -10,7 +10,7 @@ from jaxtyping import Int, Integer, UInt64
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 TABLE_BITS, SPARE_BITS = 21, 4  # a table of at most 8 MB, at most a sixteenth full before
 TABLE_SIZE = 1 << 26  # bytes
-SORT_COST = 32  # bytes of a table that are cleared and read in the time in which a key is sorted
+SORT_COST = 1024  # bytes of a table that are cleared and read in the time in which a key is sorted
 
 
 def mix(ids: Integer[np.ndarray, " T"]) -> Integer[np.ndarray, " T"]:
