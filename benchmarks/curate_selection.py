@@ -42,6 +42,7 @@ from burnish.train.settings import TrainSettings
 
 CODE = Path(__file__).parents[2] / "shared/data/code"
 CELLS = RESULTS / "curate_selection.cells"
+BUILD = Path(__file__).parents[1] / "build" / "selection"
 POOL_ROWS, TOKENS, HELDOUT, MAX_TOKENS = 600, 10_000, 60, 256
 THRESHOLD = 0.945  # of the paper
 ARMS = ("random", "length", "complexity", "complexity+quality", "full")
@@ -73,7 +74,7 @@ def losses(model: Any, requests: Sequence[ScoreRequest]) -> list[float]:
 
 def scores(rows: Sequence[Sample], handle: ModelHandle) -> dict[str, list[Any]]:
     """Complexity, quality and vectors of the pool; a cell of its own."""
-    place = CELLS / "scores.json"
+    place = BUILD / "scores.json"
     if place.is_file():
         return read_json(place)
     scorer = load_scorer(BUNDLED)
@@ -170,7 +171,8 @@ def main() -> None:
     options.add_argument("--arms", nargs="+", default=list(ARMS))
     given = options.parse_args()
     end = time.monotonic() + 60 * given.minutes
-    CELLS.mkdir(parents=True, exist_ok=True)
+    for folder in (CELLS, BUILD):
+        folder.mkdir(parents=True, exist_ok=True)
     rows = pool()
     handle = ModelHandle("smollm2-135m", precision="fp32")
     known = scores(rows, handle)
