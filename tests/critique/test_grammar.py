@@ -22,6 +22,16 @@ def test_read_is_the_inverse_of_render(critique, form):
     assert parse(render(critique, form), form) == critique
 
 
+def test_steps_that_contain_the_mark():
+    steps = (StepVerdict(sentence="3 > 2", right=True),
+             StepVerdict(sentence="2 > 3", right=False, why="2 < 3"))  # fmt: skip
+    critique = Critique(steps=steps, right=False)
+    text = render(critique, "compact")
+    assert text == "3 > 2 > 3 > 2 ok\n2 > 3 > 2 < 3 no\nanswer no"
+    found = read(text, ["3 > 2", "2 > 3"], "compact")
+    assert (found.state, found.critique) == (State.SOUND, critique)
+
+
 def test_the_compact_form():
     steps = (StepVerdict(sentence="a", right=True), StepVerdict(sentence="b", right=False, why="c"),
              StepVerdict(sentence="d", right=False))  # fmt: skip

@@ -72,6 +72,7 @@ def test_a_model_evolves_the_seeds(tmp_path, tiny_folder, monkeypatch):
     found = train_by_model(tmp_path, tiny_folder, monkeypatch, said)
     assert (found["num_not_evolved"], found["num_heldout_seeds"]) == (5, 6)
     assert found["spearman"] > 0.5
+    assert load_scorer(found["scorer"]).info["num_seeds"] == 30  # not the whole chains alone
 
 
 def test_a_model_that_writes_nothing(tmp_path, tiny_folder, monkeypatch):

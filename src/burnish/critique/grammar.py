@@ -21,7 +21,8 @@ WORDS = {True: "Correct", False: "Wrong"}
 SHORT = {True: "ok", False: "no"}
 COMPACT_FINAL, BESIDE = "answer", " > "
 _VERDICT = re.compile(r"(Correct|Wrong)\b\.?\s*", re.IGNORECASE)
-_COMPACT = re.compile(r"(?P<step>.+?)(?: > (?P<why>.*))? (?P<verdict>ok|no)")
+_ENDING = rf"(?:{BESIDE}(?P<why>.*))? (?P<verdict>ok|no)"
+_COMPACT, _KNOWN = re.compile(rf"(?P<step>.+?){_ENDING}"), re.compile(_ENDING)
 
 
 class State(StrEnum):
@@ -76,37 +77,48 @@ def render(critique: Critique, form: Form = "full") -> str:
     Oracle: tests/critique/test_grammar.py::test_read_is_the_inverse_of_render
     """
     if form == "compact":
-        lines = [_compact(step.sentence, step.right, step.why) for step in critique.steps]
-        return "\n".join([*lines, _compact(COMPACT_FINAL, critique.right, critique.why)])
+        lines = [compact_line(step.sentence, step.right, step.why) for step in critique.steps]
+        return "\n".join([*lines, compact_line(COMPACT_FINAL, critique.right, critique.why)])
     lines = []
     for step in critique.steps:
         lines += [STEP + step.sentence, STEP_VERDICT + WORDS[step.right], WHY + step.why]
     return "\n".join([*lines, FINAL_VERDICT + WORDS[critique.right], WHY + critique.why])
 
 
-def _compact(sentence: str, right: bool, why: str) -> str:
+def compact_line(sentence: str, right: bool, why: str = "") -> str:
+    """One line of the compact form; a right step stands beside itself.
+
+    Source: ours. Oracle: tests/critique/test_grammar.py::test_the_compact_form
+    """
     beside = why or sentence * (right and sentence != COMPACT_FINAL)
     return f"{sentence}{BESIDE * bool(beside)}{beside} {SHORT[right]}"
 
 
-def parse(text: str, form: Form = "full") -> Critique | None:
-    """The critique that a text is; None for a text that is not in the form to its end."""
+def parse(text: str, form: Form = "full", expected: Sequence[str] = ()) -> Critique | None:
+    """The critique that a text is; None for a text that is not in the form to its end.
+
+    `expected` are the solution's steps: one that contains the compact form's mark, such as
+    `3 > 2`, is read as a whole where it stands.
+    """
     lines = [line.rstrip() for line in text.strip().split("\n")]
-    return _parse_compact(lines) if form == "compact" else _parse_full(lines)
+    return _parse_compact(lines, expected) if form == "compact" else _parse_full(lines)
 
 
-def _parse_compact(lines: Sequence[str]) -> Critique | None:
+def _parse_compact(lines: Sequence[str], expected: Sequence[str]) -> Critique | None:
     steps: list[StepVerdict] = []
     for number, line in enumerate(lines):
-        match = _COMPACT.fullmatch(line)
+        known = expected[number] if number < len(expected) else ""
+        begins = bool(known) and line.startswith(known + BESIDE)
+        match = (_KNOWN if begins else _COMPACT).fullmatch(line, len(known) if begins else 0)
         if match is None:
             return None
         right, why = match["verdict"] == "ok", match["why"] or ""
-        if match["step"] == COMPACT_FINAL:
+        step = known if begins else match["step"]
+        if step == COMPACT_FINAL:
             last = number == len(lines) - 1
             return Critique(steps=tuple(steps), right=right, why=why) if last else None
-        why = "" if right and why == match["step"] else why
-        steps.append(StepVerdict(sentence=match["step"], right=right, why=why))
+        why = "" if right and why == step else why
+        steps.append(StepVerdict(sentence=step, right=right, why=why))
     return None
 
 
@@ -160,7 +172,7 @@ def read(text: str, solution_steps: Sequence[str], form: Form = "full") -> Read:
     calls wrong. A wrong step with a right final answer contradicts itself, as does the reverse.
     Source: ours. Oracle: tests/critique/test_grammar.py::test_states_of_planted_texts
     """
-    critique = parse(text, form)
+    critique = parse(text, form, solution_steps)
     if critique is None:
         return Read(state=State.UNPARSABLE)
     named = [_plain(step.sentence) for step in critique.steps]

@@ -13,7 +13,6 @@ from burnish.base.files import read_json
 from burnish.base.meter import Meter
 from burnish.contracts.generation import ScoreRequest
 from burnish.critique.grammar import (
-    BESIDE,
     COMPACT_FINAL,
     FINAL_VERDICT,
     SHORT,
@@ -21,6 +20,7 @@ from burnish.critique.grammar import (
     STEP_VERDICT,
     WHY,
     WORDS,
+    compact_line,
     steps_of,
 )
 from burnish.critique.wording import Wording
@@ -123,7 +123,7 @@ def _verdicts(steps: Sequence[str], wording: Wording) -> list[tuple[str, tuple[s
     The first ending calls it right. Where it is alone, its probability is that of the verdict.
     """
     if wording.form == "compact":
-        ends = [f"{step}{BESIDE}{step} {SHORT[True]}" for step in steps]
+        ends = [compact_line(step, True) for step in steps]
         heads = ["".join(f"{end}\n" for end in ends[:i]) for i in range(len(steps) + 1)]
         found = [(head + step, (end.removeprefix(step),))
                  for head, step, end in zip(heads[:-1], steps, ends, strict=True)]  # fmt: skip

@@ -137,7 +137,8 @@ class TrainScorerStep(Step):
         seeds = seed_instructions(settings)
         owners, texts, wanted = self._material(seeds, given["writer"], stage.path, meter)
         held = owners < max(2, len(seeds) // 5)
-        found = fitted(given["model"], texts, wanted, held, settings, stage.path / SCORER, meter)
+        target = stage.path / SCORER
+        found = fitted(given["model"], texts, wanted, held, settings, len(seeds), target, meter)
         truth = wanted[held]
         lengths = np.array([len(t) for t in texts])[held]
         means = [
@@ -220,6 +221,7 @@ def fitted(
     wanted: np.ndarray,
     held: Bool[np.ndarray, " R"],
     settings: TrainScorerSettings,
+    num_seeds: int,
     target: Path,
     meter: Meter,
 ) -> Float[np.ndarray, " H"]:
@@ -231,7 +233,7 @@ def fitted(
     head = fit(states[~held], wanted[~held], penalty=settings.penalty)
     num_layers = handle.model.config.num_hidden_layers
     info = {
-        "num_seeds": len(texts) if settings.evolve == ANSWERS else len(texts) // NUM_LEVELS,
+        "num_seeds": num_seeds,
         "pools": [Path(pool).name for pool in settings.pools],
         "evolve": settings.evolve,
     }
@@ -293,12 +295,12 @@ def seed_instructions(settings: TrainScorerSettings) -> dict[str, float]:
 
 
 def _instructions(settings: TrainScorerSettings) -> Iterator[tuple[str, float]]:
-    """The first question of every row that has one, and its answer's size."""
+    """The first question of every row that has one, and with `answers` its answer's size."""
     for pool in settings.pools:
         for sample in read_pool(pool, PoolReport()):
             text = next((t.text for t in sample.turns if t.role in ("user", "text")), "")
-            size = float(answer_sizes([sample])[0])
-            if text.strip() and (settings.evolve != ANSWERS or np.isfinite(size)):
+            size = float(answer_sizes([sample])[0]) if settings.evolve == ANSWERS else 0.0
+            if text.strip() and np.isfinite(size):
                 yield text.strip(), size
 
 
