@@ -23,7 +23,7 @@ class WordHasher:
     """
 
     def __init__(self) -> None:
-        self._powers = self._inverses = np.ones(0, np.uint64)
+        self._powers = self._inverses = self._terms = self._sums = np.zeros(0, np.uint64)
 
     def __call__(
         self, texts: Sequence[str]
@@ -32,18 +32,20 @@ class WordHasher:
         joined = "\n".join(texts)
         if joined.isascii():
             codes = np.frombuffer(joined.encode("ascii"), np.uint8)
-            inside = ~SPACES[codes]
         else:
             codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
-            inside = ~SPACES[np.minimum(codes, LAST_SPACE + 1)]
-        edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
+        outside = np.ones(len(codes) + 2, bool)
+        SPACES.take(
+            codes, mode="clip", out=outside[1:-1]
+        )  # the last entry stands for all behind it
+        edges = np.flatnonzero(outside[1:] != outside[:-1])
         starts, stops = edges[::2], edges[1::2]
         self._grow(len(codes) + 1)
-        sums = np.zeros(len(codes) + 1, np.uint64)
-        with np.errstate(over="ignore"):
-            terms = self._powers[1 : len(codes) + 1] * codes.astype(np.uint64)
-            np.cumsum(terms, out=sums[1:])
-            hashes = (sums[stops] - sums[starts]) * self._inverses[starts]
+        # kept from call to call: touching new memory costs more than the sums
+        terms, sums = self._terms[: len(codes)], self._sums[: len(codes) + 1]
+        np.multiply(self._powers[1 : len(codes) + 1], codes, out=terms)
+        np.cumsum(terms, out=sums[1:])
+        hashes = (sums[stops] - sums[starts]) * self._inverses[starts]
         ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
         return hashes, np.diff(np.searchsorted(starts, ends), prepend=0)
 
@@ -51,6 +53,7 @@ class WordHasher:
         if num > len(self._powers):
             num = 1 << num.bit_length()
             self._powers, self._inverses = (_powers(base, num) for base in (MULTIPLIER, INVERSE))
+            self._terms, self._sums = np.zeros((2, num), np.uint64)
 
 
 def _powers(base: np.uint64, num: int) -> UInt64[np.ndarray, " N"]:
