@@ -1,5 +1,6 @@
 """The hash of the code sees every file of the package."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,11 @@ def test_planted_hash_of_python_alone(package: Path, monkeypatch: pytest.MonkeyP
     for name in ("kernels/b.c", "weights/c.npz"):
         with pytest.raises(AssertionError):
             test_code_hash_sees_every_file(name, package)
+
+
+def test_a_command_can_be_pasted() -> None:
+    words = ["burnish", "critique", "bench", "chain:sums?size=4&steps=2", "--set", "a=b c"]
+    line = provenance.command_line(words)
+    assert shlex.split(line) == words and "'chain:sums?size=4&steps=2'" in line
+    assert provenance.command_line(["burnish.arch.show('x y')"]) == "burnish.arch.show('x y')"
+    assert provenance.command_line(()) == ""

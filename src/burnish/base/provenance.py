@@ -3,7 +3,9 @@
 import hashlib
 import os
 import platform
+import shlex
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,14 @@ def git_state() -> dict[str, Any] | None:
         return None  # installed, perhaps inside somebody else's checkout
     commit, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
     return None if commit is None else {"commit": commit, "dirty": bool(status)}
+
+
+def command_line(words: Sequence[str]) -> str:
+    """The command of a run as a line to paste; a single word is a call of Python, as it stands.
+
+    Source: ours. Oracle: tests/base/test_provenance.py::test_a_command_can_be_pasted
+    """
+    return words[0] if len(words) == 1 else shlex.join(words)
 
 
 def host() -> dict[str, Any]:

@@ -178,33 +178,38 @@ class TrainScorerStep(Step):
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """Report the rank correlations and the page."""
         told = done.output["told"]
-        means = told["mean_score_by_level"]
-        rows = [[level, "" if m is None else round(m, 3)] for level, m in enumerate(means)]
-        sizes = self.settings.evolve == ANSWERS
-        what = "sizes of answers" if sizes else "levels"
-        missing = f"{told['num_not_evolved']} texts are missing: the model wrote nothing new."
-        rank, by_length = (
-            "undefined" if told[name] is None else f"{told[name]:.2f}"
-            for name in ("spearman", "spearman_length")
-        )  # fmt: skip
-        page = Page(
-            title="burnish curate train",
-            verdict=f"On {told['num_heldout_seeds']} held-out seeds the scorer ranks {what} with "
-            f"Spearman {rank}; length does with {by_length}.",
-            good="measured",
-            headline=[("Spearman", rank, f"{what} of held-out seeds")],
-            blocks=[
-                Table(
-                    title=f"Mean score by {'sixth of the sizes' if sizes else 'level'}",
-                    columns=["sixth" if sizes else "level", "score"],
-                    rows=rows,
-                    caption="The score is the logarithm of the number of code tokens."
-                    if sizes
-                    else missing * (told["num_not_evolved"] > 0),
-                )
-            ],
-        )
-        return (Told.of_page(page, told),)
+        return (Told.of_page(scorer_page(told, self.settings.evolve == ANSWERS), told),)
+
+
+def scorer_page(told: Mapping[str, Any], sizes: bool) -> Page:
+    """How a scorer of levels, or of sizes, ranks what was held out."""
+    what = "sizes of answers" if sizes else "levels"
+    means = told["mean_score_by_level"]
+    rows = [
+        [place, "" if m is None else round(m, 3)]
+        for place, m in enumerate(means, start=int(sizes))  # sixths are counted from 1
+    ]
+    missing = f"{told['num_not_evolved']} texts are missing: the model wrote nothing new."
+    rank, by_length = (
+        "undefined" if told[name] is None else f"{told[name]:.2f}"
+        for name in ("spearman", "spearman_length")
+    )  # fmt: skip
+    table = Table(
+        title=f"Mean score by {'sixth of the sizes' if sizes else 'level'}",
+        columns=["sixth" if sizes else "level", "score"],
+        rows=rows,
+        caption="The score is the logarithm of the number of code tokens."
+        if sizes
+        else missing * (told["num_not_evolved"] > 0),
+    )
+    return Page(
+        title="burnish curate train",
+        verdict=f"On {told['num_heldout_seeds']} held-out seeds the scorer ranks {what} with "
+        f"Spearman {rank}; length does with {by_length}.",
+        good="measured",
+        headline=[("Spearman", rank, f"{what} of held-out seeds")],
+        blocks=[table],
+    )
 
 
 def levels_of(wanted: np.ndarray, settings: TrainScorerSettings) -> Int[np.ndarray, " R"]:

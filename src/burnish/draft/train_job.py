@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.base.errors import ModelError, SettingError
+from burnish.base.provenance import command_line
 from burnish.base.records import content_hash, existing_file, file_hash
 from burnish.base.settings import to_dict
 from burnish.draft.distil import read_prompts, read_texts
@@ -98,7 +99,7 @@ def train_job(settings: TrainDraftSettings, command: Sequence[str] = ()) -> Job:
     given = {
         "model": Value(lambda: model.key, lambda: model),
         "batch-size": constant(distil.batch_size),
-        "command": constant(" ".join(command)),
+        "command": constant(command_line(command)),
     }
     parts: list[Part] = []
     if distil.answers:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from burnish.base.meter import Meter
+from burnish.base.provenance import command_line
 from burnish.contracts.page import Block, Page, Table
 from burnish.contracts.step import SECTIONS, Told
 from burnish.jobs.runner import Done
@@ -83,7 +84,7 @@ def make_page(
         headline=[*(tile for one in told for tile in one.headline), *time_tile(result["cost"])],
         gates=result.get("gates", ()),
         blocks=[*blocks[:place], *cost_tables(result["cost"]), *blocks[place:]],
-        command=" ".join(info.get("command") or ()),
+        command=command_line(info.get("command") or ()),
         provenance={name: info[name] for name in kept if name in info} | dict(header.provenance),
     )
 

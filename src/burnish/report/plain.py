@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from burnish.base.errors import MissingFileError
+from burnish.base.provenance import command_line
 from burnish.contracts.page import Block, Page, Table
 from burnish.report.cells import interval_text, is_number
 from burnish.report.comparison import find_metrics
@@ -27,7 +28,7 @@ def result_page(result: Mapping[str, Any], info: Mapping[str, Any]) -> Page:
         verdict="This run was made by a version that kept no page; these are its numbers.",
         good="measured",
         blocks=_tables(result),
-        command=" ".join(info.get("command") or ["burnish", what]),
+        command=command_line(info.get("command") or ["burnish", what]),
         provenance={name: info[name] for name in kept if name in info},
     )
 
