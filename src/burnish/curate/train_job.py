@@ -21,7 +21,7 @@ from burnish.contracts.generation import Sampling
 from burnish.contracts.page import Page, Table
 from burnish.contracts.step import Told
 from burnish.curate.baselines import answer_sizes
-from burnish.curate.complexity import fit_head, fit_sizes, save_scorer
+from burnish.curate.complexity import Scorer, fit_head, fit_sizes, save_scorer
 from burnish.curate.evolve import NUM_LEVELS, evolve_by_model, evolved_set
 from burnish.curate.pool import PoolReport, pool_files, read_pool
 from burnish.curate.quality_tests import model_of
@@ -137,8 +137,8 @@ class TrainScorerStep(Step):
         seeds = seed_instructions(settings)
         owners, texts, wanted = self._material(seeds, given["writer"], stage.path, meter)
         held = owners < max(2, len(seeds) // 5)
-        target = stage.path / SCORER
-        found = fitted(given["model"], texts, wanted, held, settings, len(seeds), target, meter)
+        scorer, found = fitted(given["model"], texts, wanted, held, settings, len(seeds), meter)
+        save_scorer(scorer, stage.path / SCORER)
         truth = wanted[held]
         lengths = np.array([len(t) for t in texts])[held]
         means = [
@@ -227,10 +227,9 @@ def fitted(
     held: Bool[np.ndarray, " R"],
     settings: TrainScorerSettings,
     num_seeds: int,
-    target: Path,
     meter: Meter,
-) -> Float[np.ndarray, " H"]:
-    """Fit a head to the texts that are not held out, write it, and score those that are."""
+) -> tuple[Scorer, Float[np.ndarray, " H"]]:
+    """A scorer fitted to the texts that are not held out, and its scores of those that are."""
     layer = None if settings.layer < 0 else settings.layer
     cut = [cut_tokens(handle, text, settings.max_tokens) for text in texts]
     states = embed_texts(handle, cut, meter, layer=layer)
@@ -244,8 +243,7 @@ def fitted(
     }
     layer = num_layers if layer is None else layer
     scorer = replace(head, layer=layer, backbone=handle.key, info=info)
-    save_scorer(scorer, target)
-    return scorer.score(states[held])
+    return scorer, scorer.score(states[held])
 
 
 def evolved_by(
