@@ -69,7 +69,7 @@ def sizes(quick: bool) -> dict[str, Any]:
                 "tasks": 6}  # fmt: skip
     return {"docs": (12_000, 6000), "steps": (400, 200), "actor": (280, 150), "width": 128,
             "train": 200, "dev": 100, "critic_tasks": 5000,
-            "critic_steps": (*((300, 32),) * 3, (400, 32)), "k": 64, "levels": 6,
+            "critic_steps": (*((300, 32),) * 3, *((400, 32),) * 2), "k": 64, "levels": 6,
             "tasks": 50}  # fmt: skip
 
 

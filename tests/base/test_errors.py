@@ -53,3 +53,18 @@ def test_planted_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors, "MAX_CHARS", 10**9)
     with pytest.raises(AssertionError):
         check_line("a", "x" * 900, "must c", "Do d")
+
+
+@pytest.mark.parametrize(
+    ("kind", "standard", "status"),
+    [
+        (errors.InputError, ValueError, 2),
+        (errors.SettingError, ValueError, 2),
+        (errors.IncompleteError, RuntimeError, 1),
+        (errors.DoesNotFitError, MemoryError, 3),
+    ],
+)
+def test_each_error_is_a_standard_one_and_has_its_exit_status(
+    kind: type[BurnishError], standard: type[Exception], status: int
+) -> None:
+    assert kind.exit_code == status and issubclass(kind, standard)

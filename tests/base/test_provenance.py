@@ -1,6 +1,7 @@
 """The hash of the code sees every file of the package."""
 
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,23 @@ def test_a_command_can_be_pasted() -> None:
     assert shlex.split(line) == words and "'chain:sums?size=4&steps=2'" in line
     assert provenance.command_line(["burnish.arch.show('x y')"]) == "burnish.arch.show('x y')"
     assert provenance.command_line(()) == ""
+
+
+def test_git_state_names_the_commit_and_an_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        command = ["git", "-C", str(tmp_path), *identity, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.setattr(provenance, "package_folder", lambda: tmp_path)
+    (tmp_path / "__init__.py").write_text("")
+    assert provenance.git_state() is None  # no checkout
+    git("init", "-q")
+    assert provenance.git_state() is None  # in a checkout that does not track it
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    assert provenance.git_state() == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    (tmp_path / "__init__.py").write_text("1\n")
+    assert provenance.git_state() == {"commit": git("rev-parse", "HEAD"), "dirty": True}

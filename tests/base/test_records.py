@@ -299,3 +299,11 @@ def test_a_log_that_is_not_there_is_empty(tmp_path):
 def test_a_log_is_a_file_that_nobody_may_execute(tmp_path):
     RecordLog(tmp_path / "a.jsonl").append({"a": 1})
     assert (tmp_path / "a.jsonl").stat().st_mode & 0o111 == 0
+
+
+@pytest.mark.parametrize("use", [read_records, lambda path: write_records(path, [{"a": 1}])])
+def test_a_format_that_is_not_known_is_named(tmp_path, use):
+    path = tmp_path / "rows.csv"
+    path.touch()
+    with pytest.raises(InputError, match=r"^file must end in \.jsonl.*got '[^']*rows\.csv'"):
+        use(path)

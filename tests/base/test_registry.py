@@ -223,6 +223,18 @@ def test_siblings_and_plugins_are_found_on_first_use(planted):
     assert planted_package.methods.parse("sibling:size=3").size == 3
 
 
+def test_a_plugin_that_failed_is_loaded_when_asked_again(planted):
+    plugin = planted.parent / "outside_plugin.py"
+    whole = plugin.read_text()
+    plugin.write_text("raise RuntimeError('broken')")
+    import planted_package
+
+    with pytest.raises(RuntimeError, match="broken"):
+        planted_package.methods.names()
+    plugin.write_text(f"{whole}\n\n")
+    assert planted_package.methods.names() == ["outside", "sibling"]
+
+
 def test_a_second_thread_waits_for_all_methods(planted):
     slow = (planted / "sibling.py").read_text()
     (planted / "sibling.py").write_text(f"import time\ntime.sleep(0.2)\n{slow}")

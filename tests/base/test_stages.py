@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from burnish.base import stages
+from burnish.base.errors import SettingError
 from burnish.base.stages import Stage, StageResult, begun_here, link_stages, run_stage
 
 
@@ -60,3 +61,17 @@ def test_a_stage_that_stops_tells_how_long_it_ran(
     with pytest.raises(ValueError, match="no"):
         run_stage(tmp_path, "a", make=fails, **given)
     assert told[-1][0] == "stage_stopped" and told[-1][1]["seconds"] == 7
+
+
+def test_a_finished_stage_tells_its_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter([100.0, 107.0])
+    monkeypatch.setattr(stages, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    made = make_stage(tmp_path, "one", "a", x=1)
+    assert made.seconds == 7 and make_stage(tmp_path, "one", "a", x=1).seconds == 7
+
+
+def test_a_stage_is_named_like_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"^stage name must be letters.*got '\.\./x'\. It names"):
+        make_stage(tmp_path, "../x", "a")

@@ -1,0 +1,109 @@
+"""The whole chain on the embedded SmolLM2-135M: a trained critic, and the stage of `improve`.
+
+    python benchmarks/critique_smollm2.py critic|improve|report [--quick]
+    python benchmarks/critique_smollm2.py improve --seeds 0,1,2
+
+`critic` trains the model as a critic on planted errors in chains of two sums, in the full form,
+and measures how many of its critiques can be parsed, before and after. `improve` runs the job
+with that critic as its stage and without a stage, each with one seed a cell; without it the model
+samples so often that it generates as many tokens, those of critiques and revisions included.
+Cells are kept as they finish; `report` writes `results/critique_smollm2.json`.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recording import cells_file, save
+
+from burnish.base.log import RecordLog
+from burnish.base.rng import stream
+from burnish.base.stats import bootstrap
+from burnish.critique.build_job import build_critiques
+from burnish.critique.settings import CritiqueBuildSettings, PlaceSettings
+from burnish.critique.wording import Wording
+from burnish.jobs.job import Place
+from burnish.recipes.critic_settings import CriticTrainSettings
+from burnish.recipes.critic_training import train_critic
+from burnish.recipes.improve import improve
+from burnish.recipes.settings import (
+    CritiqueStageSettings,
+    GeneralSettings,
+    ImproveSettings,
+    MeasureSettings,
+    MemorySettings,
+    SampleSettings,
+    ShiftSettings,
+    SpeedSettings,
+    SplitSettings,
+)
+from burnish.train.settings import TrainSettings
+
+RUNS = Path(__file__).parents[1] / "build" / "critique" / "runs"
+CHAIN = "chain:sums?size={size}&steps=2"
+ARMS = ("critique", "plain")
+
+
+def critic(quick: bool) -> dict[str, Any]:
+    """The model as a critic, trained on planted errors."""
+    wording, place = Wording(form="full"), PlaceSettings(batch_size=30)
+    built = build_critiques(
+        CritiqueBuildSettings(
+            tasks=(CHAIN.format(size=20 if quick else 400),), wording=wording, seed=77
+        ),
+        Place(runs=RUNS),
+    )
+    settings = CriticTrainSettings(
+        triples=built["run"], wording=wording, place=place, num_measured=4 if quick else 60,
+        max_new_tokens=160,
+        train=TrainSettings(learning_rate=1e-3, num_steps=2 if quick else 60, pass_tokens=4096),
+    )  # fmt: skip
+    return train_critic(settings, Place(runs=RUNS))
+
+
+def improve_settings(arm: str, seed: int, quick: bool, num_samples: int) -> ImproveSettings:
+    """One round on chains of two sums; everything that is not compared is left out."""
+    split = (12, 4, 8) if quick else (150, 30, 150)
+    stage = CritiqueStageSettings(
+        critic=critic(quick)["model"] if arm == "critique" else "", max_critique_tokens=160
+    )
+    return ImproveSettings(
+        tasks=(CHAIN.format(size=sum(split)),),
+        split=SplitSettings(train=split[0], dev=split[1], heldout=split[2]),
+        sample=SampleSettings(num_samples=num_samples, num_extra=0, max_new_tokens=48),
+        train=TrainSettings(method="full", learning_rate=1.5e-4, epochs=2, examples_per_step=32),
+        measure=MeasureSettings(max_new_tokens=48, num_demonstrations=0, max_votes=1),
+        memory=MemorySettings(lengths="64:128:x2", trials=2),
+        speed=SpeedSettings(repeats=0), general=GeneralSettings(num_texts=0),
+        shift=ShiftSettings(num=0), critique=stage, batch_size=64, seed=seed,
+    )  # fmt: skip
+
+
+def cells(quick: bool, seeds: Sequence[int]) -> None:
+    """All cells of `improve` that are missing; the arm with the stage says how much is spent."""
+    log = RecordLog(cells_file("critique-improve" + ("-quick" if quick else "")))
+    done = {(row["seed"], row["arm"]): row for row in log.read()}
+    for seed in seeds:
+        for arm in ARMS:
+            if (seed, arm) in done:
+                continue
+            samples = 4 if arm == "critique" else plain_samples(done[(seed, "critique")])
+            found = improve(improve_settings(arm, seed, quick, samples), runs=RUNS)
+            row = {"seed": seed, "arm": arm, "num_samples": samples, **numbers_of(found)}
+            log.append(row)
+            done[(seed, arm)] = row
+
+
+def main() -> None:
+    """Run one part."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=["critic", "improve", "report"])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seeds", default="0,1,2")
+    given = parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
