@@ -12,6 +12,7 @@ Cells are kept as they finish; `report` writes `results/critique_smollm2.json`.
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from recording import cells_file, save
 
 from burnish.base.log import RecordLog
+from burnish.base.records import read_records
 from burnish.base.rng import stream
 from burnish.base.stats import bootstrap
 from burnish.critique.build_job import build_critiques
@@ -96,6 +98,52 @@ def cells(quick: bool, seeds: Sequence[int]) -> None:
             done[(seed, arm)] = row
 
 
+def numbers_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a cell keeps of a run; tokens are those generated for the training tasks."""
+    sampled = read_records(Path(found["run"]) / "stages" / "sample-1" / "answers.jsonl")
+    counts = found["critique"][0] if found.get("critique") else {"tokens": {}}
+    again = sum(counts["tokens"].get(who, 0) for who in ("actor", "critic"))
+    return {
+        "before": found["before"]["accuracy"], "after": found["after"]["accuracy"],
+        "gain": found["gain"]["value"], "num_tasks": len({row["task_id"] for row in sampled}),
+        "num_learned": found["rounds"][-1]["num_selected"], "sampled_tokens": total(sampled),
+        "generated_tokens": total(sampled) + again, "critique": counts, "minutes": found["minutes"],
+    }  # fmt: skip
+
+
+def total(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Tokens of answers."""
+    return sum(row["tokens"] for row in rows)
+
+
+def plain_samples(row: Mapping[str, Any]) -> int:
+    """Samples of a task that generate as many tokens as the arm with the stage, at least."""
+    each = row["sampled_tokens"] / (row["num_tasks"] * row["num_samples"])
+    return math.ceil(row["generated_tokens"] / each / row["num_tasks"])
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Both arms over seeds, and the difference of accuracy after the job."""
+    after = {(row["seed"], row["arm"]): row["after"]["value"] for row in rows}
+    seeds = [seed for seed, arm in after if arm == "plain"]
+    gains = [after[seed, "critique"] - after[seed, "plain"] for seed in seeds]
+    found: dict[str, Any] = {"seeds": seeds, "gains": gains}
+    if len(gains) > 1:
+        found["gain"] = bootstrap(gains, rng=stream(0, "improve")).to_dict()
+    return found
+
+
+def report(quick: bool) -> None:
+    """Write what has finished."""
+    suffix = "-quick" if quick else ""
+    rows = RecordLog(cells_file("critique-improve" + suffix)).read()
+    parts = RecordLog(cells_file("critique-smollm2" + suffix)).read()
+    found = {"critic": parts[-1] if parts else None, "cells": rows, "improve": summary(rows)}
+    print(json.dumps(found)[:2000])
+    if not quick:
+        save("critique_smollm2", found)
+
+
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -103,6 +151,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seeds", default="0,1,2")
     given = parser.parse_args()
+    if given.part == "critic":
+        found = critic(given.quick)
+        row = {name: found[name] for name in ("before", "after", "num_steps", "num_examples")}
+        RecordLog(cells_file("critique-smollm2" + "-quick" * given.quick)).append(row)
+    elif given.part == "improve":
+        cells(given.quick, [int(seed) for seed in given.seeds.split(",")])
+    else:
+        report(given.quick)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 
 from burnish.data.math import numeric
 from burnish.data.math.expressions import read_expression
-from burnish.data.math.numeric import Absorbed, Undefined, fingerprint
+from burnish.data.math.numeric import DIGITS, Absorbed, Undefined, digits_for, fingerprint
 
 PAIRS = [
     ("\\sqrt{5+2\\sqrt{6}}", "\\sqrt{2}+\\sqrt{3}"), ("\\sin 2x", "2\\sin x\\cos x"),
@@ -57,3 +57,9 @@ def test_what_digits_cannot_tell_is_absorbed(text):
 def test_no_value():
     with pytest.raises((Undefined, ZeroDivisionError)):
         fingerprint(read_expression("\\ln 0"))
+
+
+def test_numbers_of_many_digits_are_compared_to_more_digits():
+    one, large = Fraction(1, 3), Fraction(10**120, 3**250)  # 399 and 397 bits
+    assert digits_for(("num", one)) == DIGITS
+    assert digits_for(("num", large)) == 16 * DIGITS

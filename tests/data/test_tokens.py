@@ -44,3 +44,9 @@ def test_planted_commas_that_always_group(monkeypatch):
 def test_unreadable(text):
     with pytest.raises(Unreadable):
         tokenize(text)
+
+
+def test_an_exponent_of_more_than_400_is_no_numeral():
+    assert tokenize("1e400")[0].value == F(10**400)
+    with pytest.raises(Unreadable, match="digits"):
+        tokenize("1e401")
