@@ -63,3 +63,10 @@ def test_numbers_of_many_digits_are_compared_to_more_digits():
     one, large = Fraction(1, 3), Fraction(10**120, 3**250)  # 399 and 397 bits
     assert digits_for(("num", one)) == DIGITS
     assert digits_for(("num", large)) == 16 * DIGITS
+
+
+def test_powers_of_zero():
+    assert fingerprint(read_expression("\\sqrt{\\pi-\\pi}")) == ("q", 0, 1)
+    for power in ("0", "-1", "i"):
+        with pytest.raises(Undefined, match="zero to a power"):
+            fingerprint(read_expression(f"(\\pi-\\pi)^{{{power}}}"))
