@@ -23,6 +23,7 @@ import numpy as np
 from critique_players import CHAIN, PLACE, RARE, RARE_FRAC, RUNS, WORDING, actor, critic, sizes
 from recording import cells_file, save
 
+from burnish.base.canonical import content_hash
 from burnish.base.log import RecordLog
 from burnish.base.rng import stream
 from burnish.base.stats import bootstrap
@@ -33,7 +34,16 @@ from burnish.recipes.critic_loop import run_loop
 from burnish.recipes.critic_settings import CriticLoopSettings
 from burnish.train.settings import TrainSettings
 
-ARMS = ("critic", "rejection", "shuffled", "masked", "rejection:4", "rejection:8", "rejection:16")
+MEANINGS = {
+    "critic": "critiques and revisions of 4 first answers",
+    "rejection": "rejection sampling at as many tokens",
+    "shuffled": "placebo: each answer gets another's critique",
+    "masked": "critiques with the reference hidden",
+    "rejection:4": "rejection sampling, 4 answers",
+    "rejection:8": "rejection sampling, 8 answers",
+    "rejection:16": "rejection sampling, 16 answers",
+}
+ARMS = tuple(MEANINGS)
 
 
 def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticLoopSettings:
@@ -59,7 +69,7 @@ def loop(quick: bool, seeds: Sequence[int], arms: Sequence[str]) -> None:
     `rejection` samples as much as the critic's arm of its seed generates, `rejection:N` takes N
     samples of a task: RFT's curve over tokens.
     """
-    log = RecordLog(cells_file("critique-loop" + ("-quick" if quick else "")))
+    log = cells("loop", quick)
     done = {(row["seed"], row["arm"]): row for row in log.read()}
     for seed in seeds:
         for arm in arms:
@@ -116,9 +126,14 @@ def frontier(quick: bool) -> dict[str, Any]:
     return found
 
 
+def cells(name: str, quick: bool) -> RecordLog:
+    """The log of finished cells of these sizes."""
+    return RecordLog(cells_file(f"critique-{name}-{content_hash(sizes(quick))[:8]}"))
+
+
 def kept(part: str, quick: bool, make: Callable[[bool], Any]) -> Any:
     """What a part found: from the log of finished parts, else measured now."""
-    log = RecordLog(cells_file("critique-parts" + ("-quick" if quick else "")))
+    log = cells("parts", quick)
     for row in log.read():
         if row["part"] == part:
             return row["found"]
@@ -147,10 +162,8 @@ PARTS = {"critic": measured_critic, "actor": measured_actor, "frontier": frontie
 
 def report(quick: bool) -> None:
     """Write the parts that have finished into the results; no part is run for it."""
-    suffix = "-quick" if quick else ""
-    rows = RecordLog(cells_file("critique-loop" + suffix)).read()
-    found = {row["part"]: row["found"] for row in
-             RecordLog(cells_file("critique-parts" + suffix)).read()}  # fmt: skip
+    rows = cells("loop", quick).read()
+    found = {row["part"]: row["found"] for row in cells("parts", quick).read()}
     found |= {"loop": summary(rows), "cells": rows, "sizes": sizes(quick), "chain": CHAIN}
     if not quick:
         save("critique_learning", found)
@@ -159,26 +172,48 @@ def report(quick: bool) -> None:
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Accuracy on the hardest fifth by arm, and its difference to rejection sampling over seeds."""
-    hardest = {(r["seed"], r["arm"]): r["dev"][-1]["by_level"]["5"]["value"] for r in rows}
+    """Each arm over its seeds: the hardest fifth, tokens, and the gain over two other arms.
+
+    `gain` is over rejection sampling at equal tokens, `gain_over_four` over as many first answers
+    without a critic, which is what a critique adds.
+    """
     found: dict[str, Any] = {}
     for arm in dict.fromkeys(row["arm"] for row in rows):
         mine = [row for row in rows if row["arm"] == arm]
-        values = [hardest[(row["seed"], arm)] for row in mine]
+        before, after = ([hardest(row, at) for row in mine] for at in (0, -1))
+        accuracy = [row["dev"][-1]["accuracy"]["value"] for row in mine]
         found[arm] = {
+            "meaning": MEANINGS[arm],
             "seeds": [row["seed"] for row in mine],
-            "hardest_fifth": values,
-            "hardest_fifth_of_start": [r["dev"][0]["by_level"]["5"]["value"] for r in mine],
-            "mean": float(np.mean(values)),
-            "accuracy": [row["dev"][-1]["accuracy"]["value"] for row in mine],
+            "hardest_fifth": after,
+            "hardest_fifth_of_start": before,
+            "mean": float(np.mean(after)),
+            "mean_of_start": float(np.mean(before)),
+            "mean_accuracy": float(np.mean(accuracy)),
             "generated_tokens": [row["generated_tokens"] for row in mine],
+            "mean_tokens": float(np.mean([row["generated_tokens"] for row in mine])),
         }
-        gains = [hardest[(s, arm)] - hardest[(s, "rejection")] for s in found[arm]["seeds"]
-                 if (s, "rejection") in hardest]  # fmt: skip
-        if arm != "rejection" and gains:
-            found[arm]["gains"] = gains
-        if arm != "rejection" and len(gains) > 1:
-            found[arm]["gain"] = bootstrap(gains, rng=stream(0, arm)).to_dict()
+        for name, other in (("gain", "rejection"), ("gain_over_four", "rejection:4")):
+            found[arm] |= gain_over(other, mine, rows, name)
+    return found
+
+
+def hardest(row: Mapping[str, Any], at: int) -> float:
+    """Accuracy on the hardest fifth after a round."""
+    return float(row["dev"][at]["by_level"]["5"]["value"])
+
+
+def gain_over(
+    other: str, mine: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], name: str
+) -> dict[str, Any]:
+    """Differences of an arm to another one, seed by seed, and their mean with its interval."""
+    known = {row["seed"]: hardest(row, -1) for row in rows if row["arm"] == other}
+    gains = [hardest(row, -1) - known[row["seed"]] for row in mine if row["seed"] in known]
+    if not gains or mine[0]["arm"] == other:
+        return {}
+    found: dict[str, Any] = {f"{name}s": gains}
+    if len(gains) > 1:
+        found[name] = bootstrap(gains, rng=stream(0, name, mine[0]["arm"])).to_dict()
     return found
 
 

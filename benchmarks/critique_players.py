@@ -43,7 +43,7 @@ RUNS = Place(runs=BUILD / "runs")
 WORDING = Wording(form="compact")
 CHAIN = "chain:sums?size={size}&steps=5&low=1&high=13&distinct=1&labels=1"
 PLACE = PlaceSettings(batch_size=64, precision="fp32")
-OWN_ANSWERS = 1  # the phase of the critic in which it reads the start's answers
+OWN_ANSWERS = (1, 3)  # phases in which the critic reads answers of its start, then of the actor
 RARE, RARE_FRAC = (11, 12), 0.02  # numbers of moves, and the share kept of the chains with them
 UNKNOWN = (13, 25)  # numbers of moves whose results are made up
 
@@ -56,7 +56,7 @@ def sizes(quick: bool) -> dict[str, Any]:
                 "critic_tasks": 30, "critic_steps": (3,), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
     return {"docs": (12_000, 6000), "steps": (400, 200), "width": 128, "train": 150, "dev": 150,
-            "actor": {"worked": 20_000, "made_up": 8000, "planted": 4000, "steps": (600, 300)},
+            "actor": {"worked": 20_000, "made_up": 12_000, "planted": 4000, "steps": (1000, 400)},
             "critic_tasks": 5000, "critic_steps": (300, 300, 300, 400, 400), "k": 64, "levels": 8,
             "tasks": 50}  # fmt: skip
 
@@ -159,17 +159,18 @@ def trained_phase(model: str, steps: int, rate: float, quick: bool, **given: Any
 def critic(quick: bool) -> dict[str, Any]:
     """A critic trained from the start on planted errors, measured on unseen chains.
 
-    In phases, each on chains of its own; the last one is measured. In one of them it learns from
-    the start's own answers too; it is measured on planted errors all the same.
+    In phases, each on chains of its own; the last one is measured. In two of them it learns from
+    answers of its start and of the actor too; it is measured on planted errors all the same.
     """
     size = sizes(quick)
     model, found = start(quick), dict[str, Any]()
+    writers = dict(zip(OWN_ANSWERS, (start, actor), strict=True))
     for phase, steps in enumerate(size["critic_steps"]):
-        own = phase == OWN_ANSWERS
+        own = phase in writers
         built = build_critiques(
             CritiqueBuildSettings(
                 tasks=(CHAIN.format(size=size["critic_tasks"]),), wording=WORDING, seed=7 + phase,
-                model=start(quick) if own else "", place=PLACE,
+                model=writers[phase](quick) if own else "", place=PLACE,
                 flaws=FlawSettings(
                     num_inserted=1, num_samples=int(own), num_located=0, right_frac=0.3,
                     max_new_tokens=60,

@@ -137,6 +137,13 @@ def test_passes_hold_no_more_rows_than_asked(
         score_labels(model, PROMPTS, LABELS, batch_rows=batch_rows)
         assert max(sizes) <= batch_rows
         assert len(sizes) > 1
+    sizes.clear()
+    score_labels(model, PROMPTS, LABELS)
+    (whole,) = sizes
+    for batch_rows, passes in ((whole, 1), (whole - 1, 2)):
+        sizes.clear()
+        score_labels(model, PROMPTS, LABELS, batch_rows=batch_rows)
+        assert len(sizes) == passes
 
 
 @pytest.mark.parametrize(

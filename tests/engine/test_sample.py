@@ -197,8 +197,9 @@ def check_candidates(search: Callable[..., Any]) -> None:
 def test_candidates_are_what_the_filter_keeps() -> None:
     check_candidates(likeliest)
     logits = logits_of(4, size=5000)
-    _, tokens = likeliest(logits, [Sampling(temperature=1.0, top_k=20)] * 4, 20)
-    assert tokens is not None and tokens.shape == (4, 20 * 64)
+    settings = [Sampling(temperature=t, top_k=20) for t in (0.5, 1.0, 2.0, 4.0)]
+    _, tokens = likeliest(logits, settings, 20)
+    assert tokens is not None and tokens.shape == (4, 20 * 64)  # not searched as a whole
     for row in tokens:
         assert row.tolist() == sorted(set(row.tolist()))
 

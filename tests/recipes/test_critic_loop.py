@@ -1,12 +1,13 @@
 """Critique in the loop, as a run."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from fixtures.critics import actor, chains
 
 from burnish.base.errors import IncompleteError, InputError, SettingError
-from burnish.base.records import write_records
+from burnish.base.records import read_json, write_records
 from burnish.critique.wording import Wording
 from burnish.jobs.job import Place
 from burnish.recipes import critic_loop
@@ -42,6 +43,23 @@ def check_run(model, runs):
 
 def test_a_loop_leaves_rounds_and_a_model(tiny_folder, tmp_path, planted_actor):
     check_run(tiny_folder("llama"), tmp_path)
+
+
+def test_levels_are_drawn_once_from_the_base_model(tiny_folder, tmp_path, monkeypatch):
+    drawn = []
+
+    def player(handle, folder, *_):
+        drawn.append((str(handle.spec), folder.parent.name, folder.name))
+        return actor()
+
+    monkeypatch.setattr(critic_loop, "model_player", player)
+    result = run_loop(settings(tiny_folder("llama"), rounds=2), Place(runs=tmp_path))
+    asked = [one for one in drawn if one[2] == "levels"]
+    assert asked == [(str(tiny_folder("llama")), "dev-0", "levels")]
+    levels = read_json(Path(result["run"]) / "stages" / "dev-0" / "levels.json")
+    for one in result["dev"]:
+        counts = {level: share["n"] for level, share in one["by_level"].items()}
+        assert counts == Counter(map(str, levels.values()))
 
 
 def test_planted_loop_without_its_critic(tiny_folder, tmp_path, planted_actor, monkeypatch):

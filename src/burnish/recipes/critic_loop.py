@@ -6,7 +6,13 @@ from typing import Any
 
 from burnish.base.errors import IncompleteError, InputError
 from burnish.base.meter import Meter
-from burnish.base.records import content_hash, read_records, write_records
+from burnish.base.records import (
+    content_hash,
+    read_json,
+    read_records,
+    write_json,
+    write_records,
+)
 from burnish.base.rng import derive_seed
 from burnish.base.settings import to_dict
 from burnish.base.stages import Stage, StageResult
@@ -41,6 +47,7 @@ from burnish.recipes.teaching import teach
 WHAT = "critique-loop"
 SHUFFLED = "shuffled:"
 SELECTED, PAIRS, REFRESH = "selected.jsonl", "pairs.jsonl", "refresh.jsonl"
+LEVELS = "levels"
 
 
 def run_loop(settings: CriticLoopSettings, place: Place | None = None) -> dict[str, Any]:
@@ -222,7 +229,7 @@ class TeachLoopStep(TrainedStep):
 class DevStep(Step):
     """Greedy answers to the development tasks, by difficulty.
 
-    Levels come from the base model's samples under a seed of their own.
+    Levels come from the base model's samples under a seed of their own; the first step draws them.
     Source: ours. Oracle: tests/recipes/test_critic_loop.py::test_a_loop_leaves_rounds_and_a_model
     """
 
@@ -233,8 +240,18 @@ class DevStep(Step):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The model and the tasks; the base model's samples give the levels."""
-        return (self.model, "tasks", *(("base",) if self.model != "base" else ()))
+        """The model, the tasks, and their levels, which the first step makes."""
+        return (self.model, "tasks", *((LEVELS,) if self.number else ()))
+
+    @property
+    def writes(self) -> Mapping[str, str]:
+        """The levels of the tasks, from the first step."""
+        return {} if self.number else {LEVELS: f"{LEVELS}.json"}
+
+    def open(self, name: str, done: StageResult, given: Given) -> dict[str, int]:
+        """Levels by task."""
+        found: dict[str, int] = read_json(done.path / f"{LEVELS}.json")
+        return found
 
     def make(self, stage: Stage, given: Given, meter: Meter) -> dict[str, Any]:
         """Answer, and measure by level."""
@@ -247,7 +264,7 @@ class DevStep(Step):
             num_paths=1, temperature=0.0, max_new_tokens=settings.max_new_tokens, num_rounds=0
         )
         turns = first_answers(dev, player, plan, seed=settings.seed)
-        levels = self._levels(stage, given, meter)
+        levels = given[LEVELS] if self.number else self._levels(stage, given, meter)
         rights: dict[str, list[bool]] = {}
         for turn in turns:
             rights.setdefault(str(levels[turn.task_id]), []).append(turn.right)
@@ -266,7 +283,9 @@ class DevStep(Step):
             num_rounds=0,
         )
         seed = derive_seed(settings.seed, "levels")
-        return levels_of(first_answers(dev, base, plan, seed=seed, name="levels"))
+        levels = levels_of(first_answers(dev, base, plan, seed=seed, name="levels"))
+        write_json(stage.path / f"{LEVELS}.json", levels)
+        return levels
 
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """A row of accuracy, all and by level; the last one's verdict."""
