@@ -15,7 +15,6 @@ nothing.
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -51,7 +50,7 @@ def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticL
     size, judge = sizes(quick), str(critic(quick)["model"])
     spec = {"shuffled": f"shuffled:{judge}", "rejection": "none"}.get(arm, judge)
     return CriticLoopSettings(
-        model=actor(quick), critic=spec,
+        model=actor(quick).model, critic=spec,
         tasks=(CHAIN.format(size=size["train"] + size["dev"]),),
         rounds=2, num_samples=num_samples, num_refinements=4, mask=arm == "masked",
         max_new_tokens=60, max_critique_tokens=100, num_dev=size["dev"],
@@ -113,7 +112,7 @@ def frontier(quick: bool) -> dict[str, Any]:
         ("sequential", max(2, size["k"] // 4), 4),
     ):
         settings = CritiqueRefineSettings(
-            model=actor(quick), critic=critic(quick)["model"],
+            model=actor(quick).model, critic=critic(quick)["model"],
             wording=WORDING, place=PLACE,
             tasks=(CHAIN.format(size=size["tasks"]),), seed=3000,
             refine=RefineSettings(
@@ -144,17 +143,13 @@ def kept(part: str, quick: bool, make: Callable[[bool], Any]) -> Any:
 
 def measured_critic(quick: bool) -> dict[str, Any]:
     """The critic before and after training on planted errors, and how long it took."""
-    begun = time.monotonic()
     trained = critic(quick)
-    found = {name: trained[name] for name in ("before", "after", "phases", "num_steps")}
-    return {**found, "minutes": (time.monotonic() - begun) / 60}
+    return {name: trained[name] for name in ("before", "after", "phases", "num_steps", "minutes")}
 
 
 def measured_actor(quick: bool) -> dict[str, Any]:
     """How long the actor took; the loop measures it."""
-    begun = time.monotonic()
-    actor(quick)
-    return {"minutes": (time.monotonic() - begun) / 60, "rare": RARE, "rare_frac": RARE_FRAC}
+    return {"minutes": actor(quick).minutes, "rare": RARE, "rare_frac": RARE_FRAC}
 
 
 PARTS = {"critic": measured_critic, "actor": measured_actor, "frontier": frontier}

@@ -9,7 +9,8 @@ initialisation, `critique train --role actor`: answers, and revisions after a cr
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ WORDING = Wording(form="compact")
 CHAIN = "chain:sums?size={size}&steps=5&low=1&high=13&distinct=1&labels=1"
 PLACE = PlaceSettings(batch_size=64, precision="fp32")
 OWN_ANSWERS = (1, 3)  # phases in which the critic reads answers of its start, then of the actor
-RARE, RARE_FRAC = (11, 12), 0.02  # numbers of moves, and the share kept of the chains with them
+RARE, RARE_FRAC = (10, 11, 12), 0.01  # numbers of moves, and the share kept of the chains with them
 UNKNOWN = (13, 25)  # numbers of moves whose results are made up
 
 
@@ -56,7 +57,7 @@ def sizes(quick: bool) -> dict[str, Any]:
                 "critic_tasks": 30, "critic_steps": (3,), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
     return {"docs": (12_000, 6000), "steps": (400, 200), "width": 128, "train": 150, "dev": 150,
-            "actor": {"worked": 20_000, "made_up": 12_000, "planted": 4000, "steps": (1000, 400)},
+            "actor": {"worked": 30_000, "made_up": 8000, "planted": 6000, "steps": (800, 400)},
             "critic_tasks": 5000, "critic_steps": (300, 300, 300, 400, 400), "k": 64, "levels": 8,
             "tasks": 50}  # fmt: skip
 
@@ -117,8 +118,16 @@ def mixed_documents(num: int) -> list[str]:
     return [rows[i] for i in stream(1001, "corpus").permutation(len(rows))]
 
 
-def pretrained(documents: Sequence[str], steps: int, base: str | None, quick: bool) -> str:
-    """The folder of a model that has read documents."""
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A model's folder, and what it took to make, its base included."""
+
+    model: str
+    minutes: float
+
+
+def pretrained(documents: Sequence[str], steps: int, base: Made | None, quick: bool) -> Made:
+    """A model that has read documents."""
     path = BUILD / f"corpus-{content_hash(documents)[:12]}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps({"text": row}) + "\n" for row in documents))
@@ -126,15 +135,22 @@ def pretrained(documents: Sequence[str], steps: int, base: str | None, quick: bo
     shape = {"depth": 4, "width": width, "num_heads": 4, "num_kv_heads": 4, "ffn_width": 3 * width,
              "tokenizer": str(move_tokenizer())}  # fmt: skip
     settings = PretrainSettings(
-        corpus=str(path), base=base, steps=steps, context=256, batch_tokens=2048,
-        learning_rate=0.006, warmup_frac=0.05, sample_tokens=0, num_evaluations=2,
-        evaluation_tokens=1024, precision="fp32", seed=1 if base else 0, **({} if base else shape),
+        corpus=str(path), base=base.model if base else None, steps=steps, context=256,
+        batch_tokens=2048, learning_rate=0.006, warmup_frac=0.05, sample_tokens=0,
+        num_evaluations=2, evaluation_tokens=1024, precision="fp32", seed=1 if base else 0,
+        **({} if base else shape),
     )  # fmt: skip
-    return str(pretrain(settings, runs=BUILD / "runs")["model"])
+    found = pretrain(settings, runs=BUILD / "runs")
+    return Made(model=found["model"], minutes=taken(found) + (base.minutes if base else 0))
 
 
-def start(quick: bool) -> str:
-    """The folder of the critic's start, in two phases."""
+def taken(*results: Mapping[str, Any]) -> float:
+    """Minutes of runs; what a run had finished before counts."""
+    return float(sum(result["cost"]["actual_minutes"] for result in results))
+
+
+def start(quick: bool) -> Made:
+    """The critic's start, in two phases."""
     size, model = sizes(quick), None
     for phase, make in enumerate((worked_chains, mixed_documents)):
         model = pretrained(make(size["docs"][phase]), size["steps"][phase], model, quick)
@@ -162,15 +178,15 @@ def critic(quick: bool) -> dict[str, Any]:
     In phases, each on chains of its own; the last one is measured. In two of them it learns from
     answers of its start and of the actor too; it is measured on planted errors all the same.
     """
-    size = sizes(quick)
-    model, found = start(quick), dict[str, Any]()
+    size, begun = sizes(quick), start(quick)
+    model, minutes, found = begun.model, begun.minutes, dict[str, Any]()
     writers = dict(zip(OWN_ANSWERS, (start, actor), strict=True))
     for phase, steps in enumerate(size["critic_steps"]):
         own = phase in writers
         built = build_critiques(
             CritiqueBuildSettings(
                 tasks=(CHAIN.format(size=size["critic_tasks"]),), wording=WORDING, seed=7 + phase,
-                model=writers[phase](quick) if own else "", place=PLACE,
+                model=writers[phase](quick).model if own else "", place=PLACE,
                 flaws=FlawSettings(
                     num_inserted=1, num_samples=int(own), num_located=0, right_frac=0.3,
                     max_new_tokens=60,
@@ -184,8 +200,8 @@ def critic(quick: bool) -> dict[str, Any]:
         )  # fmt: skip
         found = {**trained, "before": found.get("before", trained["before"]),
                  "phases": [*found.get("phases", []), trained["after"]]}  # fmt: skip
-        model = trained["model"]
-    return found
+        model, minutes = trained["model"], minutes + taken(built, trained)
+    return {**found, "minutes": minutes}
 
 
 def thinned(num: int, seed: int, share: float) -> list[Task]:
@@ -256,8 +272,8 @@ def planted_triples(tasks: Sequence[Task], seed: int, right_frac: float) -> list
     ]
 
 
-def actor(quick: bool) -> str:
-    """The folder of the actor: pretrained, then initialised on answers and revisions."""
+def actor(quick: bool) -> Made:
+    """The actor: pretrained, then initialised on answers and revisions."""
     size = sizes(quick)["actor"]
     rows = [
         f"{task.prompt}\n{worked_task(task)}" for task in thinned(size["worked"], 1000, RARE_FRAC)
@@ -268,14 +284,13 @@ def actor(quick: bool) -> str:
     easy = planted_triples(thinned(size["planted"], 1008, 0.0), 1008, right_frac=0.0)
     rows += [revised(one, worked_task(one.solution.task)) for one in easy]
     rows = [rows[i] for i in stream(1001, "corpus").permutation(len(rows))]
-    model = pretrained(rows, size["steps"][0], None, quick)
+    base = pretrained(rows, size["steps"][0], None, quick)
     triples = planted_triples(thinned(size["worked"] // 2, 1002, RARE_FRAC), 1002, right_frac=0.1)
     triples += made_up(size["made_up"], 1003)
     path = BUILD / f"triples-{content_hash([one.to_row() for one in triples])[:12]}.jsonl"
     write_records(path, [one.to_row() for one in triples])
-    return str(
-        trained_phase(
-            model, size["steps"][1], 0.003, quick, triples=str(path), role="actor",
-            heldout_frac=0.02,
-        )["model"]
+    found = trained_phase(
+        base.model, size["steps"][1], 0.003, quick, triples=str(path), role="actor",
+        heldout_frac=0.02,
     )  # fmt: skip
+    return Made(model=found["model"], minutes=base.minutes + taken(found))
