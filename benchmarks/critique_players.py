@@ -3,9 +3,10 @@
 Both are made by `arch pretrain` and trained on labelled chains of five moves. The critic's start
 reads worked chains, critiques and revisions, and is then trained on planted errors. The actor has
 seldom read moves of `RARE` numbers, so it fails where a task contains them; the critic knows them.
-An actor has to take from a critique what it does not know. It practises that on moves outside the
-tasks' range, whose results are made up: nothing but the critique tells them. Then comes the paper's
-initialisation, `critique train --role actor`: answers, and revisions after a critique.
+An actor has to take from a critique what it does not know. It practises that on moves, rare ones
+and ones outside the tasks' range, whose results are made up: nothing but the critique tells them.
+Then comes the paper's initialisation, `critique train --role actor`: answers, and revisions after a
+critique.
 """
 
 import json
@@ -36,7 +37,7 @@ from burnish.data.sources import load_tasks
 from burnish.data.tasks import make_task
 from burnish.jobs.job import Place
 from burnish.recipes.critic_settings import CriticTrainSettings
-from burnish.recipes.critic_training import train_critic
+from burnish.recipes.critic_training import train_critic, worked_answer
 from burnish.train.settings import TrainSettings
 
 BUILD = Path(__file__).parents[1] / "build" / "critique"
@@ -45,19 +46,20 @@ WORDING = Wording(form="compact")
 CHAIN = "chain:sums?size={size}&steps=5&low=1&high=13&distinct=1&labels=1"
 PLACE = PlaceSettings(batch_size=64, precision="fp32")
 OWN_ANSWERS = (1, 3)  # phases in which the critic reads answers of its start, then of the actor
-RARE, RARE_FRAC = (10, 11, 12), 0.01  # numbers of moves, and the share kept of the chains with them
-UNKNOWN = (13, 25)  # numbers of moves whose results are made up
+RARE, RARE_FRAC = (10, 11, 12), 0.02  # numbers of moves, and the share kept of the chains with them
+MADE_UP, UNSEEN = (10, 25), (13, 25)  # numbers of moves whose results are made up: rare ones too
 
 
 def sizes(quick: bool) -> dict[str, Any]:
     """How much of everything; `quick` is for a look at whether it runs. Steps, not minutes."""
     if quick:
         return {"docs": (400, 130), "steps": (3, 3), "width": 32, "train": 30, "dev": 10,
-                "actor": {"worked": 900, "made_up": 30, "planted": 90, "steps": (3, 3)},
+                "actor": {"worked": 900, "made_up": (30, 20), "planted": 90, "steps": (3, 3)},
                 "critic_tasks": 30, "critic_steps": (3,), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
     return {"docs": (12_000, 6000), "steps": (400, 200), "width": 128, "train": 150, "dev": 150,
-            "actor": {"worked": 30_000, "made_up": 8000, "planted": 6000, "steps": (800, 400)},
+            "actor": {"worked": 30_000, "made_up": (8000, 6000), "planted": 6000,
+                      "steps": (600, 300)},
             "critic_tasks": 5000, "critic_steps": (300, 300, 300, 400, 400), "k": 64, "levels": 8,
             "tasks": 50}  # fmt: skip
 
@@ -206,7 +208,7 @@ def critic(quick: bool) -> dict[str, Any]:
 
 def thinned(num: int, seed: int, share: float) -> list[Task]:
     """Of `num` chains those without a rare move, and a share of the others."""
-    rng = stream(seed, "thinned")
+    rng = stream(seed, "thin")
     return [
         task
         for task in load_tasks(CHAIN.format(size=num), seed=seed)
@@ -220,14 +222,14 @@ def num_rare(task: Task) -> int:
     return sum(number in RARE for _, number in chain.moves) if chain else 0
 
 
-def made_up(num: int, seed: int) -> list[Triple]:
+def made_up(num: int, seed: int, numbers: tuple[int, int]) -> list[Triple]:
     """Triples in which one move has a made-up result, which the critique tells."""
     rng = stream(seed, "made-up")
     found: list[Triple] = []
     while len(found) < num:
         chain = draw_chain(rng, num_steps=5, low=1, high=min(RARE), distinct=True, labels=True)
         at, moves = int(rng.integers(5)), list(chain.moves)
-        moves[at] = (str(rng.choice(["+", "-"])), int(rng.integers(*UNKNOWN)))
+        moves[at] = (str(rng.choice(["+", "-"])), int(rng.integers(*numbers)))
         chain = Chain(start=chain.start, moves=tuple(moves), labels=True)
         good, bad = (lines_with(chain, at, int(value)) for value in rng.choice(60, 2, False))
         if any("=-" in line for line in [*good, *bad]):
@@ -255,10 +257,12 @@ def lines_with(chain: Chain, at: int, result: int) -> list[str]:
     return lines
 
 
-def revised(triple: Triple, right: str) -> str:
-    """A document: task, answer, critique, and the right answer behind it."""
-    prompt = triple.solution.task.prompt
-    return f"{WORDING.refine_prompt(prompt, triple.solution.text, triple.critique)}\n{right}"
+def document(triple: Triple) -> str:
+    """Task, answer and critique as a document, and behind a wrong answer the right one."""
+    problem, text = triple.solution.task.prompt, triple.solution.text
+    if triple.solution.right:
+        return f"{WORDING.critique_prompt(problem, text)}\n{triple.critique}"
+    return f"{WORDING.refine_prompt(problem, text, triple.critique)}\n{worked_answer(triple)}"
 
 
 def planted_triples(tasks: Sequence[Task], seed: int, right_frac: float) -> list[Triple]:
@@ -278,15 +282,15 @@ def actor(quick: bool) -> Made:
     rows = [
         f"{task.prompt}\n{worked_task(task)}" for task in thinned(size["worked"], 1000, RARE_FRAC)
     ]
+    rows += [document(one) for one in made_up(size["made_up"][0], 1006, MADE_UP)]
     rows += [
-        revised(one, one.solution.task.metadata["worked"]) for one in made_up(size["made_up"], 1006)
+        document(one)
+        for one in planted_triples(thinned(size["planted"], 1008, 0.0), 1008, right_frac=0.3)
     ]
-    easy = planted_triples(thinned(size["planted"], 1008, 0.0), 1008, right_frac=0.0)
-    rows += [revised(one, worked_task(one.solution.task)) for one in easy]
     rows = [rows[i] for i in stream(1001, "corpus").permutation(len(rows))]
     base = pretrained(rows, size["steps"][0], None, quick)
     triples = planted_triples(thinned(size["worked"] // 2, 1002, RARE_FRAC), 1002, right_frac=0.1)
-    triples += made_up(size["made_up"], 1003)
+    triples += made_up(size["made_up"][1], 1002, UNSEEN)
     path = BUILD / f"triples-{content_hash([one.to_row() for one in triples])[:12]}.jsonl"
     write_records(path, [one.to_row() for one in triples])
     found = trained_phase(

@@ -15,6 +15,7 @@ from fixtures.pages import ROOT
 BENCHMARKS = ROOT / "benchmarks"
 RESULTS, TEMPLATES = BENCHMARKS / "results", BENCHMARKS / "tables"
 SOURCE = re.compile(r"^- `(\w+)\.json`, .*commit \w+, (?:clean|with)", re.MULTILINE)
+PICTURE = re.compile(r"(?P<name>\w+)\.json of (?P<when>\S+), commit")
 MEASURED = re.compile(r"\d[\d.,]*x( |$|\[)|\[-?\d[\d.]*, [-+]?\d[\d.]*\]|\d ?tokens/s")
 
 
@@ -76,6 +77,21 @@ def test_every_block_says_where_it_was_measured() -> None:
             lines = SOURCE.findall(block["body"])
             assert lines, block["name"]
             assert all((RESULTS / f"{name}.json").exists() for name in lines), block["name"]
+
+
+def check_pictures(folder: Path) -> None:
+    for path in folder.glob("*.svg"):
+        found = PICTURE.search(path.read_text())
+        assert found is not None, path.name
+        saved = json.loads((RESULTS / f"{found['name']}.json").read_text())
+        assert found["when"] == saved["when"], f"{path.name}: run benchmarks/pictures.py"
+
+
+def test_pictures_show_the_results_of_today(tmp_path: Path) -> None:
+    check_pictures(ROOT / "docs" / "papers")
+    (tmp_path / "old.svg").write_text("decode.json of 2025-01-01T00:00:00+00:00, commit 0")
+    with pytest.raises(AssertionError, match=r"old\.svg: run"):
+        check_pictures(tmp_path)
 
 
 def test_measured_numbers_stand_in_no_other_table() -> None:
