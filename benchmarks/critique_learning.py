@@ -56,7 +56,7 @@ def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticL
         max_new_tokens=60, max_critique_tokens=100, num_dev=size["dev"],
         num_level_samples=size["levels"], wording=WORDING, place=PLACE, seed=2000 + seed,
         train=TrainSettings(
-            method="full", learning_rate=5e-4, epochs=2, examples_per_step=32, pass_tokens=8192,
+            method="full", learning_rate=2e-4, epochs=6, examples_per_step=16, pass_tokens=8192,
             seed=seed,
         ),
     )  # fmt: skip

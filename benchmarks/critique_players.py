@@ -57,7 +57,7 @@ def sizes(quick: bool) -> dict[str, Any]:
                 "actor": {"worked": 900, "made_up": (30, 20), "planted": 90, "steps": (3, 3)},
                 "critic_tasks": 30, "critic_steps": (3,), "k": 2, "levels": 2,
                 "tasks": 6}  # fmt: skip
-    return {"docs": (12_000, 6000), "steps": (400, 200), "width": 128, "train": 150, "dev": 150,
+    return {"docs": (12_000, 6000), "steps": (400, 200), "width": 128, "train": 200, "dev": 150,
             "actor": {"worked": 30_000, "made_up": (8000, 6000), "planted": 6000,
                       "steps": (600, 300)},
             "critic_tasks": 5000, "critic_steps": (300, 300, 300, 400, 400), "k": 64, "levels": 8,

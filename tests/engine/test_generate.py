@@ -377,6 +377,13 @@ def test_slots_are_refilled(script: Script, batch_size: int) -> None:
         assert [len(c.tokens) for c in seen] == sorted(n + 1 for n in lengths)
 
 
+def test_free_slots_wait_until_a_quarter_is_free(script: Script) -> None:
+    """Texts of 1 to 8 tokens end one after another: eight slots are refilled in pairs."""
+    scripts = [[50 + i] * (1 + i % 8) + [EOS] for i in range(16)]
+    script.run(scripts, Sampling(max_new_tokens=50), batch_size=8)
+    assert script.session.num_prefills == 5
+
+
 def test_snapshots_are_taken_only_where_needed(script: Script, tiny_model: Any) -> None:
     session = ScriptedSession({(3,): [50, EOS], (4,): [51, EOS]}, 2)
     script._monkeypatch.setattr(generate_module, "open_session", lambda *_, **__: session)
