@@ -60,7 +60,10 @@ def critic(quick: bool) -> dict[str, Any]:
     settings = CriticTrainSettings(
         triples=built["run"], wording=wording, place=place, num_measured=4 if quick else 60,
         max_new_tokens=160,
-        train=TrainSettings(learning_rate=1e-3, num_steps=2 if quick else 60, pass_tokens=4096),
+        train=TrainSettings(
+            learning_rate=1e-3, num_steps=2 if quick else 40, examples_per_step=8,
+            pass_tokens=4096,
+        ),
     )  # fmt: skip
     return train_critic(settings, Place(runs=RUNS))
 
