@@ -1,9 +1,13 @@
 """One round of the loop, against rejection sampling and planted refiners."""
 
+from dataclasses import replace
+
 import pytest
 from fixtures.critics import actor, chains, critic
 
 from burnish.base.rng import derive_seed
+from burnish.critique.critics import scripted_critic
+from burnish.critique.filters import gives_away, tells
 from burnish.critique.wording import Wording
 from burnish.data.chains import chain_of, verify
 from burnish.recipes import gathering
@@ -63,6 +67,25 @@ def test_budget_feedback_and_mask():
     assert 0 < sum(done.counts["refinements"].values()) <= 11
     extra = [record for record in done.selected if record.id.endswith("/feedback")]
     assert extra and all(record.prompt.endswith("again") for record in extra)
+
+
+def test_only_critiques_that_give_the_reference_away_are_masked():
+    tasks = chains(60)
+    by_id, judge = {task.id: task for task in tasks}, scripted_critic(tasks, PLAN.wording)
+    open_pairs, masked_pairs = (
+        {p["y"]: p for p in gather(tasks, actor(fixes=1.0), judge, plan, seed=5).pairs}
+        for plan in (PLAN, replace(PLAN, mask=True))
+    )
+    given_away = 0
+    for answer, pair in open_pairs.items():
+        task, hidden = by_id[pair["task_id"]], masked_pairs[answer]["c"]
+        if gives_away(pair["c"], task, answer):
+            given_away += 1
+            assert "?" in hidden and not gives_away(hidden, task, answer)
+        else:
+            assert hidden == pair["c"]
+    assert 0 < given_away < len(open_pairs)
+    assert any(tells(p["c"], by_id[p["task_id"]].answer) for p in masked_pairs.values())
 
 
 def test_a_shuffled_critic_gives_other_tasks_critiques():

@@ -48,7 +48,7 @@ class CriticLoopSettings:
     refinements (`implicit`), or `explicit` spends `num_extra` refinements where the chance of a
     first success rises most. At most `max_kept` right refinements of a critique, and
     `max_per_task` answers of a task, are learned from. `feedback` also trains revisions with the
-    critique in their context. `mask` hides the reference inside critiques.
+    critique in their context. `mask` hides the reference in critiques that give it away.
     """
 
     model: str = "smollm2-135m"

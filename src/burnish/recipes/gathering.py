@@ -141,7 +141,10 @@ def _refine(
     if shuffles:
         texts = _exchanged(texts, wrong, seed)
     if settings.mask:
-        texts = [masked(text, task.answer) for text, (task, _) in zip(texts, wrong, strict=True)]
+        texts = [
+            masked(text, task.answer) if gives_away(text, task, record.answer) else text
+            for text, (task, record) in zip(texts, wrong, strict=True)
+        ]
     usable = [one.usable and one.critique is not None and not one.critique.right for one in states]
     numbers = _allocated(wrong, done.answers, usable, settings)
     wishes = [
