@@ -1,12 +1,13 @@
 """The whole chain on the embedded SmolLM2-135M: a trained critic, and the stage of `improve`.
 
-    python benchmarks/critique_smollm2.py critic|improve|report [--quick]
+    python benchmarks/critique_smollm2.py players|improve|report [--quick]
     python benchmarks/critique_smollm2.py improve --seeds 0,1,2
 
-`critic` trains the model as a critic on planted errors in chains of two sums, in the full form,
-and measures how many of its critiques can be parsed, before and after. `improve` runs the job
-with that critic as its stage and without a stage, each with one seed a cell; without it the model
-samples so often that it generates as many tokens, those of critiques and revisions included.
+`players` trains the model on planted errors in chains of two sums, in the full form: as a critic,
+and measures how many of its critiques can be parsed, before and after, and as an actor. `improve`
+runs the job on the actor, with that critic as its stage and without a stage, each with one seed a
+cell; without it the actor samples so often that it generates as many tokens, those of critiques
+and revisions included.
 Cells are kept as they finish; `report` writes `results/critique_smollm2.json`.
 """
 
@@ -15,7 +16,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from recording import cells_file, save
 
@@ -46,10 +47,14 @@ from burnish.train.settings import TrainSettings
 RUNS = Path(__file__).parents[1] / "build" / "critique" / "runs"
 CHAIN = "chain:sums?size={size}&steps=2"
 ARMS = ("critique", "plain")
+STEPS: dict[str, int] = {"critic": 40, "actor": 20}
 
 
-def critic(quick: bool) -> dict[str, Any]:
-    """The model as a critic, trained on planted errors."""
+def trained(role: Literal["critic", "actor"], quick: bool) -> dict[str, Any]:
+    """The model trained on planted errors, as a critic, or as an actor that works out and revises.
+
+    The model as it comes answers in no lines of steps, so there would be nothing to criticise.
+    """
     wording, place = Wording(form="full"), PlaceSettings(batch_size=30)
     built = build_critiques(
         CritiqueBuildSettings(
@@ -59,9 +64,9 @@ def critic(quick: bool) -> dict[str, Any]:
     )
     settings = CriticTrainSettings(
         triples=built["run"], wording=wording, place=place, num_measured=4 if quick else 60,
-        max_new_tokens=160,
+        max_new_tokens=160, role=role,
         train=TrainSettings(
-            learning_rate=1e-3, num_steps=2 if quick else 40, examples_per_step=8,
+            learning_rate=1e-3, num_steps=2 if quick else STEPS[role], examples_per_step=8,
             pass_tokens=4096,
         ),
     )  # fmt: skip
@@ -72,9 +77,10 @@ def improve_settings(arm: str, seed: int, quick: bool, num_samples: int) -> Impr
     """One round on chains of two sums; everything that is not compared is left out."""
     split = (12, 4, 8) if quick else (150, 30, 150)
     stage = CritiqueStageSettings(
-        critic=critic(quick)["model"] if arm == "critique" else "", max_critique_tokens=160
+        critic=trained("critic", quick)["model"] if arm == "critique" else "", max_critique_tokens=160
     )
     return ImproveSettings(
+        model=trained("actor", quick)["model"],
         tasks=(CHAIN.format(size=sum(split)),),
         split=SplitSettings(train=split[0], dev=split[1], heldout=split[2]),
         sample=SampleSettings(num_samples=num_samples, num_extra=0, max_new_tokens=48),
@@ -140,8 +146,8 @@ def report(quick: bool) -> None:
     """Write what has finished."""
     suffix = "-quick" if quick else ""
     rows = RecordLog(cells_file("critique-improve" + suffix)).read()
-    parts = RecordLog(cells_file("critique-smollm2" + suffix)).read()
-    found = {"critic": parts[-1] if parts else None, "cells": rows, "improve": summary(rows)}
+    parts = {row["role"]: row for row in RecordLog(cells_file("critique-smollm2" + suffix)).read()}
+    found = {**parts, "cells": rows, "improve": summary(rows)}
     print(json.dumps(found)[:2000])
     if not quick:
         save("critique_smollm2", found)
@@ -150,14 +156,16 @@ def report(quick: bool) -> None:
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["critic", "improve", "report"])
+    parser.add_argument("part", choices=["players", "improve", "report"])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seeds", default="0,1,2")
     given = parser.parse_args()
-    if given.part == "critic":
-        found = critic(given.quick)
-        row = {name: found[name] for name in ("before", "after", "num_steps", "num_examples")}
-        RecordLog(cells_file("critique-smollm2" + "-quick" * given.quick)).append(row)
+    if given.part == "players":
+        log = RecordLog(cells_file("critique-smollm2" + "-quick" * given.quick))
+        for role in STEPS:
+            found = trained("actor" if role == "actor" else "critic", given.quick)
+            row = {name: found[name] for name in ("before", "after", "num_steps", "num_examples")}
+            log.append({"role": role, **row})
     elif given.part == "improve":
         cells(given.quick, [int(seed) for seed in given.seeds.split(",")])
     else:
