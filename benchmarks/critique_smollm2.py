@@ -77,7 +77,8 @@ def improve_settings(arm: str, seed: int, quick: bool, num_samples: int) -> Impr
     """One round on chains of two sums; everything that is not compared is left out."""
     split = (12, 4, 8) if quick else (150, 30, 150)
     stage = CritiqueStageSettings(
-        critic=trained("critic", quick)["model"] if arm == "critique" else "", max_critique_tokens=160
+        critic=trained("critic", quick)["model"] if arm == "critique" else "",
+        max_critique_tokens=160,
     )
     return ImproveSettings(
         model=trained("actor", quick)["model"],
