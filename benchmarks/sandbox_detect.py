@@ -11,11 +11,7 @@ the package's examples in none of the fifteen languages are given a name all the
     python benchmarks/sandbox_detect.py /tmp/pygments/pygments-* --peers /tmp/peers/bin/python
 
 `--more NAME=FOLDER` measures further files, whole, in a folder for each language. The results have
-four such sets. `programs` are rouge's demos, highlight.js's test/detect, bat's
-tests/syntax-tests/source and chroma's lexers/testdata; `snippets` are highlight.js's test/markup,
-each a few lines of one construct (number literals, comments); `linguist-any-extension` are the
-samples of github-linguist/linguist at b45dbe9b, and `linguist` those whose extension is in
-`language_detection.corpus.EXTENSIONS`.
+the four sets that `language_detection/sets.py` arranges.
 """
 
 import argparse
