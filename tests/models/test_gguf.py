@@ -10,6 +10,7 @@ from fixtures.tiny import make_tokenizer, packed_logits, reference_logits, texts
 
 from burnish.base.errors import ModelError
 from burnish.models import gguf as gguf_module
+from burnish.models import quantise
 from burnish.models.gguf import convert_gguf
 from burnish.models.load import load_model
 
@@ -152,6 +153,25 @@ def test_conversion_equals_transformers(
     kind: str, settings: dict[str, Any], quant: str, tmp_path: Path
 ) -> None:
     check_conversion(random_model(kind, **settings), tmp_path, quant=quant)
+
+
+@pytest.mark.parametrize(("quant", "bits"), [("Q4_1", 4), ("Q8_0", 8), ("F32", None)])
+def test_blocks_that_the_kernels_use_are_kept(quant: str, bits: int | None, tmp_path: Path) -> None:
+    """The file's own blocks, their rows in the order of the weights, under name and bits."""
+    import gguf
+    from safetensors.numpy import load_file
+
+    source = write_gguf(random_model("llama"), tmp_path / "model.gguf", quant=quant)
+    weights = convert(source, tmp_path / "converted")
+    path = tmp_path / "converted" / quantise.BLOCKS_FILE
+    assert path.exists() == (bits is not None)
+    if bits is None:
+        return
+    blocks = load_file(path)
+    assert blocks.keys() == {f"{name}/{bits}" for name, one in weights.items() if one.ndim == 2}
+    for key, data in blocks.items():
+        values = gguf.quants.dequantize(data, gguf.GGMLQuantizationType[quant])
+        assert np.array_equal(values, weights[key.partition("/")[0]].numpy()), key
 
 
 def test_planted_heads_left_interleaved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
