@@ -132,6 +132,23 @@ def test_cross_attention_equals_torch() -> None:
     check_crossing()
 
 
+def test_grouped_heads_share_keys_and_values() -> None:
+    """Heads in groups equal heads of their own with the same matrices."""
+    whole = tiny_network(num_heads=4, num_kv_heads=4, width=24).decoder.model.layers[0].cross_attn
+    grouped = tiny_network(num_heads=4, num_kv_heads=2, width=24).decoder.model.layers[0].cross_attn
+    size = whole.head_dim
+    for name in ("k_proj", "v_proj"):
+        parts = getattr(grouped, name).weight.unflatten(0, (2, size))
+        getattr(whole, name).weight.copy_(parts.repeat_interleave(2, 0).flatten(0, 1))
+    for name in ("q_proj", "o_proj"):
+        getattr(whole, name).weight.copy_(getattr(grouped, name).weight)
+    source = torch.Generator().manual_seed(2)
+    rows, keys = torch.randn(8, 24, generator=source), torch.randn(2, 5, 24, generator=source)
+    seen = torch.arange(5) < torch.tensor([5, 3])[:, None]
+    wanted = whole(rows, Memory(keys, seen))
+    torch.testing.assert_close(grouped(rows, Memory(keys, seen)), wanted)
+
+
 def test_planted_padding_in_the_memory(monkeypatch: Any) -> None:
     exact = Memory.__init__
 
