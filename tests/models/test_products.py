@@ -69,6 +69,17 @@ def test_bf16_rows_are_invariant(kind: type, num_threads: int) -> None:
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("num_rows", [0, 1, 15, 16, 33])
+def test_blocks_for_amx_give_the_product(num_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the processor has AMX, which few machines for tests have."""
+    monkeypatch.setattr(products, "has_amx", lambda: True)
+    weight, bias, rows = weights((96, 31), torch.bfloat16)
+    found = products.product(rows[:num_rows], weight, bias)
+    exact = rows[:num_rows].double() @ weight.double().T + bias.double()
+    torch.testing.assert_close(found.double(), exact, atol=0.05, rtol=0.01)
+
+
+@torch.inference_mode()
 def test_packed_has_the_bits_of_plain_in_bf16() -> None:
     if not can_pack(torch.zeros(1, dtype=torch.bfloat16)):
         pytest.skip("oneDNN has no bf16 products on this processor")
