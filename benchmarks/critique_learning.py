@@ -118,7 +118,7 @@ def frontier(quick: bool) -> dict[str, Any]:
             refine=RefineSettings(
                 num_paths=paths, num_rounds=rounds, max_new_tokens=60, max_critique_tokens=100
             ),
-            num_level_samples=size["levels"], max_plain_votes=2 * size["k"],
+            num_level_samples=size["levels"], max_plain_votes=8 * size["k"],
         )  # fmt: skip
         result = refine_answers(settings, RUNS)
         found[name] = {key: value for key, value in result.items() if key not in ("page", "cost")}
