@@ -73,6 +73,28 @@ def test_strict_is_ours_or_nothing(namespaces, monkeypatch):
     choose_backend.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [("echo 'bwrap: No permissions' >&2; exit 1", "bwrap: No permissions"),
+     ("exit 3", "bwrap ended with 3")],
+)  # fmt: skip
+def test_a_bwrap_that_cannot_start_programs_is_not_chosen(tmp_path, monkeypatch, script, says):
+    """As in a container that has bwrap and forbids namespaces: Landlock is next."""
+    planted = tmp_path / "bwrap"
+    planted.write_text(f"#!/bin/sh\n{script}\n")
+    planted.chmod(0o755)
+    machine = dataclasses.replace(
+        probe(), namespaces=False, trouble="planted", bubblewrap=planted, landlock_trouble=""
+    )
+    assert backends.build("bubblewrap").trouble(machine) == says
+    monkeypatch.setattr("burnish.sandbox.running.probe", lambda: machine)
+    choose_backend.cache_clear()
+    assert isinstance(choose_backend("auto"), backends.get("landlock"))
+    with pytest.raises(IsolationError, match=says):
+        choose_backend("bubblewrap")
+    choose_backend.cache_clear()
+
+
 @pytest.mark.parametrize("lacking", [{"seccomp": False}, {"user_ns": False, "groups": ()}])
 def test_strict_misses_each_mechanism(namespaces, monkeypatch, lacking):
     crippled = dataclasses.replace(probe(), **lacking)

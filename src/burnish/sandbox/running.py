@@ -65,18 +65,18 @@ def choose_backend(isolation: str) -> Backend:
             raise _unavailable(isolation, trouble)
         return backend
     wanted = [backends.build(name) for name in PREFERRED]
-    working = [one for one in wanted if not one.trouble(machine)]
+    working = next((one for one in wanted if not one.trouble(machine)), None)
     if isolation == STRICT:
         _check_strict(working, machine)
         return backends.build("namespaces", strict=True)
     if working:
-        return working[0]
+        return working
     raise _unavailable(isolation, wanted[0].trouble(machine))
 
 
-def _check_strict(working: list[Backend], machine: Machine) -> None:
+def _check_strict(working: Backend | None, machine: Machine) -> None:
     missing = [] if working else [machine.trouble]
-    if working and backends.name_of(working[0]) != "namespaces":
+    if working and backends.name_of(working) != "namespaces":
         missing.append("namespaces of our launcher")
     missing += [] if machine.seccomp else ["a filter of system calls"]
     missing += [] if machine.user_ns or machine.groups else ["a limit of processes"]
