@@ -102,7 +102,9 @@ def test_saved_model_loads_in_transformers(settings: Any, tiny_folder: Any, tmp_
 
 def test_answers_longer_than_a_pass_are_learned(tiny_folder: Any, tmp_path: Path) -> None:
     long = replace(records_of(1)[0], answer="so " * 60)
-    assert teach_at(tmp_path / "t", tiny_folder("llama"), ADAPTERS, [long])["num_examples"] == 1
+    for number, records in enumerate(([long], [*records_of(3), long])):
+        taught = teach_at(tmp_path / f"t{number}", tiny_folder("llama"), ADAPTERS, records)
+        assert taught["num_examples"] == len(records)
 
 
 def test_nothing_to_learn_from(tiny_folder: Any, tmp_path: Path) -> None:
