@@ -8,7 +8,8 @@ localisation on unseen chains, the minutes of both. `loop` has one cell for each
 critique in the loop, a shuffled placebo, masked critiques, and rejection sampling, with so many
 samples that it generates as many tokens, the critic's included, and with fixed numbers of samples,
 for its curve over tokens. `frontier` refines to K = 64. Cells are kept as they finish, and what is
-done is not done again; `report` writes what there is to `results/critique_learning.json`.
+done is not done again; `report` writes what there is to `results/critique_learning.json` and
+`results/critique_frontier.json`.
 `--quick` shows that parts run; its `loop` ends with nothing gathered, since its model has learned
 nothing.
 """
@@ -156,14 +157,19 @@ PARTS = {"critic": measured_critic, "actor": measured_actor, "frontier": frontie
 
 
 def report(quick: bool) -> None:
-    """Write the parts that have finished into the results; no part is run for it."""
+    """Write what has finished, the frontier into a file of its own; no part is run for it."""
     rows = cells("loop", quick).read()
     found = {row["part"]: row["found"] for row in cells("parts", quick).read()}
-    found |= {"loop": summary(rows), "cells": rows, "sizes": sizes(quick), "chain": CHAIN}
-    if not quick:
-        save("critique_learning", found)
-    else:
-        print(json.dumps(found)[:1000])
+    shared = {"sizes": sizes(quick), "chain": CHAIN}
+    frontiers = found.pop("frontier", None)
+    results = {"critique_frontier": frontiers and {**frontiers, **shared}}
+    if rows or "critic" in found:
+        results["critique_learning"] = {**found, "loop": summary(rows), "cells": rows, **shared}
+    for name, result in results.items():
+        if result and not quick:
+            save(name, result)
+        elif result:
+            print(name, json.dumps(result)[:1000])
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

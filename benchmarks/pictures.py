@@ -27,7 +27,7 @@ def shown(saved: Mapping[str, Any]) -> str:
 
 def frontier(saved: Mapping[str, Any]) -> None:
     """Revised answers in one and in four rounds, and plain votes for as many tokens."""
-    found = saved["results"]["frontier"]
+    found = saved["results"]
     matplotlib.rcParams.update({"svg.hashsalt": "burnish", "svg.fonttype": "none", "font.size": 9})
     figure, axes = pyplot.subplots(2, 3, figsize=(9, 5.4), sharex=True, sharey=True)
     titles = ["all tasks", *(f"fifth {level}" for level in range(1, 6))]
@@ -62,4 +62,4 @@ def frontier(saved: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    frontier(json.loads((RESULTS / "critique_learning.json").read_text()))
+    frontier(json.loads((RESULTS / "critique_frontier.json").read_text()))

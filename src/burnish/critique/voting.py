@@ -30,11 +30,18 @@ def majority_at_k(classes: Sequence[Hashable | None], right: Hashable, k: int) -
 
 
 def _ways(counts: Sequence[int], silent: int, picks: int, limit: int) -> list[int]:
-    """Ways to draw `picks` others with at most `limit` of each class, by classes at the limit."""
-    table = [[0] * (len(counts) + 1) for _ in range(picks + 1)]
-    for used in range(min(silent, picks) + 1):
-        table[used][0] = comb(silent, used)
-    for count in counts:
+    """Ways to draw `picks` others with at most `limit` of each class, by classes at the limit.
+
+    Classes that cannot reach the limit are drawn from freely, as one heap with the silent ones.
+    """
+    large = [count for count in counts if count >= limit]
+    free = silent + sum(counts) - sum(large)
+    if free + limit * len(large) < picks:
+        return []
+    table = [[0] * (len(large) + 1) for _ in range(picks + 1)]
+    for used in range(min(free, picks) + 1):
+        table[used][0] = comb(free, used)
+    for count in large:
         table = _joined(table, count, limit)
     return table[picks]
 
