@@ -12,7 +12,7 @@ import matplotlib
 
 matplotlib.use("svg")
 from matplotlib import pyplot
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from recording import RESULTS
 from recording.pages import ROOT
 
@@ -28,8 +28,8 @@ def shown(saved: Mapping[str, Any]) -> str:
 def frontier(saved: Mapping[str, Any]) -> None:
     """Revised answers in one and in four rounds, and plain votes for as many tokens."""
     found = saved["results"]
-    matplotlib.rcParams.update({"svg.hashsalt": "burnish", "svg.fonttype": "none", "font.size": 9})
-    figure, axes = pyplot.subplots(2, 3, figsize=(9, 5.4), sharex=True, sharey=True)
+    matplotlib.rcParams.update({"svg.hashsalt": "burnish", "svg.fonttype": "none", "font.size": 10})
+    figure, axes = pyplot.subplots(3, 2, figsize=(6, 7.2), sharex=True, sharey=True)
     titles = ["all tasks", *(f"fifth {level}" for level in range(1, 6))]
     titles[1] += ", the easiest"
     titles[5] += ", the hardest"
@@ -49,13 +49,14 @@ def frontier(saved: Mapping[str, Any]) -> None:
                     low, high = ([value[side] for value in one] for side in ("low", "high"))
                     panel.fill_between(x, low, high, color=style["color"], alpha=0.12, linewidth=0)
         panel.set_title(title)
-        panel.set_xscale("log", base=2)
+        panel.set_xscale("log", base=4)
+        panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         panel.set_ylim(-0.02, 1.02)
         panel.yaxis.set_major_formatter(PercentFormatter(1))
         panel.grid(alpha=0.3)
     figure.supxlabel("tokens of a task: generated, and prefilled for critic and revision")
     figure.supylabel("majority vote right")
-    axes[0, 0].legend(fontsize=8)
+    axes[0, 1].legend(loc="center")
     figure.tight_layout()
     figure.savefig(FRONTIER, metadata={"Date": None, "Description": shown(saved)})
     print(f"wrote {FRONTIER.relative_to(ROOT)}")
