@@ -39,3 +39,10 @@ def test_a_result_of_nothing_is_refused() -> None:
 def test_a_long_text_is_cut_to_120_characters() -> None:
     (numbers,) = result_page({"a": "x" * 300}, {}).blocks
     assert numbers.rows == [["a", "x" * 120]]
+
+
+def test_the_title_names_the_model_where_the_result_does() -> None:
+    result = {"accuracy": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 8}}
+    named = result_page({**result, "model": "tiny"}, {"what": "train"})
+    assert named.title == "burnish train: tiny"
+    assert result_page(result, {"what": "train"}).title == "burnish train"
