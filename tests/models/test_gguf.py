@@ -14,6 +14,7 @@ from burnish.models import quantise
 from burnish.models.gguf import convert_gguf
 from burnish.models.load import load_model
 
+SCALED = r"^GGUF file scales its rotary frequencies.*, got '[^']+\.gguf'"
 NAMES = {
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
@@ -219,13 +220,13 @@ def test_files_that_would_be_misread_are_refused(tiny_reference: Any, tmp_path: 
         reference, tmp_path / "scaled.gguf",
         extra=lambda writer: writer.add_string("llama.rope.scaling.type", "odd"),
     )  # fmt: skip
-    with pytest.raises(ModelError, match=r"^GGUF file scales its rotary frequencies.*, got '[^']+\.gguf'"):
+    with pytest.raises(ModelError, match=SCALED):
         convert(scaled, tmp_path / "a")
     freqs = write_gguf(
         reference, tmp_path / "freqs.gguf",
         extra=lambda writer: writer.add_tensor("rope_freqs.weight", np.array([1, 3, 7], "float32")),
     )  # fmt: skip
-    with pytest.raises(ModelError, match=r"^GGUF file scales its rotary frequencies.*, got '[^']+\.gguf'"):
+    with pytest.raises(ModelError, match=SCALED):
         convert(freqs, tmp_path / "b")
     odd = write_gguf(
         reference, tmp_path / "odd.gguf",
@@ -248,7 +249,8 @@ def test_other_architectures_are_refused(tiny_reference: Any, tmp_path: Path) ->
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(ModelError, match=r"^GGUF architecture of m\.gguf must be one of llama, .*phi3, got 'bert'"):
+    says = r"^GGUF architecture of m\.gguf must be one of llama, .*phi3, got 'bert'"
+    with pytest.raises(ModelError, match=says):
         convert(tmp_path / "m.gguf", tmp_path / "out")
 
 
@@ -260,6 +262,7 @@ def test_settings_that_transformers_refuses_are_one_line(
     key = b"llama.embedding_length"
     at = content.index(key) + len(key) + 4  # behind the type
     file.write_bytes(content[:at] + (29).to_bytes(4, "little") + content[at + 4 :])
-    with pytest.raises(ModelError, match=r"^GGUF file has settings that do not fit .*multiple") as told:
+    says = r"^GGUF file has settings that do not fit .*multiple"
+    with pytest.raises(ModelError, match=says) as told:
         convert(file, tmp_path / "a")
     assert "\n" not in str(told.value) and len(str(told.value)) <= 400
