@@ -259,3 +259,6 @@ def test_suggestions():
     assert suggest("zzz", ["a"]) == "Known: a"
     assert suggest("zzz", []) == "Known: none"
     assert suggest("", [f"m{i:02}" for i in range(25)]).endswith("m19 and 5 more")
+    known = [f"m{i:02}" for i in range(21)]
+    assert suggest("m007", known[:20]).endswith("m18, m19")  # a short list is shown
+    assert suggest("m007", known) == "Did you mean 'm07'?"

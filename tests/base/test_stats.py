@@ -458,6 +458,9 @@ def test_percentiles_need_draws_and_freedom():
         stats.percentile_interval(np.array([1.0, np.nan]), num_units=9, num_fitted=2)
     with pytest.raises(SettingError):
         stats.percentile_interval(np.ones(50), num_units=2, num_fitted=2)
+    two = np.array([1.0, 2.0, np.nan])
+    low, high = stats.percentile_interval(two, num_units=9, num_fitted=0)
+    assert 1 <= low < high <= 2
 
 
 def check_ratio(ratio):
@@ -525,3 +528,8 @@ def test_a_difference_that_is_always_the_same_has_clopper_and_pearsons_bound(n):
     exact = scipy.stats.binomtest(n, n).proportion_ci(0.95, method="exact").low
     assert found.value == 1 and found.low == pytest.approx(exact)
     assert found.high == pytest.approx(2 - exact)
+
+
+def test_each_value_needs_its_group():
+    with pytest.raises(SettingError, match=r"^groups must name one group .* 3 values, got 2"):
+        bootstrap([1.0, 2.0, 3.0], groups=["a", "b"], rng=rng())

@@ -76,6 +76,8 @@ def test_equal_or_empty_results_compare():
 def test_a_metric_without_interval_says_so():
     page = compare_results({"m": metric(0.5, low=None, high=None)}, {})
     assert page.blocks[1].rows == [["m", "0.5 [no interval]", 240, "\N{EN DASH}", None]]
+    half = compare_results({"m": metric(0.5, high=None)}, {})  # one end is no interval
+    assert half.blocks[1].rows == page.blocks[1].rows
 
 
 def test_a_gate_of_one_run_only_is_shown_for_both():

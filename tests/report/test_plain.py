@@ -22,6 +22,7 @@ def test_a_result_without_a_page_shows_its_numbers() -> None:
         "fine": {"value": 12.0, "low": 8.0, "high": 16.0, "n": 5, "at_least": False},
         "cost": {"seconds": 1.5},
         "rows": [1, 2],
+        "half": {"value": 3.0, "low": 2.0, "high": None, "n": 4},
     }
     page = result_page(result, {"what": "recall-curve", "seed": 3, "command": ["burnish", "x"]})
     measured, numbers = page.blocks
