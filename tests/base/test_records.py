@@ -119,6 +119,7 @@ def test_a_full_disk_is_told_with_its_folder(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="No space left") as caught:
         write_json(tmp_path / "a.json", 1)
     assert f"Free some space on the disk of {str(tmp_path)!r}" in str(caught.value)
+    assert "a.json'" in str(caught.value) and ".tmp" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(StorageError, match="No space left"):
         RecordLog(tmp_path / "log.jsonl", fsync=True).append({"a": 1})
