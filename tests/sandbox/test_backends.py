@@ -1,10 +1,12 @@
 """Back ends: the same program, the same result; what is asked for is had or refused."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from burnish.sandbox.backends import backends
+from burnish.sandbox.backends.bubblewrap import SHOWN, command_inside
 from burnish.sandbox.errors import IsolationError
 from burnish.sandbox.job import Job, Limits
 from burnish.sandbox.judging import judge
@@ -93,6 +95,23 @@ def test_a_bwrap_that_cannot_start_programs_is_not_chosen(tmp_path, monkeypatch,
     with pytest.raises(IsolationError, match=says):
         choose_backend("bubblewrap")
     choose_backend.cache_clear()
+
+
+def test_bwrap_is_asked_for_no_more_than_the_job_needs(tmp_path):
+    def words(**limits):
+        job = Job(argv=("/bin/true", "x"), limits=Limits(**limits), read_only=(tmp_path / "read",))
+        return " ".join(command_inside(job, Path("/opt/bwrap"), tmp_path / "work"))
+
+    closed, opened = words(), words(network=True)
+    assert "--unshare-all" in closed and "--share-net" not in closed
+    assert opened == closed.replace("--new-session", "--new-session --share-net")
+    assert closed.startswith("/opt/bwrap ") and closed.endswith(" -- /bin/true x")
+    assert f"--ro-bind {tmp_path}/read {tmp_path}/read" in closed
+    assert f" --bind {tmp_path}/work /work" in closed and closed.count(" --bind ") == 1
+    for path in map(Path, SHOWN):
+        bound = f"--ro-bind {path} {path}" in closed
+        assert bound == (path.exists() and not path.is_symlink())
+        assert (f" {path} --" in closed) == (path.exists() or path.is_symlink())
 
 
 @pytest.mark.parametrize("lacking", [{"seccomp": False}, {"user_ns": False, "groups": ()}])
