@@ -38,6 +38,11 @@ def check_run(model, runs):
     assert [one["round"] for one in result["dev"]] == [0, 1, 2]
     assert all(one["num_refined_kept"] > 0 for one in result["rounds"])
     assert Path(result["model"]).is_dir()
+    last = result["dev"][-1]["accuracy"]
+    low, right, high = (f"{100 * last[name]:.1f}" for name in ("low", "value", "high"))
+    assert result["page"]["verdict"] == (
+        f"After 2 rounds {right}% of 5 development tasks are right ({low} to {high})."
+    )
     assert (Path(result["run"]) / "stages" / "gather-1" / "pairs.jsonl").read_text()
 
 
