@@ -44,6 +44,7 @@ MEANINGS = {
     "rejection:16": "rejection sampling, 16 answers",
 }
 ARMS = tuple(MEANINGS)
+NOT_KEPT = ("page", "cost", "run", "critic")  # of a result: its page, and paths of this machine
 
 
 def loop_settings(arm: str, seed: int, quick: bool, num_samples: int) -> CriticLoopSettings:
@@ -122,7 +123,7 @@ def frontier(quick: bool) -> dict[str, Any]:
             num_level_samples=size["levels"], max_plain_votes=8 * size["k"],
         )  # fmt: skip
         result = refine_answers(settings, RUNS)
-        found[name] = {key: value for key, value in result.items() if key not in ("page", "cost")}
+        found[name] = {key: value for key, value in result.items() if key not in NOT_KEPT}
     return found
 
 

@@ -105,18 +105,13 @@ def worked_task(task: Task) -> str:
 
 def mixed_documents(num: int) -> list[str]:
     """Documents of the second phase: worked chains, critiques, and revisions of what is wrong."""
-    solutions = planted_solutions(
-        load_tasks(CHAIN.format(size=num), seed=1001), right_frac=0.5, seed=1001
-    )
-    critiques = annotate(solutions, None, WORDING, name="critiques")
     rows: list[str] = []
-    for one, critique in zip(solutions, critiques, strict=True):
-        assert critique is not None
-        problem, right = one.task.prompt, worked_task(one.task)
-        rows.append(f"{problem}\n{right}")
-        rows.append(f"{WORDING.critique_prompt(problem, one.text)}\n{critique.text}")
-        if not one.right:
-            rows.append(f"{WORDING.refine_prompt(problem, one.text, critique.text)}\n{right}")
+    for one in planted_triples(load_tasks(CHAIN.format(size=num), seed=1001), 1001, right_frac=0.5):
+        problem = one.solution.task.prompt
+        rows.append(f"{problem}\n{worked_task(one.solution.task)}")
+        rows.append(f"{WORDING.critique_prompt(problem, one.solution.text)}\n{one.critique}")
+        if not one.solution.right:
+            rows.append(document(one))
     return [rows[i] for i in stream(1001, "corpus").permutation(len(rows))]
 
 
