@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from burnish.sandbox.guard import EARLY_EXIT, FORGED, KILLED_JUDGE, NO_MARK
+from burnish.sandbox.guard import EARLY_EXIT, FORGED, KILLED_JUDGE, NO_MARK, Way
 from burnish.sandbox.job import Outcome
 from burnish.sandbox.judging import judge
 from burnish.sandbox.languages import find_language
@@ -97,6 +97,49 @@ def add(a, b):
         if x == str(a): return int(z)
     return found and str(found) or 9
 '''
+OPERATORS = "class V:\n    def __init__(s, x): s.x = x\n" + "".join(
+    f"    def __{name}__(s, y): return '{name}', s.x, y\n"
+    for name in (
+        *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "floordiv", "mod", "pow"),
+        "getitem",
+    )
+)
+OPERATORS += """
+    def __neg__(s): return -s.x
+    def __abs__(s): return s.x
+    def __setitem__(s, y, z): s.x = (y, z)
+    def __delitem__(s, y): s.x = y
+    def __contains__(s, y): return y == s.x
+    def __bool__(s): return s.x > 3
+    def __int__(s): return s.x + 1
+    def __float__(s): return s.x + 0.5
+    def __index__(s): return s.x
+    def __hash__(s): return s.x + 2
+    def __repr__(s): return f'V({s.x})'
+    def __str__(s): return f'v{s.x}'
+    def __len__(s): return s.x
+    def __enter__(s): return 7
+    def __exit__(s, *e): s.x = 0
+"""
+USED = """
+v = V(3)
+assert v + 1 == ('add', 3, 1) and 1 + v == ('radd', 3, 1)
+assert v - 1 == ('sub', 3, 1) and 1 - v == ('rsub', 3, 1)
+assert v * 2 == ('mul', 3, 2) and 2 * v == ('rmul', 3, 2)
+assert v / 2 == ('truediv', 3, 2) and v // 2 == ('floordiv', 3, 2)
+assert v % 2 == ('mod', 3, 2) and v ** 2 == ('pow', 3, 2)
+assert -v == -3 and abs(v) == 3 and v[5] == ('getitem', 3, 5)
+assert 3 in v and 4 not in v and not v and V(4)
+assert int(v) == 4 and float(v) == 3.5 and [0, 1, 2, 9][v] == 9 and hash(v) == 5
+assert repr(v) == 'V(3)' and str(v) == 'v3' and len(v) == 3
+v[1] = 2
+assert v.x == (1, 2)
+del v[6]
+assert v.x == 6
+with v as inner:
+    assert inner == 7
+assert v.x == 0
+"""
 HONEST = {
     "def add(a, b):\n    return a + b\n": ASSERTS,
     "import sys\ndef add(a, b):\n    return a + b\nif __name__ == '__main__':\n    add(1, 1)":
@@ -122,6 +165,9 @@ HONEST = {
     "import enum\nfrom typing import NamedTuple\nclass C(enum.IntEnum):\n    A = 2\n"
     "class T(NamedTuple):\n    x: int\ndef f(): return C.A\ndef g(): return T(3)":
         "assert f() == 2 and f() < 3 and g() == (3,) and g().x == 3 and f() != 3",
+    "class I(int): pass\ndef f(): return I(3)":
+        "assert f() < 4 and f() <= 3 and f() > 2 and f() >= 3 and not f() < 3 and 4 > f()",
+    OPERATORS: USED,
     "def candidate(x): return x * 2":
         "def check(f):\n    assert f(2) == 4\n    assert f([1]) == [1, 1]"
         "\ncheck(candidate)",
@@ -172,6 +218,7 @@ def test_the_asserts_are_nowhere_to_be_read():
 def test_honest_code_passes(code):
     found = verdict(code, HONEST[code])
     assert found.verdict is Status.ACCEPTED, (found.reason, found.tests[0].stderr)
+    assert found.tests[0].way == Way.BORDER  # the second way would hide a fault of the first
 
 
 def test_failures_are_told_apart():
