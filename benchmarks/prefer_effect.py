@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recording import RESULTS, save
+from recording import cells_file, save
 
 from burnish.base.log import RecordLog
 from burnish.base.meter import Meter
@@ -83,8 +83,8 @@ def settings_of(arm: str, seed: int, options: argparse.Namespace) -> PreferSetti
 
 def taught(seed: int, options: argparse.Namespace) -> Path:
     """The model after one epoch on the chosen answers of the seed's training pairs; made once."""
-    folder = Path(tempfile.gettempdir()) / "burnish-prefer-effect"
-    place = folder / f"seed{seed}-rows{options.most_rows}-heldout{options.heldout_frac}"
+    cells = cells_file("prefer_effect_taught")  # of the same code
+    place = cells.with_suffix("") / f"seed{seed}-{options.most_rows}-{options.heldout_frac}"
     if place.exists():
         return place
     model = load_model("smollm2-135m", precision=options.precision, device="cpu")
@@ -272,7 +272,7 @@ def main() -> None:
     del options.cells
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     name = "prefer_effect_taught" if options.taught else "prefer_effect"
-    log = RecordLog(RESULTS / f"{name}.cells.jsonl")
+    log = RecordLog(cells_file(name))
     for seed in options.seeds:
         for arm in options.arms:
             cells = log.peek()  # another process may have finished one meanwhile
