@@ -64,7 +64,7 @@ def test_an_inequality_of_which_one_half_has_no_root_is_text():
         assert read_answer(text).kind in ("text", "inequality"), text
 
 
-@pytest.mark.parametrize("text", ["", "  ", "\\frac{3}{", "(1,,2)", "1/0"])
+@pytest.mark.parametrize("text", ["", "  ", "\\frac{3}{", "\\sqrt\\heartsuit", "(1,,2)", "1/0"])
 def test_unreadable(text):
     with pytest.raises(Unreadable):
         read_answer(text)

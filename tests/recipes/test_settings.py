@@ -6,6 +6,7 @@ import pytest
 
 from burnish.base.errors import SettingError
 from burnish.recipes.settings import (
+    PRESETS,
     ImproveSettings,
     MeasureSettings,
     SampleSettings,
@@ -38,3 +39,30 @@ from burnish.recipes.settings import (
 def test_wrong_values(kind: Any, name: str, value: float) -> None:
     with pytest.raises(SettingError, match=f"^{name} must "):
         kind(**{name: value})
+
+
+def test_presets_grow_with_the_machine():
+    """What a preset costs is changed on purpose only."""
+    found = {name: preset() for name, preset in PRESETS.items()}
+    assert {n: (p.split.train, p.split.dev, p.split.heldout) for n, p in found.items()} == {
+        "quick": (240, 40, 120),
+        "laptop": (260, 50, 200),
+        "workstation": (3000, 300, 600),
+        "cluster": (3000, 300, 600),
+    }
+    sizes = {
+        n: (p.rounds, p.sample.num_samples, p.sample.num_extra, p.batch_size)
+        for n, p in found.items()
+    }
+    assert sizes == {
+        "quick": (1, 2, 0, 128),
+        "laptop": (2, 2, 1, 128),
+        "workstation": (2, 8, 16, 128),
+        "cluster": (3, 16, 32, 512),
+    }
+    assert {n: (p.train.method, p.train.learning_rate) for n, p in found.items()} == {
+        "quick": ("full", 1.5e-4),
+        "laptop": ("full", 1.5e-4),
+        "workstation": ("lora", 1e-3),
+        "cluster": ("full", 2e-5),
+    }
