@@ -24,8 +24,8 @@ from burnish.sandbox.values import read_shown
 from burnish.sandbox.verdict import Status
 
 INSIDE = "/judge/inside.py"
-SCRIPTS = ("inside.py", "border.py", "crossing.py", "together.py")
-STARTED, STRAINED = b"~", b"!"  # what `inside.py` writes before its report
+SCRIPTS = ("inside.py", "border.py", "crossing.py", "sharing.py", "together.py")
+STARTED, STRAINED, SPLIT = b"~!&"  # what `inside.py` writes before its report
 EARLY_EXIT = "early exit: the code ended its process with exit code 0 before the tests were done"
 KILLED_JUDGE = "the code ended its judge"
 NO_MARK = "early exit: the program ended with exit code 0, and not behind the last assert"
@@ -46,13 +46,15 @@ class Finding:
     """What the judge inside reported; `value` is the result of a call.
 
     `strained` says that something could not cross the border as it is, so that a verdict against
-    the code may be the border's fault.
+    the code may be the border's fault; `split`, that the two sides came apart, so that a verdict
+    for the code may be, too.
     """
 
     status: Status
     reason: str = ""
     value: Any = None
     strained: bool = False
+    split: bool = False
 
 
 def asserts_job(job: Job, code: str, asserts: str, *, nonce: str, way: Way = Way.BORDER) -> Job:
@@ -86,19 +88,20 @@ def _secret() -> bytes:
 
 def read_finding(outcome: Outcome, nonce: str) -> Finding:
     """What a guarded job found, whether it ended by itself or by a limit."""
-    marks = outcome.report[: len(STARTED + STRAINED)]
-    strained = marks == STARTED + STRAINED
+    rest = outcome.report.lstrip(bytes((STARTED, STRAINED, SPLIT)))
+    marks = outcome.report.removesuffix(rest)
+    crossing = {"strained": STRAINED in marks, "split": SPLIT in marks}
     if outcome.limit is not None or outcome.failure:
-        return dataclasses.replace(_ended(outcome), strained=strained)
-    if not marks.startswith(STARTED):
+        return dataclasses.replace(_ended(outcome), **crossing)
+    if STARTED not in marks:
         said = outcome.stderr.decode("utf-8", "replace").strip()[-200:]
         return Finding(status=Status.INFRASTRUCTURE_ERROR, reason=f"{NO_JUDGE}: {said}")
-    report = _parse(outcome.report.lstrip(STARTED + STRAINED))
+    report = _parse(rest)
     if report is None:
         return Finding(status=Status.SECURITY_VIOLATION, reason=KILLED_JUDGE)
     if report.get("nonce") != nonce:
         return Finding(status=Status.SECURITY_VIOLATION, reason=FORGED)
-    return dataclasses.replace(_reported(report), strained=strained)
+    return dataclasses.replace(_reported(report), **crossing)
 
 
 def _ended(outcome: Outcome) -> Finding:

@@ -13,6 +13,9 @@ import types
 CROSSING = types.SimpleNamespace(
     **runpy.run_path(os.path.join(os.path.dirname(__file__), "crossing.py"))
 )
+SHARING = types.SimpleNamespace(
+    **runpy.run_path(os.path.join(os.path.dirname(__file__), "sharing.py"))
+)
 SCRIPT = "__main__"  # the module name of what the asserts define
 BASES = (int, float, str, bytes, tuple, list, dict, set, frozenset)
 FORWARDED = (
@@ -128,14 +131,18 @@ def forward_operations():
 class Peer:
     """One end of the line: asks the other end, and answers while it waits.
 
-    `strained` says that something crossed which is not the same on both sides; `on_strain` is
-    called when that first happens.
+    `strained` says that something crossed which is not the same on both sides, `split` that a
+    difference may have been seen, so that even a verdict for the code may be wrong; `report` is
+    called with either word when it first holds. `identities`: the asserts ask for them.
     """
 
-    def __init__(self, reading, writing, is_judge, on_strain=None):
+    def __init__(self, reading, writing, is_judge, report=None):
         self.reading, self.writing, self.is_judge = reading, writing, is_judge
         self.objects, self.numbers, self.errors, self.tampering = {}, {}, {}, []
-        self.stubs, self.strained, self.on_strain, self.num_asked = {}, False, on_strain, 0
+        self.stubs, self.report, self.num_asked = {}, report, 0
+        self.strained = self.split = self.identities = False
+        self.shared, self.seen = SHARING.Shared(), set()
+        self.names, self.containers = {}, {}  # of the code's module, and what they hold
 
     # ---- the line ----
 
@@ -167,7 +174,11 @@ class Peer:
         """Ask the other side, and answer meanwhile. Raises: Gone; what was raised there."""
         self.num_asked += 1
         session = CROSSING.Session()
-        self.send(["ask", what, [CROSSING.encode(self, session, v) for v in values]])
+        self.look()
+        encoded = [CROSSING.encode(self, session, v) for v in values]
+        if self.shared.holds(session.containers):
+            self._note("again")
+        self.send(["ask", what, encoded])
         while True:
             message = self.receive()
             if message[0] == "ask":
@@ -176,6 +187,9 @@ class Peer:
                 value = CROSSING.decode(self, session, message[1])
                 for number, held in message[2]:
                     CROSSING.fill(self, session, session.containers[number], held)
+                self.shared.add(session.containers[number] for number in message[3])
+                for word in message[4]:
+                    self._note(word)
                 return value
             elif message[0] == "uncrossable":
                 raise CROSSING.Uncrossable(message[1])
@@ -184,9 +198,30 @@ class Peer:
 
     def strain(self):
         """Note that the two sides may see something differently from now on."""
-        if not self.strained and self.on_strain:
-            self.on_strain()
+        if not self.strained and self.report:
+            self.report("strained")
         self.strained = True
+
+    def part(self):
+        """Note that the two sides have come apart."""
+        self.strain()
+        if not self.split and self.report:
+            self.report("split")
+        self.split = True
+
+    def _note(self, word):
+        """`changed`: what both sides hold is not the same any more; `again`: it crossed again."""
+        if not self.is_judge:
+            self.seen.add(word)
+        elif word == "changed" or self.identities:
+            self.part()
+        else:
+            self.strain()
+
+    def look(self):
+        """Note whether what both sides hold was changed here."""
+        if self.shared.changed():
+            self._note("changed")
 
     # ---- values ----
 
@@ -241,7 +276,13 @@ class Peer:
         try:
             values = [CROSSING.decode(self, session, v) for v in message[2]]
             value = CROSSING.encode(self, session, self._serve(message[1], *values))
-            reply = ["value", value, CROSSING.changes(self, session)]
+            values.clear()
+            self.look()
+            if self.shared.holds(session.containers):
+                self._note("again")
+            changes, kept = CROSSING.changes(self, session), SHARING.kept(session.containers)
+            self.shared.add(session.containers[number] for number in kept)
+            reply, self.seen = ["value", value, changes, kept, sorted(self.seen)], set()
         except Gone:
             raise
         except CROSSING.Uncrossable as error:
@@ -251,10 +292,12 @@ class Peer:
                 raise
             reply = ["error", ["RuntimeError"], "the asserts ended", None]
         except BaseException as error:
-            reply = ["error", *told(error)]
+            reply = ["error", *CROSSING.told(error)]
         self.send(reply)
 
     def _serve(self, what, number, *rest):
+        if what == "watch":  # of the code's names, those that the asserts use
+            return self._watch(number)
         target = self.objects[number]
         if what == "call":
             args, kwargs = rest
@@ -283,6 +326,11 @@ class Peer:
             return _holds_all(target)
         return self._operate(target, *rest)
 
+    def _watch(self, names):
+        for name in names:
+            self.shared.add(self.containers[name])
+            self.shared.watch(self.names, name)
+
     def _operate(self, target, name, *args):
         shortcuts = {f.__name__: f for f in (len, next, bool, str, repr, hash, int, float, abs)}
         if name in shortcuts and not args:
@@ -302,22 +350,6 @@ class Peer:
         made.args = (text,) if args is None else tuple(args)
         made.from_code = f"{names[0]}: {text}"  # pyright: ignore[reportAttributeAccessIssue] - new
         return made
-
-
-def told(error):
-    """An exception's class names, its message, and its arguments if they are plain data."""
-    args = getattr(error, "args", ())
-    plain = isinstance(args, tuple) and all(type(a) in (*CROSSING.PLAIN, int) for a in args)
-    small = plain and len(repr(args)) < 2000
-    return [c.__name__ for c in type(error).__mro__], text_of(error), list(args) if small else None
-
-
-def text_of(error):
-    """The message of an exception, shortened; empty where it has none."""
-    try:
-        return str(error.args[0] if error.args else "")[:2000]
-    except Exception:
-        return ""
 
 
 def sys_modules():
@@ -356,7 +388,7 @@ def _take(iterator, wanted):
     except StopIteration as end:
         return items, ("StopIteration", *end.args)
     except Exception as error:
-        return items, tuple(told(error))
+        return items, tuple(CROSSING.told(error))
     return items, None
 
 

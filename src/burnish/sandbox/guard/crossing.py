@@ -149,6 +149,7 @@ def decode(peer, session, data):
     if tag in ("t", "f"):
         return (tuple if tag == "t" else frozenset)([decode(peer, session, v) for v in data[1]])
     if tag in "KVI":
+        peer.strain()  # of a copy: it does not follow its dictionary
         items = [decode(peer, session, v) for v in data[1]]
         made = dict(items) if tag == "I" else dict(enumerate(items))
         return {"K": dict.fromkeys(items).keys, "V": made.values, "I": made.items}[tag]()
@@ -222,3 +223,19 @@ def _tag(kind):
 
 
 EMPTY = {tag: kind for kind, tag in (*SEQUENCES.items(), *MAPPINGS.items())} | {"B": bytearray}
+
+
+def told(error):
+    """An exception's class names, its message, and its arguments if they are plain data."""
+    args = getattr(error, "args", ())
+    plain = isinstance(args, tuple) and all(type(a) in (*PLAIN, int) for a in args)
+    small = plain and len(repr(args)) < 2000
+    return [c.__name__ for c in type(error).__mro__], text_of(error), list(args) if small else None
+
+
+def text_of(error):
+    """The message of an exception, shortened; empty where it has none."""
+    try:
+        return str(error.args[0] if error.args else "")[:2000]
+    except Exception:
+        return ""

@@ -19,7 +19,8 @@ import sys
 import types
 
 REPORT_FD = 3
-STARTED, STRAINED = b"~", b"!"  # before the report: the judge lives; a value could not cross
+STARTED = b"~"  # before the report: the judge lives
+MARKS = {"strained": b"!", "split": b"&"}  # a value could not cross; two copies came apart
 HERE = os.path.dirname(__file__)
 BORDER = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "border.py")))
 TOGETHER = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "together.py")))
@@ -61,7 +62,7 @@ def _load(peer, code, module):
     try:
         program = compile(code, module.__file__, "exec")
     except (SyntaxError, ValueError) as error:
-        peer.send(["syntax", BORDER.text_of(error)])
+        peer.send(["syntax", CROSSING.text_of(error)])
         os._exit(0)
     try:
         exec(program, module.__dict__)
@@ -71,12 +72,12 @@ def _load(peer, code, module):
         import traceback
 
         traceback.print_exc()
-        peer.send(["crash", type(error).__name__, BORDER.text_of(error)])
+        peer.send(["crash", type(error).__name__, CROSSING.text_of(error)])
         os._exit(0)
 
 
 def _describe(peer, module):
-    found = {}
+    found, peer.names = {}, module.__dict__
     for name, value in list(module.__dict__.items()):
         if name.startswith("__"):
             continue
@@ -85,10 +86,12 @@ def _describe(peer, module):
         elif isinstance(value, type) and issubclass(value, Exception):
             found[name] = ["exception", [c.__name__ for c in value.__mro__]]
         else:
+            session = CROSSING.Session()
             try:
-                found[name] = ["value", CROSSING.encode(peer, CROSSING.Session(), value)]
+                found[name] = ["value", CROSSING.encode(peer, session, value)]
             except Exception:
                 found[name] = ["value", peer.export(value)]
+            peer.containers[name] = session.containers
     return found
 
 
@@ -103,7 +106,7 @@ def _hide():
 def _namespace(peer, names, used):
     """What the asserts see: stubs for what the code defines, modules by their names."""
     module = sys.modules["__main__"] = types.ModuleType(BORDER.SCRIPT)
-    found = module.__dict__
+    found, copied = module.__dict__, []
     found["__builtins__"] = builtins
     for name, (kind, what) in names.items():
         if kind == "module":
@@ -113,12 +116,17 @@ def _namespace(peer, names, used):
             base = next(getattr(builtins, n) for n in what if hasattr(builtins, n))
             found[name] = peer.errors[name] = type(name, (base,), {})
         else:
-            session, strained = CROSSING.Session(), peer.strained
+            session, strained, report = CROSSING.Session(), peer.strained, peer.report
+            if name not in used:
+                peer.report = None
             found[name] = CROSSING.decode(peer, session, what)
             if name not in used:
-                peer.strained = strained
-            elif session.containers or type(found[name]) in (*CROSSING.PLAIN, int):
-                peer.strain()  # a copy: what the code does to its own does not show
+                peer.strained, peer.report = strained, report
+            elif not isinstance(found[name], BORDER.Foreign):
+                copied.append(name)
+                peer.shared.add(session.containers)
+    if copied:
+        peer.ask("watch", copied)
     return found
 
 
@@ -139,6 +147,7 @@ def _check(peer, request):
     used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     if TOGETHER.looks_inside(tree):
         peer.strain()
+    peer.identities = TOGETHER.asks_for_identity(tree)
     names = _namespace(peer, first[1], used)
     counted = TOGETHER.Counted()
     names[TOGETHER.COUNT] = counted.note
@@ -232,7 +241,7 @@ def _guarded(peer, request, child):
         return {"status": "uncrossable", "reason": f"{error} cannot be handed over"}
     except BaseException as error:
         reason = getattr(error, "from_code", None)
-        told = reason or f"{type(error).__name__}: {BORDER.text_of(error)}"
+        told = reason or f"{type(error).__name__}: {CROSSING.text_of(error)}"
         return {"status": "runtime_error", "reason": told}
 
 
@@ -256,8 +265,9 @@ def main():
     _report(STARTED)
     sys.set_int_max_str_digits(0)
     request = json.loads(sys.stdin.buffer.read())
-    peer = BORDER.Peer(here[0], there[1], True, on_strain=lambda: _report(STRAINED))
+    peer = BORDER.Peer(here[0], there[1], True, report=lambda word: _report(MARKS[word]))
     result = _guarded(peer, request, child)
+    peer.look()
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, 9)
     if peer.tampering:

@@ -42,7 +42,8 @@ INSIDE = {  # what asserts read or set of the process that the code runs in, or 
     "get_type_hints", "signature", "getsource", "getfullargspec", "isfunction", "isclass",
     "iscoroutinefunction", "isgeneratorfunction", "FunctionType", "LambdaType", "MethodType",
     "testmod", "run_docstring_examples", "refcount", "ref", "current_thread", "freeze_time",
-    "setattr", "delattr",
+    "setattr", "delattr", "exc_info", "format_exc", "print_exc", "__cause__", "__context__",
+    "__notes__", "__traceback__", "ExceptionGroup",
 }  # fmt: skip
 SPY_MODULES = ("inspect.py", "gc.py", "traceback.py")
 
@@ -102,7 +103,45 @@ def looks_inside(tree):
             bases = {getattr(base, "id", getattr(base, "attr", "")) for base in node.bases}
             if bases - {"object", "TestCase"}:  # perhaps a class of the code
                 return True
+    return _reads_exceptions(tree)
+
+
+def asks_for_identity(tree):
+    """Whether a script compares identities of other than constants."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            of_two = not any(isinstance(side, ast.Constant) for side in sides)
+            if of_two and any(isinstance(op, ast.Is | ast.IsNot) for op in node.ops):
+                return True
+        if getattr(node, "id", getattr(node, "attr", "")) in ("id", "assertIs", "assertIsNot"):
+            return True
     return False
+
+
+def _reads_exceptions(tree):
+    """Whether a script reads more of an exception than its arguments, which alone cross."""
+    nodes = list(ast.walk(tree))
+    caught = {node.name for node in nodes if isinstance(node, ast.ExceptHandler) and node.name}
+    holders = {
+        item.optional_vars.id
+        for node in nodes
+        if isinstance(node, ast.With)
+        for item in node.items
+        if isinstance(item.optional_vars, ast.Name)
+    }
+
+    def is_caught(node):  # `e`, or `info.value` of pytest's, `context.exception` of unittest's
+        if isinstance(node, ast.Attribute) and node.attr in ("exception", "value"):
+            return getattr(node.value, "id", "") in holders
+        return getattr(node, "id", "") in caught
+
+    for node in nodes:
+        if isinstance(node, ast.Assign) and is_caught(node.value):
+            caught |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return any(
+        isinstance(n, ast.Attribute) and n.attr != "args" and is_caught(n.value) for n in nodes
+    )
 
 
 def shown_line(line, asserts):
