@@ -15,7 +15,7 @@ from burnish.base.errors import SettingError
 from burnish.contracts.task import Task, Verdict
 from burnish.data.checkers import judge
 from burnish.data.math import grade as grading
-from burnish.data.math.grade import answer_classes, grade
+from burnish.data.math.grade import answer_classes, grade, read_gold
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "grade.jsonl"
 FORMS = ["1/2", "0.5", "\\frac{1}{2}", "50%", "\\sqrt{8}", "2\\sqrt{2}", "x+1", "1+x", "1, 2"]
@@ -143,6 +143,21 @@ def test_agrees_with_math_verify():
             math_verify.parse(f"${gold}$"), math_verify.parse(f"${answer}$")
         )
         assert not (theirs and grade(gold, answer).correct)
+
+
+@pytest.mark.parametrize(
+    ("gold", "kind", "key"),
+    [
+        ("She has 5 apples. The answer is 5", "integer", ("q", 5, 1)),
+        ("48/2 = 24 clips.\n#### 72", "integer", ("q", 72, 1)),
+        ("\\text{so } \\boxed{7}", "integer", ("q", 7, 1)),
+        ("Monday", "text", ("text", "monday")),
+        ("3/4", "rational", ("q", 3, 4)),
+    ],
+)
+def test_a_reference_is_an_answer_or_a_text_that_states_one(gold, kind, key):
+    found = read_gold(gold)
+    assert (found.kind, found.key) == (kind, key)
 
 
 def test_hostile_input_ends_quickly():

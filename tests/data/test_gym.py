@@ -54,7 +54,10 @@ def test_options_are_typed_and_checked():
     assert config.operators == ["+", "-"]
     with pytest.raises(UnknownNameError, match="Did you mean 'chain_sum'"):
         build_dataset("chainsum", {}, size=1, seed=0)
-    with pytest.raises(SettingError, match=r"Did you mean 'min_terms'.*max_digits"):
+    told = (
+        r"^option of 'chain_sum' is not .*, got 'min_term'\. Did you mean 'min_terms'.*max_digits"
+    )
+    with pytest.raises(SettingError, match=told):
         build_dataset("chain_sum", {"min_term": "3"}, size=1, seed=0)
     with pytest.raises(SettingError, match="must be of type int, got 'x'"):
         build_dataset("chain_sum", {"min_terms": "x"}, size=1, seed=0)

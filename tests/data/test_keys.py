@@ -51,3 +51,9 @@ def test_no_value():
 
 def test_two_equal_sides_are_an_identity():
     assert equation_key(read_expression("x+1"), read_expression("1+x")) == ("equation", "identity")
+
+
+def test_functions_of_what_is_beyond_all_digits_differ_by_name():
+    large = "(10^{10^{10}})"
+    found = {expression_key(read_expression(f"\\{name}{large}")) for name in ("sin", "cos", "tan")}
+    assert len(found) == 3

@@ -35,7 +35,7 @@ def open_small(model: Any, *, recorded: bool) -> DecoderSession:
     return session
 
 
-def steps_of(model: Any, *, recorded: bool) -> Tensor:
+def steps_of(model: Any, num_made: int, *, recorded: bool) -> Tensor:
     """Logits of steps of two texts; the shorter one gives its slot away on the way."""
     session = open_small(model, recorded=recorded)
     with torch.inference_mode():
@@ -43,20 +43,31 @@ def steps_of(model: Any, *, recorded: bool) -> Tensor:
         found = [session.step([7 + i, 11 + i]) for i in range(6)]
         session.move(1, 0)
         found += [session.step([5 + i]) for i in range(6)]
-    assert len(session.replays._made) == (2 if recorded else 0)
+    assert len(session.replays._made) == (num_made if recorded else 0)
     return torch.cat(found)
 
 
-def check_steps(model: Any) -> None:
+def check_steps(model: Any, num_made: int = 2) -> None:
     # a recorded pass looks at more masked cells than it needs: other kernels, other roundings
     torch.testing.assert_close(
-        steps_of(model, recorded=True), steps_of(model, recorded=False), atol=2e-5, rtol=2e-5
+        steps_of(model, num_made, recorded=True),
+        steps_of(model, num_made, recorded=False),
+        atol=2e-5,
+        rtol=2e-5,
     )
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral", "qwen3"])
 def test_replayed_equals_run(family: str, tiny_model: Any) -> None:
     check_steps(tiny_model(family))
+
+
+def test_a_span_reaches_the_end_of_the_longest_text(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("burnish.engine.replay.SPAN_TOKENS", 3)
+    monkeypatch.setattr("burnish.engine.replay.USES", 1)
+    check_steps(tiny_model("llama"), 6)
 
 
 def test_planted_length_that_is_baked_in(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,19 @@
 """Counts against the networks themselves and torch's own counter of operations."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from fixtures.tiny import DECODERS, EXPERTS
+from fixtures.tiny import DECODERS, EXPERTS, packed_logits
 
+from burnish.kv.dense import DenseCache
 from burnish.models import count as count_module
 from burnish.models.config import DecoderConfig, decoder_config
 from burnish.models.count import Count, count
+from burnish.models.decoder import Decoder
+from burnish.models.solver_config import SolverConfig
 
 NUM_TOKENS = 11
 Counter = Callable[[DecoderConfig], Count]
@@ -88,10 +92,63 @@ def test_planted_tied_embedding_counted_twice(tiny_reference: Any) -> None:
         check_params(twice, tiny_reference("llama"))
 
 
+SOLVERS = {
+    "two evaluations": {},
+    "orders by layer": {"orders": (1, 3, 2), "gamma_scope": "layer"},
+    "a corrector over steps": {"corrector": "ema", "history": 3, "beta": 0.5},
+    "keys of the first stage": {"shared_kv": True},
+    "no corrector": {"corrector": "none", "gamma_scope": "channel"},
+    "a norm of each stage": {"function": "rknorm"},
+    "a mix of layers": {"corrector": "mix"},
+}
+
+
+def solved(tiny_model: Any, changes: dict[str, Any]) -> Decoder:
+    """A tiny decoder with a solver and random weights."""
+    torch.manual_seed(2)
+    plain = tiny_model("llama").network
+    orders = (2,) * plain.shape.num_layers
+    solver = SolverConfig(**{"orders": orders, **changes})
+    windows = (None,) * sum(solver.num_places)
+    return Decoder(replace(plain.shape, solver=solver, windows=windows), plain.config)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_solver_is_counted_as_it_runs(name: str, tiny_model: Any) -> None:
+    """Parameters of the network, operations that torch sees, and what a cache holds."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = solved(tiny_model, SOLVERS[name])
+    shape, found = network.shape, count(network.shape)
+    assert found.num_params == sum(p.numel() for p in network.parameters())
+    assert found.num_active_params == found.num_params
+    with FlopCounterMode(display=False) as seen:
+        packed_logits(network, [list(range(3, 3 + NUM_TOKENS))])
+    mixes = 0
+    if name == "a mix of layers":  # sums over layers of two streams, which torch does not count
+        mixes = 4 * shape.d_model * sum(layer + 2 for layer in range(shape.num_layers))
+    attention = 4 * shape.num_heads * shape.head_dim
+    solver = shape.solver
+    assert solver is not None
+    each = [solver.num_evaluations(layer) for layer in range(shape.num_layers)]
+    assert seen.get_total_flops() == NUM_TOKENS * (found.flops_per_token - mixes)
+    assert found.attention_flops_per_token_per_context == attention * sum(each)
+    assert found.evaluations_per_layer == (each[0] if len(set(each)) == 1 else tuple(each))
+    cache = DenseCache(
+        num_layers=shape.num_places, num_kv_heads=shape.num_kv_heads, head_dim=shape.head_dim,
+        num_slots=1, capacity_tokens=16, dtype=torch.float32,
+    )  # fmt: skip
+    assert cache.num_bytes == 16 * found.kv_bytes_per_token(4)
+
+
+def test_a_shape_for_laws_is_dense_unless_it_says_otherwise() -> None:
+    shape = layer_shape_of_nothing()
+    assert (shape.num_sparse_layers, shape.num_experts, shape.top_k) == (0, 1, 1)
+    assert (shape.expert_ff, shape.shared_ff, shape.vocab_size, shape.seq_tokens) == (0, 0, 0, 0)
+
+
 @pytest.mark.parametrize("family", ["llama", "qwen3"])
 def test_kv_bytes_equal_the_cache(family: str, tiny_model: Any) -> None:
-    from burnish.kv.dense import DenseCache
-
     shape = tiny_model(family).network.shape
     cache = DenseCache(
         num_layers=shape.num_layers, num_kv_heads=shape.num_kv_heads, head_dim=shape.head_dim,

@@ -117,6 +117,19 @@ def test_other_facts_of_a_tokenizer(both: Any) -> None:
     assert mine.convert_ids_to_tokens([5]) == theirs.convert_ids_to_tokens([5])  # asked of theirs
 
 
+def test_added_tokens_are_not_of_the_vocabulary(tiny_folder: Any, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = shutil.copytree(tiny_folder("llama"), tmp_path / "model")
+    theirs = AutoTokenizer.from_pretrained(folder)
+    assert theirs.add_tokens(["<tool>", "<more>"]) == 2
+    theirs.save_pretrained(folder)
+    mine = quick_tokenizer(folder)
+    assert isinstance(mine, QuickTokenizer)
+    assert (mine.vocab_size, len(mine)) == (theirs.vocab_size, len(theirs))
+    assert len(mine) == mine.vocab_size + 2
+
+
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_conversations_are_rendered_as_transformers_does(template: str, both: Any) -> None:
     mine, theirs = both

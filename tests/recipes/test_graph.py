@@ -57,5 +57,5 @@ def test_wrong_sources(tmp_path, monkeypatch):
         problem=empty))  # fmt: skip
     with pytest.raises(InputError, match="beyond its examples"):
         GraphTaskSource.from_text(str(tmp_path)).load(0)
-    with pytest.raises(MissingFileError, match=r"must be a folder.*graph train made"):
+    with pytest.raises(MissingFileError, match=r"^graph must be a folder, got.*graph train made"):
         GraphTaskSource.from_text("nothere").load(0)
