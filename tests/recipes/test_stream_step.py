@@ -74,6 +74,8 @@ def check_read(settings: Any, runs: Path) -> dict[str, Any]:
              for name, own in rows.items()}  # fmt: skip
     added = right["stream-whole"] - right["stream-window"]
     assert told["added"]["value"] == pytest.approx(added)
+    accuracies = [told["cut"]["accuracy"], told["whole"]["accuracy"]]
+    assert accuracies == pytest.approx(list(right.values())) and max(accuracies) > 0
     return result
 
 

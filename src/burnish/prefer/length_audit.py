@@ -82,5 +82,6 @@ def check_enough(pairs: Sequence[Pair], num_problems: int) -> None:
 def check_enough_pairs(num_pairs: int, num_problems: int) -> None:
     """As `check_enough`, for a number of pairs."""
     if num_pairs < 2:
-        remedy = f"{num_problems} rows had problems: correct them, or give more pairs"
+        told = f"Correct the rows that had problems ({num_problems}), or give"
+        remedy = f"{told if num_problems else 'Give'} more pairs"
         raise IncompleteError("usable pairs", num_pairs, "must be at least two", remedy=remedy)
