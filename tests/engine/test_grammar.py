@@ -129,7 +129,7 @@ def test_schemas_that_cannot_be_followed(tiny_model: Any, schema: Any) -> None:
 
 def test_what_it_needs(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = replace(tiny_model("llama"), eos_ids=frozenset())
-    with pytest.raises(ModelError, match="^tokenizer must be a fast one with an end token"):
+    with pytest.raises(ModelError, match=r"^tokenizer must be a fast one with an end token"):
         JsonForms(endless).of_schema(ANY_OBJECT)
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="burnish\\[serve\\]"):
