@@ -165,6 +165,9 @@ HONEST = {
     "import enum\nfrom typing import NamedTuple\nclass C(enum.IntEnum):\n    A = 2\n"
     "class T(NamedTuple):\n    x: int\ndef f(): return C.A\ndef g(): return T(3)":
         "assert f() == 2 and f() < 3 and g() == (3,) and g().x == 3 and f() != 3",
+    "def f(): raise ValueError('a', 2)\ndef g(): raise TypeError([1])":
+        "try:\n    f()\nexcept ValueError as e:\n    assert e.args == ('a', 2)\n"
+        "else:\n    assert False\ntry:\n    g()\nexcept TypeError as e:\n    assert str(e) == '[1]'",
     "class I(int): pass\ndef f(): return I(3)":
         "assert f() < 4 and f() <= 3 and f() > 2 and f() >= 3 and not f() < 3 and 4 > f()",
     OPERATORS: USED,
