@@ -167,7 +167,8 @@ HONEST = {
         "assert f() == 2 and f() < 3 and g() == (3,) and g().x == 3 and f() != 3",
     "def f(): raise ValueError('a', 2)\ndef g(): raise TypeError([1])":
         "try:\n    f()\nexcept ValueError as e:\n    assert e.args == ('a', 2)\n"
-        "else:\n    assert False\ntry:\n    g()\nexcept TypeError as e:\n    assert str(e) == '[1]'",
+        "else:\n    assert False\ntry:\n    g()\nexcept TypeError as e:\n"
+        "    assert str(e) == '[1]'",
     "class I(int): pass\ndef f(): return I(3)":
         "assert f() < 4 and f() <= 3 and f() > 2 and f() >= 3 and not f() < 3 and 4 > f()",
     OPERATORS: USED,
