@@ -5,6 +5,7 @@ import collections
 import pytest
 from fixtures.verdicts import KINDS
 
+from burnish.sandbox.guard.border import Peer
 from burnish.sandbox.guard.sharing import MOST, Shared, kept
 from burnish.sandbox.judging import judge
 from burnish.sandbox.problem import read_problem
@@ -142,3 +143,17 @@ def test_a_table_that_never_changes_needs_no_second_run(namespaces):
     result = judge(read_problem({**given, "asserts": asserts}))
     assert result.verdict is Status.ACCEPTED
     assert result.tests[0].way == "border"
+
+
+def test_a_peer_reports_each_word_once():
+    told: list[str] = []
+    peer = Peer(0, 0, True, report=told.append)
+    for _ in range(2):
+        peer.strain()
+    for _ in range(2):
+        peer.part()
+    assert told == ["strained", "split"]
+    assert peer.strained and peer.split
+    quiet = Peer(0, 0, False)
+    quiet.part()
+    assert quiet.strained and quiet.split
