@@ -15,7 +15,8 @@ from burnish.recipes.improve import improve
 from burnish.recipes.planning import Calibration, make_plan
 from burnish.recipes.settings import ScalingStageSettings
 from burnish.recipes.steps import scaling
-from burnish.recipes.steps.scaling import Scaling, sentence
+from burnish.recipes.steps.measure import ANSWER_TOKENS, PROMPT_TOKENS
+from burnish.recipes.steps.scaling import ANSWERS, Scaling, sentence
 from burnish.recipes.verify import verify_run
 from burnish.scaling.tuning import Effort, TuningPlan
 
@@ -104,6 +105,14 @@ def test_off_it_costs_nothing(settings: Any) -> None:
         settings, replace(settings, scaling=PILOT)))  # fmt: skip
     assert more.trained_tokens > plain.trained_tokens
     assert more.generated_tokens > plain.generated_tokens
+
+
+def test_the_plan_counts_samples_of_a_part_of_the_training_tasks(settings: Any) -> None:
+    (pilot,) = [s for s in Scaling.configured(with_pilot(settings)).planned() if s.name == ANSWERS]
+    for num_train, num_asked in ((100, 32 + 24), (5, 5 + 24)):
+        cost = pilot.cost({"train": num_train, "dev": 24})
+        assert cost.generated_tokens == 6 * num_asked * ANSWER_TOKENS
+        assert cost.prefilled_tokens == num_asked * PROMPT_TOKENS
 
 
 def test_it_can_be_ablated(settings: Any) -> None:
