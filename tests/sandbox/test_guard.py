@@ -169,6 +169,9 @@ HONEST = {
         "try:\n    f()\nexcept ValueError as e:\n    assert e.args == ('a', 2)\n"
         "else:\n    assert False\ntry:\n    g()\nexcept TypeError as e:\n"
         "    assert str(e) == '[1]'",
+    "def f(n, wrap):\n    r = 0\n    for _ in range(n): r = wrap(r)\n    return r":
+        "for wrap in (lambda v: {'a': v}, lambda v: [v], lambda v: (v,)):\n    x = f(70, wrap)\n"
+        "    while x: x = x['a'] if type(x) is dict else x[0]\n    assert x == 0",
     "class I(int): pass\ndef f(): return I(3)":
         "assert f() < 4 and f() <= 3 and f() > 2 and f() >= 3 and not f() < 3 and 4 > f()",
     OPERATORS: USED,
@@ -223,6 +226,22 @@ def test_honest_code_passes(code):
     found = verdict(code, HONEST[code])
     assert found.verdict is Status.ACCEPTED, (found.reason, found.tests[0].stderr)
     assert found.tests[0].way == Way.BORDER  # the second way would hide a fault of the first
+
+
+def test_a_crash_is_named_by_its_signal():
+    found = verdict("import ctypes\ndef add(a, b):\n    ctypes.string_at(0)\n")
+    assert found.verdict is Status.RUNTIME_ERROR and "signal 11" in found.reason
+
+
+@pytest.mark.parametrize("wrap", ["{'a': r}", "[r]", "(r,)"])
+def test_results_of_calls_may_be_nested(wrap):
+    code = f"def f():\n    r = 0\n    for _ in range(70): r = {wrap}\n    return r"
+    expected = 0
+    for _ in range(70):
+        expected = {"a": expected} if "a" in wrap else [expected]
+    test = {"function": "f", "args": [], "expected": expected}
+    found = judge(read_problem({"code": code, "language": "python", "tests": [test]}))
+    assert found.verdict is Status.ACCEPTED, found.reason
 
 
 def test_failures_are_told_apart():
