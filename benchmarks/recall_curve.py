@@ -8,6 +8,7 @@ model on several corpora. Every part can be stopped and called again: finished c
 """
 
 import argparse
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -32,6 +33,12 @@ from burnish.recall.settings import RecallSettings
 MODEL = "smollm2-135m"
 
 
+@functools.cache
+def measured() -> dict[str, Any]:
+    """Machine, versions and commit, before this run has written anything."""
+    return header(["transformers"])
+
+
 def merge(part: str, rows: dict[str, Any]) -> None:
     """Write one part into the benchmark's file, the others left as they are.
 
@@ -39,7 +46,7 @@ def merge(part: str, rows: dict[str, Any]) -> None:
     """
     path = RESULTS / "recall_curve.json"
     kept = json.loads(path.read_text())["results"] if path.exists() else {}
-    rows = rows | {"measured": header(["transformers"])}
+    rows = rows | {"measured": measured()}
     save("recall_curve", kept | {part: rows}, peers=["transformers"])
 
 
@@ -392,6 +399,7 @@ def main() -> None:
     parser.add_argument("--gsm8k", default="files:path=data/gsm8k/train.jsonl,column=question")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    measured()
     parts[options.part](options)
 
 

@@ -228,6 +228,22 @@ def test_honest_code_passes(code):
     assert found.tests[0].way == Way.BORDER  # the second way would hide a fault of the first
 
 
+def test_what_the_code_raises_is_quoted():
+    found = verdict("def add(a, b): raise ValueError('so it is')")
+    assert found.verdict is Status.RUNTIME_ERROR and "ValueError: so it is" in found.reason
+
+
+def test_the_code_has_no_standard_input():
+    """Its judge reads the asserts from there."""
+    code = (
+        "import os\ntry:\n    os.lseek(0, 0, 0)\nexcept OSError: pass\n"
+        "DATA = os.read(0, 9999)\nNAME = os.readlink('/proc/self/fd/0')\n"
+        "def f(): return DATA, NAME"
+    )
+    found = verdict(code, "assert f() == (b'', '/dev/null')")
+    assert found.verdict is Status.ACCEPTED, found.reason
+
+
 def test_a_crash_is_named_by_its_signal():
     found = verdict("import ctypes\ndef add(a, b):\n    ctypes.string_at(0)\n")
     assert found.verdict is Status.RUNTIME_ERROR and "signal 11" in found.reason
