@@ -55,7 +55,7 @@ def test_wrong_sources(tmp_path, monkeypatch):
     empty = SimpleNamespace(answers=("",), classes=("a",), pool=SimpleNamespace(tolist=list))
     monkeypatch.setattr("burnish.graph.saved.open_retriever", lambda _: SimpleNamespace(
         problem=empty))  # fmt: skip
-    with pytest.raises(InputError, match="^graph must hold labelled nodes beyond its examples"):
+    with pytest.raises(InputError, match=r"^graph must hold labelled nodes beyond its examples"):
         GraphTaskSource.from_text(str(tmp_path)).load(0)
     with pytest.raises(MissingFileError, match=r"^graph must be a folder, got.*graph train made"):
         GraphTaskSource.from_text("nothere").load(0)
