@@ -260,6 +260,18 @@ def test_results_of_calls_may_be_nested(wrap):
     assert found.verdict is Status.ACCEPTED, found.reason
 
 
+def test_results_of_calls_may_hold_subclasses():
+    code = (
+        "class L(list): pass\ndef f():\n    r = 0\n    for _ in range(40): r = L([r])\n    return r"
+    )
+    expected = 0
+    for _ in range(40):
+        expected = [expected]
+    test = {"function": "f", "args": [], "expected": expected}
+    found = judge(read_problem({"code": code, "language": "python", "tests": [test]}))
+    assert found.verdict is Status.ACCEPTED, found.reason
+
+
 def test_failures_are_told_apart():
     assert verdict("def add(a, b): return 0").verdict is Status.WRONG_ANSWER
     assert verdict("def add(a, b): return 1 / 0").verdict is Status.RUNTIME_ERROR
