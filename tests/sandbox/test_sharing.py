@@ -150,10 +150,11 @@ def test_a_peer_reports_each_word_once():
     peer = Peer(0, 0, True, report=told.append)
     for _ in range(2):
         peer.strain()
+    assert told == ["strained"]
     for _ in range(2):
-        peer.part()
+        peer.strain("split")
     assert told == ["strained", "split"]
-    assert peer.strained and peer.split
-    quiet = Peer(0, 0, False)
-    quiet.part()
-    assert quiet.strained and quiet.split
+    other: list[str] = []
+    Peer(0, 0, True, report=other.append).strain("split")
+    assert sorted(other) == ["split", "strained"]
+    Peer(0, 0, False).strain()  # the code's side reports nothing

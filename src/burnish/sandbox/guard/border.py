@@ -131,17 +131,17 @@ def forward_operations():
 class Peer:
     """One end of the line: asks the other end, and answers while it waits.
 
-    `strained` says that something crossed which is not the same on both sides, `split` that a
-    difference may have been seen, so that even a verdict for the code may be wrong; `report` is
-    called with either word when it first holds. `identities`: the asserts ask for them.
+    `report` is called once with "strained", when something crossed that is not the same on both
+    sides, and once with "split", when a difference may have been seen, so that even a verdict for
+    the code may be wrong. `identities`: the asserts ask for them.
     """
 
     def __init__(self, reading, writing, is_judge, report=None):
         self.reading, self.writing, self.is_judge = reading, writing, is_judge
         self.objects, self.numbers, self.errors, self.tampering = {}, {}, {}, []
         self.stubs, self.report, self.num_asked = {}, report, 0
-        self.strained = self.split = self.identities = False
-        self.shared, self.seen = SHARING.Shared(), set()
+        self.reported, self.seen, self.identities = set(), set(), False
+        self.shared = SHARING.Shared()
         self.names, self.containers = {}, {}  # of the code's module, and what they hold
 
     # ---- the line ----
@@ -183,38 +183,32 @@ class Peer:
             message = self.receive()
             if message[0] == "ask":
                 self.answer(message)
-            elif message[0] == "value":
-                value = CROSSING.decode(self, session, message[1])
-                for number, held in message[2]:
+                continue
+            kind, *told, kept, words = message
+            if kind == "value":
+                value = CROSSING.decode(self, session, told[0])
+                for number, held in told[1]:
                     CROSSING.fill(self, session, session.containers[number], held)
-                self.shared.add(session.containers[number] for number in message[3])
-                for word in message[4]:
-                    self._note(word)
+            self.shared.add(session.containers[number] for number in kept)
+            for word in words:
+                self._note(word)
+            if kind == "value":
                 return value
-            elif message[0] == "uncrossable":
-                raise CROSSING.Uncrossable(message[1])
-            else:
-                raise self.error(*message[1:])
+            raise CROSSING.Uncrossable(*told) if kind == "uncrossable" else self.error(*told)
 
-    def strain(self):
-        """Note that the two sides may see something differently from now on."""
-        if not self.strained and self.report:
-            self.report("strained")
-        self.strained = True
-
-    def part(self):
-        """Note that the two sides have come apart."""
-        self.strain()
-        if not self.split and self.report:
-            self.report("split")
-        self.split = True
+    def strain(self, *more):
+        """Report, once, that the two sides may see something differently; `split`: that they do."""
+        for word in {"strained", *more} - self.reported:
+            self.reported.add(word)
+            if self.report:
+                self.report(word)
 
     def _note(self, word):
         """`changed`: what both sides hold is not the same any more; `again`: it crossed again."""
         if not self.is_judge:
             self.seen.add(word)
         elif word == "changed" or self.identities:
-            self.part()
+            self.strain("split")
         else:
             self.strain()
 
@@ -270,19 +264,25 @@ class Peer:
 
     # ---- answering ----
 
+    def _seen_of(self, containers):
+        """Which of a message's containers stay here, and what was seen since the last one."""
+        self.look()
+        if self.shared.holds(containers):
+            self._note("again")
+        kept = SHARING.kept(containers)
+        self.shared.add(containers[number] for number in kept)
+        words, self.seen = sorted(self.seen), set()
+        return [kept, words]
+
     def answer(self, message):
         """Perform a request of the other side, and reply."""
-        session = CROSSING.Session()
+        session, num_known = CROSSING.Session(), 0
         try:
             values = [CROSSING.decode(self, session, v) for v in message[2]]
+            num_known = len(session.containers)
             value = CROSSING.encode(self, session, self._serve(message[1], *values))
-            values.clear()
-            self.look()
-            if self.shared.holds(session.containers):
-                self._note("again")
-            changes, kept = CROSSING.changes(self, session), SHARING.kept(session.containers)
-            self.shared.add(session.containers[number] for number in kept)
-            reply, self.seen = ["value", value, changes, kept, sorted(self.seen)], set()
+            num_known = len(session.containers)
+            reply = ["value", value, CROSSING.changes(self, session)]
         except Gone:
             raise
         except CROSSING.Uncrossable as error:
@@ -293,6 +293,9 @@ class Peer:
             reply = ["error", ["RuntimeError"], "the asserts ended", None]
         except BaseException as error:
             reply = ["error", *CROSSING.told(error)]
+        values = None  # or the code would seem to hold them
+        del session.containers[num_known:]  # of a result that did not cross
+        reply += self._seen_of(session.containers)
         self.send(reply)
 
     def _serve(self, what, number, *rest):

@@ -116,13 +116,12 @@ def _namespace(peer, names, used):
             base = next(getattr(builtins, n) for n in what if hasattr(builtins, n))
             found[name] = peer.errors[name] = type(name, (base,), {})
         else:
-            session, strained, report = CROSSING.Session(), peer.strained, peer.report
+            session, reported = CROSSING.Session(), peer.reported
             if name not in used:
-                peer.report = None
+                peer.reported = {"strained"}  # as if: it does not matter
             found[name] = CROSSING.decode(peer, session, what)
-            if name not in used:
-                peer.strained, peer.report = strained, report
-            elif not isinstance(found[name], BORDER.Foreign):
+            peer.reported = reported
+            if name in used and not isinstance(found[name], BORDER.Foreign):
                 copied.append(name)
                 peer.shared.add(session.containers)
     if copied:
