@@ -172,6 +172,10 @@ HONEST = {
     "def f(n, wrap):\n    r = 0\n    for _ in range(n): r = wrap(r)\n    return r":
         "for wrap in (lambda v: {'a': v}, lambda v: [v], lambda v: (v,)):\n    x = f(70, wrap)\n"
         "    while x: x = x['a'] if type(x) is dict else x[0]\n    assert x == 0",
+    "def count(n):\n    yield from range(n)\ndef bad():\n    yield 1\n    raise KeyError('x')":
+        "assert list(count(100)) == list(range(100))\nit = bad()\nassert next(it) == 1\n"
+        "try:\n    next(it)\nexcept KeyError:\n    pass\nelse:\n    assert False\n"
+        "assert next(it, 'end') == 'end'",
     "class I(int): pass\ndef f(): return I(3)":
         "assert f() < 4 and f() <= 3 and f() > 2 and f() >= 3 and not f() < 3 and 4 > f()",
     OPERATORS: USED,
