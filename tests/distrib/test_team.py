@@ -11,12 +11,8 @@ from fixtures.training import ranks
 from burnish.base.team import Alone
 from burnish.distrib.team import join_team
 
-PROGRAM = """
-import sys, time
-from pathlib import Path
-from burnish.distrib.rank import rank
-from burnish.distrib.team import join_team
-team, written = join_team("cpu"), Path(sys.argv[1])
+SHARING = """
+import time
 found = [team.share({"of": rank()}), team.share([1, 2] if team.leads else None)]
 if team.leads:
     time.sleep(0.5)
@@ -30,12 +26,21 @@ def test_alone_without_torchrun() -> None:
     assert isinstance(join_team(), Alone)
 
 
-@pytest.mark.slow
-def test_two_processes_share(tmp_path: Path) -> None:
+def two_processes(program: str, written: Path) -> list[tuple[int, str]]:
+    """Status and stdout of a program in each of two processes that have joined."""
+    start = f"""
+import atexit, sys
+from pathlib import Path
+from torch import distributed
+atexit.register(lambda: print(distributed.is_initialized()))  # runs last
+from burnish.distrib.rank import rank
+from burnish.distrib.team import join_team
+team, written = join_team("cpu"), Path(sys.argv[1])
+{program}"""
     path = os.pathsep.join(filter(None, sys.path))
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(tmp_path / "written")],
+            [sys.executable, "-c", start, str(written)],
             env=os.environ | one | {"PYTHONPATH": path},
             stdout=subprocess.PIPE,
             text=True,
@@ -47,4 +52,19 @@ def test_two_processes_share(tmp_path: Path) -> None:
     finally:
         for process in processes:
             process.kill()
-    assert told == ["[{'of': 0}, [1, 2]] True True", "[{'of': 0}, [1, 2]] False True"]
+    return [(one.returncode, text) for one, text in zip(processes, told, strict=True)]
+
+
+@pytest.mark.slow
+def test_two_processes_share(tmp_path: Path) -> None:
+    told = two_processes(SHARING, tmp_path / "written")
+    found = "[{'of': 0}, [1, 2]]"
+    assert told == [(0, f"{found} True True\nFalse"), (0, f"{found} False True\nFalse")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leave", ["", "distributed.destroy_process_group()"])
+def test_the_group_is_left_at_the_end(leave: str, tmp_path: Path) -> None:
+    """By us or by the caller: gloo's threads abort a process that ends inside a group."""
+    told = two_processes(f"print(distributed.is_initialized())\n{leave}", tmp_path / "none")
+    assert told == [(0, "True\nFalse")] * 2

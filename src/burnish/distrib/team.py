@@ -1,5 +1,6 @@
 """The processes of torchrun as a team."""
 
+import atexit
 import os
 from datetime import timedelta
 from typing import Any
@@ -23,7 +24,11 @@ def join_team(device: str = "auto") -> Team:
 
 
 def join_group(device: str = "auto") -> None:
-    """Join the process group of torchrun's environment, once: NCCL on GPUs, gloo otherwise."""
+    """Join the process group of torchrun's environment, once: NCCL on GPUs, gloo otherwise.
+
+    The group is left when the process ends; one that the caller made stays the caller's.
+    Source: ours. Oracle: tests/distrib/test_team.py::test_the_group_is_left_at_the_end
+    """
     import torch
     from torch import distributed
 
@@ -33,6 +38,15 @@ def join_group(device: str = "auto") -> None:
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    atexit.register(_leave_group)
+
+
+def _leave_group() -> None:
+    """Join gloo's threads while the interpreter lives: left alone, they abort one exit in ten."""
+    from torch import distributed
+
+    if distributed.is_initialized():  # the caller may have left it
+        distributed.destroy_process_group()
 
 
 def shared(value: Any) -> Any:
