@@ -9,7 +9,7 @@ import pytest
 from fixtures.training import ranks
 
 from burnish.base.team import Alone
-from burnish.distrib.team import join_team
+from burnish.distrib.team import join_team, lost_process
 
 SHARING = """
 import time
@@ -68,3 +68,21 @@ def test_the_group_is_left_at_the_end(leave: str, tmp_path: Path) -> None:
     """By us or by the caller: gloo's threads abort a process that ends inside a group."""
     told = two_processes(f"print(distributed.is_initialized())\n{leave}", tmp_path / "none")
     assert told == [(0, "True\nFalse")] * 2
+
+
+@pytest.mark.parametrize(
+    ("size", "says", "lost"),
+    [
+        ("2", "[pair.cc:553] Connection closed by peer [127.0.0.1]:4263", True),
+        ("2", "ncclRemoteError: remote process exited or there was a network error", True),
+        ("2", "mat1 and mat2 shapes cannot be multiplied", False),
+        ("1", "Connection closed by peer", False),
+    ],
+)
+def test_only_a_lost_process_is_told_as_one(
+    size: str, says: str, lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", size)
+    found = lost_process(RuntimeError(says))
+    assert (found is not None) == lost
+    assert found is None or "other processes must run to the end" in str(found)

@@ -66,6 +66,21 @@ def test_preferences(sharding: str, tiny_folder: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_one_process_fails(tiny_folder: Any, tmp_path: Path) -> None:
+    """Rank 0 refuses the folder; the other says that it was left, in one line."""
+    pairs, taken = tmp_path / "pairs.jsonl", tmp_path / "taken"
+    pairs.write_text('{"prompt": "p", "chosen": "ab", "rejected": "c"}\n' * 4)
+    taken.mkdir()
+    (taken / "other").touch()
+    words = ["prefer", "train", str(tiny_folder()), str(pairs), "--out", str(taken)]
+    (first, _, refused), (second, _, left) = together(words, tmp_path)
+    assert (first, second) == (2, 1)
+    assert refused.startswith("error: run folder must be empty")
+    assert left.startswith("process 1: error: other processes must run to the end, got 'Connec")
+    assert left.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_improve(settings: ImproveSettings, tmp_path: Path) -> None:
     """One process samples and measures, two train; the claims are those of one."""
     given = replace(settings, rounds=1, train=replace(settings.train, pass_tokens=200))

@@ -31,6 +31,7 @@ from burnish.cli import (
 )
 from burnish.cli.usage import UsageError, as_one_sentence, is_help
 from burnish.distrib.rank import is_main, rank
+from burnish.distrib.team import lost_process
 
 INTERRUPTED = 130
 
@@ -118,6 +119,10 @@ def main() -> None:
     except BrokenPipeError:  # `burnish ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except RuntimeError as error:
+        if (lost := lost_process(error)) is None:
+            raise
+        _fail(lost)
     except OSError as error:  # of an unchecked path: too long, no permission
         if error.filename is None:
             raise

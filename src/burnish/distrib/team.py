@@ -5,9 +5,11 @@ import os
 from datetime import timedelta
 from typing import Any
 
+from burnish.base.errors import IncompleteError
 from burnish.base.team import Alone, Team
 from burnish.distrib.rank import is_main, world_size
 
+LOST = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
 PATIENCE = timedelta(days=7)  # the other ranks wait while rank 0 samples; torchrun ends them all
 
 
@@ -58,6 +60,18 @@ def shared(value: Any) -> Any:
     values = [value]
     distributed.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def lost_process(error: RuntimeError) -> IncompleteError | None:
+    """The error for users where gloo or NCCL says that another process ended; None elsewhere.
+
+    Source: ours. Oracle: tests/recipes/test_together.py::test_one_process_fails
+    """
+    found = [words for words in LOST if words in str(error)]
+    if world_size() == 1 or not found:
+        return None
+    remedy = "Read the error of the process that ended first"
+    return IncompleteError("other processes", found[0], "must run to the end", remedy=remedy)
 
 
 class _Processes:
