@@ -43,6 +43,16 @@ def check_run(model, runs):
     assert result["page"]["verdict"] == (
         f"After 2 rounds {right}% of 5 development tasks are right ({low} to {high})."
     )
+    assert result["page"]["good"] == "measured"
+    shown = {b["title"]: b for b in result["page"]["blocks"] if b["block"] == "table"}
+    table = shown["Development tasks, by round"]
+    assert [row[0] for row in table["rows"]] == ["base model", 1, 2]
+    assert table["columns"] == ["round", "tasks", "right (share)", "low", "high"]
+    assert [row[1:] for row in table["rows"]] == [
+        [one["accuracy"][name] for name in ("n", "value", "low", "high")] for one in result["dev"]
+    ]
+    assert [row[0] for row in shown["Rounds"]["rows"]] == [1, 2]
+    assert [row[2] for row in shown["Rounds"]["rows"]] == [r["num_right"] for r in result["rounds"]]
     assert (Path(result["run"]) / "stages" / "gather-1" / "pairs.jsonl").read_text()
 
 

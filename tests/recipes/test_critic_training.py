@@ -40,6 +40,7 @@ def test_a_critic_learns_the_form(built, tiny_folder, tmp_path):
     )
     result = train_critic(settings, Place(runs=tmp_path))
     assert result["losses"][-1] < result["losses"][0]
+    assert result["page"]["good"] == "measured"
     assert result["before"]["num"] == result["after"]["num"] == 2
     assert Path(result["model"]).is_dir() and "parse_rate" in result["after"]
     with Path(built["triples"]).open("a") as file:

@@ -48,6 +48,14 @@ WHAT = "critique-loop"
 SHUFFLED = "shuffled:"
 SELECTED, PAIRS, REFRESH = "selected.jsonl", "pairs.jsonl", "refresh.jsonl"
 LEVELS = "levels"
+COLUMNS = {  # of the table of rounds, by the names in `result.json`
+    "num_answers": "answers",
+    "num_right": "right",
+    "num_criticised": "criticised",
+    "num_refined_kept": "refinements kept",
+    "num_selected": "answers to learn from",
+    "num_solved_by_refinement_only": "tasks solved by refinement only",
+}
 
 
 def run_loop(settings: CriticLoopSettings, place: Place | None = None) -> dict[str, Any]:
@@ -177,12 +185,10 @@ class GatherStep(Step):
     def tell(self, done: StageResult, given: Given) -> Sequence[Told]:
         """Counts of the round."""
         counts = done.output["counts"]
-        names = ("num_answers", "num_right", "num_criticised", "num_refined_kept", "num_selected",
-                 "num_solved_by_refinement_only")  # fmt: skip
         table = Table(
             title="Rounds",
-            columns=["round", *names],
-            rows=[[self.number, *(counts[name] for name in names)]],
+            columns=["round", *COLUMNS.values()],
+            rows=[[self.number, *(counts[name] for name in COLUMNS)]],
             caption="Refinements are learned without the critique that led to them.",
         )
         numbers = {"rounds": [{"round": self.number, **counts}]}
@@ -306,11 +312,17 @@ class DevStep(Step):
         numbers = {
             "dev": [{"round": self.number, **{k: found[k] for k in ("accuracy", "by_level")}}]
         }
-        if self.number < self.settings.rounds:
-            return (Told(numbers=numbers),)
         one = found["accuracy"]
+        table = Table(
+            title="Development tasks, by round",
+            columns=["round", "tasks", "right (share)", "low", "high"],
+            rows=[[self.number or "base model", one["n"], one["value"], one["low"], one["high"]]],
+            caption="Greedy answers. The interval is Wilson's, of 95%.",
+        )
+        if self.number < self.settings.rounds:
+            return (Told(numbers=numbers, blocks=[table]),)
         sentence = (
             f"After {self.number} rounds {100 * one['value']:.1f}% of {one['n']} development tasks "
             f"are right ({100 * one['low']:.1f} to {100 * one['high']:.1f})."
         )
-        return (Told(numbers=numbers, blocks=[chart], verdict=(sentence, None)),)
+        return (Told(numbers=numbers, blocks=[table, chart], verdict=(sentence, "measured")),)

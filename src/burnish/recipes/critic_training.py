@@ -181,9 +181,8 @@ class TeachCriticStep(Step):
         )  # fmt: skip
         numbers = {name: done.output[name] for name in ("num_examples", "num_steps", "losses")}
         sentence = f"Trained on {numbers['num_examples']} rows in {numbers['num_steps']} steps."
-        return (
-            Told(section="training", numbers=numbers, blocks=[chart], verdict=(sentence, None)),
-        )
+        verdict = (sentence, "measured")
+        return (Told(section="training", numbers=numbers, blocks=[chart], verdict=verdict),)
 
 
 @dataclass(frozen=True, kw_only=True)
