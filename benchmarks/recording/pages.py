@@ -89,9 +89,10 @@ def source(name: str, saved: Mapping[str, Any]) -> str:
         packages = {n: saved["versions"][n] for n in ("torch", "transformers")}
         packages["other peers"] = "not noted"
     peers = ", ".join(f"{peer} {version}" for peer, version in packages.items())
+    cores = f"{host['num_cores']} core{'s' * (host['num_cores'] != 1)}"
     state = "clean" if not git["dirty"] else "with uncommitted changes"
     return (
-        f"- {name}, {saved['when'][:10]}: {host['cpu']}, {host['num_cores']} cores, {loads}"
+        f"- {name}, {saved['when'][:10]}: {host['cpu']}, {cores}, {loads}"
         f"load {saved['load_average'][0]:.1f} after; {peers or 'no peer'}; "
         f"commit {git['commit'][:10]}, {state}"
     )

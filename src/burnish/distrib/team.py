@@ -28,7 +28,7 @@ def join_team(device: str = "auto") -> Team:
 def join_group(device: str = "auto") -> None:
     """Join the process group of torchrun's environment, once: NCCL on GPUs, gloo otherwise.
 
-    The group is left when the process ends; one that the caller made stays the caller's.
+    A group of gloo is left when the process ends; one that the caller made stays the caller's.
     Source: ours. Oracle: tests/distrib/test_team.py::test_the_group_is_left_at_the_end
     """
     import torch
@@ -40,7 +40,8 @@ def join_group(device: str = "auto") -> None:
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
-    atexit.register(_leave_group)
+    if not on_gpu:  # leaving NCCL's waits for all processes, also for one that has failed
+        atexit.register(_leave_group)
 
 
 def _leave_group() -> None:
