@@ -281,6 +281,8 @@ def main() -> None:
                 log.append(run_cell(arm, seed, options, before))
                 new[arm] -= 1
     table = summarise(log.peek())
+    if not table:
+        parser.error("there are no cells of this code on this machine: ask for some with --cells")
     for arm, row in table.items():
         length, rank = row["length_tokens"], [round(s["value"], 2) for s in row["spearman"]]
         print(f"{arm:11} seeds {row['seeds']}: {length['value']:.1f} tokens "
