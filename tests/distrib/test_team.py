@@ -1,12 +1,10 @@
 """Real processes as a team, with torchrun's environment."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from fixtures.training import ranks
+from fixtures.training import run_ranks
 
 from burnish.base.team import Alone
 from burnish.distrib.team import join_team, lost_process
@@ -37,22 +35,8 @@ from burnish.distrib.rank import rank
 from burnish.distrib.team import join_team
 team, written = join_team("cpu"), Path(sys.argv[1])
 {program}"""
-    path = os.pathsep.join(filter(None, sys.path))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", start, str(written)],
-            env=os.environ | one | {"PYTHONPATH": path},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for one in ranks(2)
-    ]
-    try:
-        told = [process.communicate(timeout=120)[0].strip() for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [(one.returncode, text) for one, text in zip(processes, told, strict=True)]
+    told = run_ranks([sys.executable, "-c", start, str(written)])
+    return [(status, out.strip()) for status, out, _ in told]
 
 
 @pytest.mark.slow

@@ -47,9 +47,9 @@ def check_run(model, runs):
     shown = {b["title"]: b for b in result["page"]["blocks"] if b["block"] == "table"}
     table = shown["Development tasks, by round"]
     assert [row[0] for row in table["rows"]] == ["base model", 1, 2]
-    assert table["columns"] == ["round", "tasks", "right (share)", "low", "high"]
+    assert table["columns"] == ["round", "accuracy", "low", "high", "n"]
     assert [row[1:] for row in table["rows"]] == [
-        [one["accuracy"][name] for name in ("n", "value", "low", "high")] for one in result["dev"]
+        [one["accuracy"][name] for name in ("value", "low", "high", "n")] for one in result["dev"]
     ]
     assert [row[0] for row in shown["Rounds"]["rows"]] == [1, 2]
     assert [row[2] for row in shown["Rounds"]["rows"]] == [r["num_right"] for r in result["rounds"]]

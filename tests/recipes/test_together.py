@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.training import ranks
+from fixtures.training import run_ranks
 
 from burnish.base.runs import load_run
 from burnish.base.settings import to_dict
@@ -20,20 +20,8 @@ COMMAND = [sys.executable, "-c", "from burnish.cli.main import main; main()"]
 
 
 def together(words: list[str], cache: Path) -> list[tuple[int, str, str]]:
-    """Status, stdout and stderr of a command in two processes."""
-    path = os.pathsep.join(filter(None, sys.path))
-    given = os.environ | {"PYTHONPATH": path, "BURNISH_CACHE": str(cache)}
-    processes = [
-        subprocess.Popen([*COMMAND, *words], env=given | one, text=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for one in ranks(2)
-    ]  # fmt: skip
-    try:
-        told = [process.communicate(timeout=200) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [(one.returncode, *texts) for one, texts in zip(processes, told, strict=True)]
+    """Status, stdout and stderr of a command of ours in two processes."""
+    return run_ranks([*COMMAND, *words], BURNISH_CACHE=str(cache))
 
 
 @pytest.mark.slow

@@ -315,9 +315,9 @@ class DevStep(Step):
         one = found["accuracy"]
         table = Table(
             title="Development tasks, by round",
-            columns=["round", "tasks", "right (share)", "low", "high"],
-            rows=[[self.number or "base model", one["n"], one["value"], one["low"], one["high"]]],
-            caption="Greedy answers. The interval is Wilson's, of 95%.",
+            columns=["round", "accuracy", "low", "high", "n"],
+            rows=[[self.number or "base model", *(one[k] for k in ("value", "low", "high", "n"))]],
+            caption="Greedy answers. Intervals: 95%, Wilson.",
         )
         if self.number < self.settings.rounds:
             return (Told(numbers=numbers, blocks=[table]),)

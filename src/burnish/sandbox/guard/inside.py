@@ -118,7 +118,7 @@ def _namespace(peer, names, used):
         else:
             session, reported = CROSSING.Session(), peer.reported
             if name not in used:
-                peer.reported = {"strained"}  # as if: it does not matter
+                peer.reported = {"strained"}  # no assert can see it
             found[name] = CROSSING.decode(peer, session, what)
             peer.reported = reported
             if name in used and not isinstance(found[name], BORDER.Foreign):
