@@ -1,8 +1,11 @@
 """Wrong input: one sentence with a remedy, the right exit status, nothing left half-written."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -324,3 +327,16 @@ def test_a_run_folder_of_other_settings(improve: Burnish, finished: Path) -> Non
         improve("--run", finished, "--set", "seed=5"), 2, "holds a run with other settings"
     )
     assert (finished / "run.json").read_text() == before
+
+
+def test_a_reader_that_has_gone() -> None:
+    """`burnish ... | head` ends without a word, also where the output is short."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "burnish.cli.main", "--version"],
+        stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+        env={name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -101,8 +101,11 @@ def main() -> None:
             set_quiet(True)
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
         command = typer.main.get_command(make_app())
-        with command.make_context("burnish", sys.argv[1:]) as context:
-            command.invoke(context)
+        try:
+            with command.make_context("burnish", sys.argv[1:]) as context:
+                command.invoke(context)
+        finally:
+            sys.stdout.flush()  # a closed pipe is found here, where it is caught
     except typer.Exit as end:
         sys.exit(end.exit_code)
     except BurnishError as error:
