@@ -42,6 +42,24 @@ def test_data_is_no_program():
         assert not is_data(text), text
 
 
+def test_tables_are_data():
+    for text in ("a,b,c\n1,2,3", "5.1;3.5;x\n4.9;3.0;y\n", 'a\tb\tc\n"d e"\tf\t1\n'):
+        assert is_data(text), text
+    row = "1,2,3\n"
+    assert is_data(row * (20_000 // len(row) + 1))  # a cell of its last line is cut off
+    for text in ("a,b,c", "a,b\n1,2\n", "a,b,c\n1,2\n", "a, b, c = 1, 2, 3\nd, e, f = a, b, c",
+                 '"a,b,c\n1,2,3'):  # fmt: skip
+        assert not is_data(text), text
+
+
+def test_an_unsure_answer_must_parse():
+    assert refuses("x = 1\n", "python", 0.0, 0.49)
+    assert not refuses("x = 1\n", "python", 0.0, 0.51)
+    assert refuses("x = 1\n", "python", 0.03, 0.59)
+    assert not refuses("x = 1\n", "python", 0.03, 0.61)
+    assert not refuses("x = 1\n", "python", 0.01, 0.59)
+
+
 @pytest.mark.parametrize(
     ("line", "wrong"),
     [("x <- c(1, 2)", 0), ("if (a) b else c", 0), ("for (i in 1:3) print(i)", 0),

@@ -6,6 +6,7 @@ piece, and may refuse what the model would name.
 """
 
 import configparser
+import csv
 import functools
 import json
 import re
@@ -19,10 +20,14 @@ SHORT_WRONG_FRAC = 0.3  # ... of a text of few pieces, where one error spoils mu
 PIECES_WRONG_FRAC = 0.4  # of the pieces at the top that do not parse by themselves
 FEW_PIECES, MOST_PIECES = 6, 40
 R_WRONG_FRAC = 0.1  # of the lines where two operands meet without an operator
+LIKELY_CONFIDENCE = 0.5  # less: another language, or none, is likelier
+UNSURE_CONFIDENCE, UNSURE_WRONG_FRAC = 0.6, 0.02  # an answer this unsure must parse nearly whole
 KNOWN_FRAC = 0.5  # of the commands of a shell script that are commands
 REMARKS_CONFIDENCE = 0.8  # of a text of remarks alone, such as a licence, the tokens must be sure
+NUM_CELLS = 3  # of a table's row
 MAX_CHARACTERS = 20_000
 
+_PROGRAM_MARK = re.compile(r"[(){}\[\]=]")
 _GOES_ON = re.compile(
     r"[\s})\]{#*@]|//|\|\||&&|<\?php|\?>|(?:else|elif|elsif|end|fi|done|esac|then|do|rescue|ensure"
     r"|except|finally|catch|when|until|in|EOF)\b"
@@ -56,7 +61,8 @@ def refuses(code: str, language: str, error_frac: float, confidence: float) -> b
     Source: ours. Oracle: tests/sandbox/test_detect_refusal.py::test_texts_that_are_no_program
     """
     code = code[:MAX_CHARACTERS]
-    if is_data(code):
+    unsure = confidence < UNSURE_CONFIDENCE and error_frac > UNSURE_WRONG_FRAC
+    if confidence < LIKELY_CONFIDENCE or unsure or is_data(code):
         return True
     if language == "r":
         return r_wrong_frac(code) > R_WRONG_FRAC
@@ -70,8 +76,10 @@ def refuses(code: str, language: str, error_frac: float, confidence: float) -> b
 
 
 def is_data(code: str) -> bool:
-    """Whether a text is JSON, JSON lines or an INI file: valid syntax, but no program."""
+    """Whether a text is JSON, JSON lines, an INI file or a table: valid syntax, but no program."""
     text = code.strip()
+    if any(_is_table(text, delimiter) for delimiter in ",;\t"):
+        return True
     if text[:1] in ("{", "["):
         lines = [line for line in text.splitlines() if line.strip()]
         if _is_json(text) or all(_is_json(line) for line in lines):
@@ -86,6 +94,19 @@ def is_data(code: str) -> bool:
         except configparser.Error:
             return False
     return False
+
+
+def _is_table(text: str, delimiter: str) -> bool:
+    """Whether all lines have the same three cells or more, and no cell the marks of a program."""
+    lines = text.splitlines()
+    lines = lines[:-1] if len(text) == MAX_CHARACTERS else lines  # the last was cut by us
+    try:
+        rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return False
+    widths = {len(row) for row in rows}
+    plain = not any(_PROGRAM_MARK.search(cell) for row in rows for cell in row)
+    return len(rows) > 1 and len(widths) == 1 and widths.pop() >= NUM_CELLS and plain
 
 
 def r_wrong_frac(code: str) -> float:
