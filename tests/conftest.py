@@ -1,6 +1,7 @@
 """What holds for every test: offline, seeded, and no answer that depends on this machine."""
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tiny models, threads only wa
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `fixtures`, also in spawned processes
 pytest_plugins = ["fixtures.tiny", "fixtures.shell", "fixtures.compiled", "fixtures.analysing"]
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
 
 settings.register_profile("burnish", derandomize=True, deadline=None, database=None)
 settings.load_profile("burnish")

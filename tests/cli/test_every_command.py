@@ -673,7 +673,6 @@ def test_precedence(
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Example], None]]:
     """Send this process SIGINT where an example says."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 
     def arm(example: Example) -> None:
         module, _, path = example.stop.partition(":")
