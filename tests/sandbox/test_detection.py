@@ -112,6 +112,13 @@ def test_an_extension_decides_where_the_text_does_not(path, language):
     assert detect("x = 1\n", path).language == language
 
 
+def test_an_answer_without_a_hint_must_be_likelier_than_all_others():
+    found = detect("x = 1\n", "b.js")
+    assert (found.language, found.confidence < 0.5) == ("javascript", True)
+    found = detect("foo(1)\n")
+    assert (found.language, 0.4 < found.confidence < 0.5) == (None, True)
+
+
 def test_a_shebang_decides():
     assert detect("#!/usr/bin/env ruby\nx = 1\n").language == "ruby"
     assert detect("#!/usr/bin/python3\nx = 1\n").language == "python"

@@ -20,14 +20,13 @@ SHORT_WRONG_FRAC = 0.3  # ... of a text of few pieces, where one error spoils mu
 PIECES_WRONG_FRAC = 0.4  # of the pieces at the top that do not parse by themselves
 FEW_PIECES, MOST_PIECES = 6, 40
 R_WRONG_FRAC = 0.1  # of the lines where two operands meet without an operator
-LIKELY_CONFIDENCE = 0.5  # less: another language, or none, is likelier
 UNSURE_CONFIDENCE, UNSURE_WRONG_FRAC = 0.6, 0.02  # an answer this unsure must parse nearly whole
 KNOWN_FRAC = 0.5  # of the commands of a shell script that are commands
 REMARKS_CONFIDENCE = 0.8  # of a text of remarks alone, such as a licence, the tokens must be sure
-NUM_CELLS = 3  # of a table's row
 MAX_CHARACTERS = 20_000
 
 _PROGRAM_MARK = re.compile(r"[(){}\[\]=]")
+_NUMBER = re.compile(r"\s*[-+]?\d[\d.,:/eE%-]*\s*")
 _GOES_ON = re.compile(
     r"[\s})\]{#*@]|//|\|\||&&|<\?php|\?>|(?:else|elif|elsif|end|fi|done|esac|then|do|rescue|ensure"
     r"|except|finally|catch|when|until|in|EOF)\b"
@@ -61,8 +60,7 @@ def refuses(code: str, language: str, error_frac: float, confidence: float) -> b
     Source: ours. Oracle: tests/sandbox/test_detect_refusal.py::test_texts_that_are_no_program
     """
     code = code[:MAX_CHARACTERS]
-    unsure = confidence < UNSURE_CONFIDENCE and error_frac > UNSURE_WRONG_FRAC
-    if confidence < LIKELY_CONFIDENCE or unsure or is_data(code):
+    if is_data(code) or (confidence < UNSURE_CONFIDENCE and error_frac > UNSURE_WRONG_FRAC):
         return True
     if language == "r":
         return r_wrong_frac(code) > R_WRONG_FRAC
@@ -97,16 +95,22 @@ def is_data(code: str) -> bool:
 
 
 def _is_table(text: str, delimiter: str) -> bool:
-    """Whether all lines have the same three cells or more, and no cell the marks of a program."""
+    """Whether all lines have as many cells, and none the marks of a program.
+
+    Of two cells one is a number below the first line, as in no list of imports.
+    """
     lines = text.splitlines()
     lines = lines[:-1] if len(text) == MAX_CHARACTERS else lines  # the last was cut by us
     try:
         rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:
         return False
-    widths = {len(row) for row in rows}
-    plain = not any(_PROGRAM_MARK.search(cell) for row in rows for cell in row)
-    return len(rows) > 1 and len(widths) == 1 and widths.pop() >= NUM_CELLS and plain
+    width = len(rows[0]) if rows else 0
+    if len(rows) < 2 or any(len(row) != width for row in rows):
+        return False
+    if width == 2 and not all(any(map(_NUMBER.fullmatch, row)) for row in rows[1:]):
+        return False
+    return width >= 2 and not any(_PROGRAM_MARK.search(cell) for row in rows for cell in row)
 
 
 def r_wrong_frac(code: str) -> float:

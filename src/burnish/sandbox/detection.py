@@ -21,7 +21,8 @@ from burnish.sandbox.languages import find_language, languages
 from burnish.sandbox.syntax import count_nodes, error_frac, has_grammar, parse
 
 NUM_PARSED = 8  # how many of the likeliest languages are parsed
-THRESHOLD = 0.4  # less sure than this: no language is named
+THRESHOLD = 0.5  # less sure than this: no language is named
+HINTED_THRESHOLD = 0.4  # ... of a text with an extension or a `#!`
 EXTENSION_NATS = 8.0  # what a known extension adds to its languages
 SHEBANG_NATS = 12.0
 OTHER_NATS = -3.0  # who asks has a program: in the training text `other` is as likely as any
@@ -71,7 +72,8 @@ def detect(code: str, path: Path | str | None = None) -> Detection:
     order = np.argsort(-probabilities)
     candidates = tuple((model.classes[i], float(probabilities[i])) for i in order)
     best, confidence = candidates[0]
-    named = best != OTHER and confidence >= THRESHOLD
+    least = HINTED_THRESHOLD if hints.any() else THRESHOLD
+    named = best != OTHER and confidence >= least
     if named and not hints.any():
         wrong = parsed[best].error_frac if best in parsed else 0.0
         named = not refuses(code, best, wrong, confidence)
