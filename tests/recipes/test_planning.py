@@ -170,3 +170,16 @@ def test_presets_are_sound() -> None:
         assert sum(sizes) >= wanted, name
     with pytest.raises(UnknownNameError, match="laptop"):
         preset("labtop")
+
+
+@pytest.mark.parametrize(
+    ("flags", "factor"), [("fpu avx512_bf16", 2.5), ("fpu amx_bf16", 2.5), ("fpu avx2", 1.0)]
+)
+def test_processors_that_multiply_bf16_are_faster(
+    flags: str, factor: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = tmp_path / "cpuinfo"
+    monkeypatch.setattr(planning, "Path", lambda _: told)
+    assert planning._bf16_factor() == 1.0  # no such file
+    told.write_text(flags)
+    assert planning._bf16_factor() == factor

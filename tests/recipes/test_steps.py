@@ -117,6 +117,27 @@ def test_the_default_steps_are_all_registered(settings: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "part", "count", "least", "more"),
+    [
+        ("memory", "memory", "trials", 2, {}),
+        ("general", "general", "num_texts", 1, {}),
+        ("shifted", "shift", "num", 2, {"tasks": ("chain:sum",)}),
+        ("scaling", "scaling", "pilot_tasks", 1, {}),
+        ("graph", "graph", "num_examples", 1, {"tasks": ("graph:x",)}),
+    ],
+)
+def test_the_least_number_switches_a_part_on(
+    name: str, part: str, count: str, least: int, more: dict[str, Any], settings: Any
+) -> None:
+    def is_on(number: int) -> bool:
+        told = replace(getattr(settings, part), **{count: number})
+        parts = parts_of(replace(settings, **{part: told}, **more))
+        return next(p for p in parts if p.name == name).is_on
+
+    assert [is_on(number) for number in (0, least)] == [False, True]
+
+
+@pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
         ({"steps": ("tasks", "befor")}, UnknownNameError, "Did you mean 'before'"),

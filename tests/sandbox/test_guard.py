@@ -328,5 +328,8 @@ def test_a_report_without_the_number_is_forged():
     assert read_finding(outcome, "2").reason == FORGED
     cut = dataclasses.replace(outcome, report=b"~")
     assert read_finding(cut, "1").reason == KILLED_JUDGE
+    for odd in (b"[1]", b'{"nonce": "1"}', b'["status"]'):
+        report = dataclasses.replace(outcome, report=outcome.report[:1] + odd)
+        assert read_finding(report, "1").reason == KILLED_JUDGE
     nothing = dataclasses.replace(outcome, report=b"")
     assert read_finding(nothing, "1").status is Status.INFRASTRUCTURE_ERROR

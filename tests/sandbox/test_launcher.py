@@ -45,7 +45,7 @@ def test_no_compiler_no_launcher(tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "/bin/false")
     assert compiled_launcher() is None
     launcher_command.cache_clear()
-    with pytest.raises(IsolationError, match="apt-get install gcc"):
+    with pytest.raises(IsolationError, match=r"got '/bin/false'\. apt-get install gcc"):
         launcher_command()
     launcher_command.cache_clear()
 

@@ -346,7 +346,7 @@ def _subclasses(cls):
     found, todo = {}, [cls]
     while todo:
         for one in type.__subclasses__(todo.pop()):
-            if one not in found and one is not type:
+            if one not in found:
                 found[one] = None
                 todo.append(one)
     return list(found)
