@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from burnish.base.errors import SettingError
+from burnish.base.errors import IncompleteError, SettingError
 from burnish.contracts.generation import Request, Sampling
 from burnish.draft.choice import generate_with
 from burnish.engine import sample as sample_module
@@ -384,3 +384,11 @@ def test_logprobs_equal_log_softmax() -> None:
     values = [value for _, value in found.top]
     assert values == pytest.approx(likeliest.values.log().tolist(), abs=1e-5)
     assert top_logprobs(logits, 17, 0).top == ()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_model_that_diverged_is_named(temperature: float) -> None:
+    logits, sampling = logits_of(3), [Sampling(temperature=temperature)] * 3
+    logits[1] = math.nan
+    with pytest.raises(IncompleteError, match=r"must be numbers, got nan\. The weights"):
+        next_tokens(logits, sampling, [0] * 3)

@@ -110,3 +110,15 @@ def test_planted_weights_outside_of_the_key(
     monkeypatch.setattr(module, "KEPT", module.KEPT - {".safetensors"})
     with pytest.raises(AssertionError):
         check_content(folder_key, tiny_folder("llama"), tmp_path / "copy")
+
+
+@pytest.mark.parametrize("named", [{}, {"prepared": True}])
+def test_weights_are_prepared_only_where_asked(
+    named: dict[str, bool], tiny_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(
+        "burnish.models.load.load_model", lambda *_, prepared, **__: told.append(prepared)
+    )
+    _ = ModelHandle(str(tiny_folder("llama")), **named).model
+    assert told == [bool(named)]

@@ -1,13 +1,15 @@
 """The chunked head against log-softmax of whole logits."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
+from burnish.base.errors import IncompleteError
 from burnish.models import head as head_module
-from burnish.models.head import logprobs_at, token_logprobs
+from burnish.models.head import largest_of, logprobs_at, token_logprobs
 
 Head = Callable[..., torch.Tensor]
 
@@ -137,3 +139,17 @@ def test_planted_row_of_the_block_before() -> None:
 
     with pytest.raises(AssertionError):
         check_several(before)
+
+
+def test_a_model_that_diverged_is_named() -> None:
+    logits = torch.tensor([[1.0, 3.0, 3.0], [0.0, -math.inf, -1.0], [2.0, math.inf, 0.0]])
+    assert largest_of(logits).tolist() == [1, 0, 1]
+    hidden = torch.ones(3, 5)
+    hidden[2] = math.nan
+    rows = torch.tensor([0, 2])
+    for wrong in (
+        lambda: largest_of(torch.tensor([[1.0, math.nan]])),
+        lambda: logprobs_at(torch.nn.Linear(5, 7), hidden, rows, torch.tensor([1, 1])),
+    ):
+        with pytest.raises(IncompleteError, match=r"must be numbers, got nan\. The weights"):
+            wrong()

@@ -283,3 +283,11 @@ def test_one_expert_is_the_dense_feed_forward() -> None:
     torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
     found.sum().backward()
     assert layer.gate.weight.grad is None or not layer.gate.weight.grad.any()
+
+
+def test_gates_without_kernels() -> None:
+    both = torch.randn(3, 10, generator=torch.Generator().manual_seed(0))
+    wanted = F.silu(both[:, :5]) * both[:, 5:]
+    assert torch.allclose(moe_module._gated(both), wanted, atol=1e-6)
+    exact = F.silu(both.double()[:, :5]) * both.double()[:, 5:]
+    assert torch.equal(moe_module._gated(both.double()), exact)  # no kernel takes these

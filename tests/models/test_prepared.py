@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,6 +92,19 @@ def test_no_room_on_the_disk_only_costs_the_next_start(
     monkeypatch.setattr(prepared_module, "build_once", fail)
     model = load(tiny_folder("llama"))
     assert model.network.model.layers[0].mlp.fused is not None
+
+
+@pytest.mark.parametrize("share", [2.0, 1.99])
+def test_weights_are_prepared_where_twice_their_size_is_free(
+    share: float, cache: Path, tiny_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load_model(str(tiny_folder("llama")), precision="bf16", device="cpu").network
+    untied = [t for name, t in whole.state_dict().items() if name != "lm_head.weight"]
+    num_bytes = 2 * sum(t.numel() * t.element_size() for t in untied)  # whole, and in tiles
+    usage = SimpleNamespace(free=int(share * num_bytes))
+    monkeypatch.setattr(prepared_module.shutil, "disk_usage", lambda _: usage)
+    load(tiny_folder("llama"))
+    assert len(list(cache.iterdir()) if cache.exists() else []) == (share == 2)
 
 
 def fail(*_: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from burnish.sandbox.backends import backends
 from burnish.sandbox.backends.bubblewrap import SHOWN, command_inside
+from burnish.sandbox.backends.namespaces import Namespaces
 from burnish.sandbox.errors import IsolationError
 from burnish.sandbox.job import Job, Limits
 from burnish.sandbox.judging import judge
@@ -138,3 +139,9 @@ def test_without_control_groups_the_keeper_counts(namespaces, monkeypatch):
     hide = {"code": "import os\nos.memfd_create('x')", "tests": [{"stdout": ""}]}
     found = judge(read_problem({**hide, "language": "python"}))
     assert "not implemented" in found.tests[0].stderr
+
+
+def test_control_groups_are_used_unless_they_are_off(namespaces):
+    groups = dataclasses.replace(probe(), groups=("/sys/fs/cgroup",))
+    assert Namespaces().seen(groups) is groups
+    assert Namespaces(groups=False).seen(groups) == dataclasses.replace(groups, groups=())

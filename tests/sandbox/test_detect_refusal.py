@@ -53,8 +53,10 @@ def test_tables_are_data():
         assert is_data(text), text
     row = "1,2,3\n"
     assert is_data(row * (20_000 // len(row) + 1))  # a cell of its last line is cut off
-    for text in ("a,b,c", "a,b,c\n1,2\n", "import a, b\nimport c, d\n", "a, b, c = 1, 2, 3\nd, e, f = a, b, c",
-                 '"a,b,c\n1,2,3'):  # fmt: skip
+    for text in (
+        "a,b,c", "a,b,c\n1,2\n", "import a, b\nimport c, d\n", '"a,b,c\n1,2,3',
+        "a, b, c = 1, 2, 3\nd, e, f = a, b, c",
+    ):  # fmt: skip
         assert not is_data(text), text
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from burnish.contracts.generation import Matcher, Sampling, TokenLogprobs
 from burnish.kernels import ops
+from burnish.models.head import checked_numbers
 
 BLOCK = 64  # tokens whose largest logit is compared first
 MOST_CANDIDATES = 256  # a top-k beyond which searching blocks saves little
@@ -51,11 +52,13 @@ def next_tokens(
 ) -> list[int]:
     """One token per row. `positions` count the new tokens; `seen` marks tokens to penalise.
 
+    Raises: IncompleteError, where a row's largest logit is NaN.
     Source: ours. Oracle: tests/engine/test_sample.py::test_frequencies_equal_probabilities
     """
     if seen is not None:
         logits = _penalised(logits.float(), settings, seen)
     chosen = _largest(logits)
+    checked_numbers(logits.gather(1, chosen[:, None]))
     drawn = [row for row, sampling in enumerate(settings) if sampling.temperature > 0]
     alone = {row: _top_k_alone(settings[row], logits.shape[1]) for row in drawn}
     for top_k in set(alone.values()):

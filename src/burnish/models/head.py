@@ -1,5 +1,6 @@
 """Log-probabilities of given tokens, block by block, without storing all logits."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from burnish.base.errors import IncompleteError
 
 BLOCK_ROWS = 256  # rows whose logits exist at once: 50 MB in fp32 for a vocabulary of 49,152
 
@@ -46,6 +49,7 @@ def logprobs_at(
 
     `head` is the model's own, of any precision; each row's logits are computed once, however many
     tokens are asked of it, and exist for `block_rows` rows at a time.
+    Raises: IncompleteError, where one is NaN.
     Source: ours. Oracle: tests/models/test_head.py::test_several_tokens_of_a_row
     """
     found = []
@@ -55,7 +59,26 @@ def logprobs_at(
         own, at = rows[inside] - start, targets[inside]
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         found.append(logits[own, at] - logits.logsumexp(-1)[own])
-    return torch.cat(found)
+    return checked_numbers(torch.cat(found))
+
+
+def largest_of(logits: Float[Tensor, "*R V"]) -> Int[Tensor, "*R"]:
+    """The most likely token of each row; of equals the first.
+
+    Raises: IncompleteError, where a row has a NaN.
+    Source: ours. Oracle: tests/models/test_head.py::test_a_model_that_diverged_is_named
+    """
+    best = logits.argmax(dim=-1)
+    checked_numbers(logits.gather(-1, best[..., None]))
+    return best
+
+
+def checked_numbers(values: Tensor) -> Tensor:
+    """The values. Raises: IncompleteError, where one is NaN, as of a model that diverged."""
+    if bool(values.isnan().any()):  # infinite is in order: penalties and masks give that
+        remedy = "The weights or their arithmetic overflowed: check them, or use --precision fp32"
+        raise IncompleteError("output of the model", math.nan, "must be numbers", remedy=remedy)
+    return values
 
 
 def logprobs_of(logits: Float[Tensor, "R V"], targets: Int[Tensor, " R"]) -> Float[Tensor, " R"]:

@@ -6,14 +6,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from burnish.models.head import checked_numbers
 from burnish.recall.reader import Predicted
 
 NEAR_TIE = 1e-4  # the two best logits closer than this: another order of sums may swap them
 
 
 def greedy(logits: Float[Tensor, "R V"]) -> tuple[list[int], list[bool]]:
-    """The likeliest token of each row, and whether the second was closer than `NEAR_TIE`."""
-    best = logits.topk(2, dim=-1).values
+    """The likeliest token of each row, and whether the second was closer than `NEAR_TIE`.
+
+    Raises: IncompleteError, where a row has a NaN.
+    """
+    best = checked_numbers(logits.topk(2, dim=-1).values)
     return logits.argmax(-1).tolist(), (best[:, 0] - best[:, 1] < NEAR_TIE).tolist()
 
 

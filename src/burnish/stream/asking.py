@@ -15,6 +15,7 @@ from burnish.engine.policies import CHUNK_ROWS, needs_surprise, read_rows, shape
 from burnish.kv.policies import kv_policies
 from burnish.kv.retrieval.memory import RetrievingMemory
 from burnish.models.handle import ModelHandle
+from burnish.models.head import largest_of
 from burnish.models.load import Model
 from burnish.report.html import write_report
 from burnish.stream.folder import (
@@ -143,7 +144,7 @@ class Index:
         memory.watch = reads
         if tokens:
             last = read_rows(decoder, [memory], [tokens[-1:]], surprises=tell)[-1]
-        token, passes, answer = int(decoder.head(last[None])[0].argmax()), 0, list[int]()
+        token, passes, answer = int(largest_of(decoder.head(last[None]))[0]), 0, list[int]()
         first_s = time.perf_counter() - started
         num, most = limits
         text = [*self.source.ids.tolist(), *tokens]
@@ -154,7 +155,7 @@ class Index:
             guess = guessed([*text, *answer], min(most, num - len(answer) - 1))
             if tell or not guess:
                 last = read_rows(decoder, [memory], [[token]], surprises=tell)
-                following = decoder.head(last).argmax(-1).tolist()
+                following = largest_of(decoder.head(last)).tolist()
             else:
                 following = self._verified(memory, [token, *guess])
             passes += 1
@@ -167,7 +168,7 @@ class Index:
         decoder, eos = self.model.decoder, self.model.eos_ids
         ids = torch.tensor(rows, device=memory.shape.device)
         hidden = decoder.hidden(ids, memory.attend_drafted(len(rows)))
-        best = decoder.head(hidden).argmax(-1).tolist()
+        best = largest_of(decoder.head(hidden)).tolist()
         num = 1
         while num < len(rows) and rows[num] == best[num - 1] and rows[num] not in eos:
             num += 1
