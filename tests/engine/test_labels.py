@@ -77,15 +77,19 @@ def test_the_border_is_where_texts_part(tiny_model: Any) -> None:
         score_labels(model, ["1"], ["2"])  # "12" is one token
 
 
-def test_tokens_as_prompts(tiny_model: Any, tiny_reference: Any) -> None:
+@pytest.mark.parametrize("labels", [LABELS, ("the hen", "the tin"), ("the hen",)])
+@pytest.mark.parametrize("family", ["qwen3", "gpt2"])
+def test_tokens_as_prompts(
+    family: str, labels: Sequence[str], tiny_model: Any, tiny_reference: Any
+) -> None:
     """Behind tokens, a label is what its text alone is; nothing merges."""
-    model, reference, prompts = tiny_model("qwen3"), tiny_reference("qwen3"), texts([5, 9, 30])
-    found = score_labels(model, [*prompts, prompts[0] + prompts[1]], LABELS)
+    model, reference, prompts = tiny_model(family), tiny_reference(family), texts([5, 9, 30])
+    found = score_labels(model, [*prompts, prompts[0] + prompts[1]], labels)
     encode = model.tokenizer.encode
     for row, prompt in zip(found.logprobs, [*prompts, prompts[0] + prompts[1]], strict=True):
-        every = [whole_text(reference, prompt, encode(label)) for label in LABELS]
+        every = [whole_text(reference, prompt, encode(label)) for label in labels]
         torch.testing.assert_close(row, torch.tensor(every), atol=1e-4, rtol=1e-5)
-    assert found.num_tokens.tolist() == [[len(encode(label)) for label in LABELS]] * 4
+    assert found.num_tokens.tolist() == [[len(encode(label)) for label in labels]] * 4
 
 
 def test_an_end_makes_a_label_no_beginning_of_another(tiny_model: Any) -> None:

@@ -15,7 +15,7 @@ from burnish.base.errors import ModelError
 from burnish.models import load as load_module
 from burnish.models import weights as weights_module
 from burnish.models.load import load_model
-from burnish.models.weights import weight_files
+from burnish.models.weights import first_line, weight_files
 
 SINGLE = "model.safetensors"
 
@@ -191,3 +191,18 @@ def test_what_is_no_file_is_one_line(kind: str, copied: Any) -> None:
     (folder / SINGLE).mkdir() if kind == "a folder" else (folder / SINGLE).symlink_to("gone")
     with pytest.raises(ModelError, match=r"weights file cannot be read .*model\.safetensors"):
         load_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ValueError("one\ntwo"), "one"),
+        (ValueError("one of: \n (1) a file\n (2) more"), "one of: (1) a file"),
+        (ValueError("one:"), "one:"),
+        (ValueError("\n"), "ValueError"),
+        (KeyError("banana"), "KeyError: 'banana'"),
+        (ValueError("x" * 300), "x" * 160),
+    ],
+)
+def test_what_another_library_says_in_a_line(error: Exception, says: str) -> None:
+    assert first_line(error) == says

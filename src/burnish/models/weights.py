@@ -94,8 +94,14 @@ def check_shapes(
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error of another library says, or its kind."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    """The first line of what an error of another library says, and the next where that explains.
+
+    A key that is missing says nothing by itself: the kind of the error stands before it.
+    """
+    kind = type(error).__name__
+    first, *rest = map(str.strip, str(error).strip().splitlines() or [kind])
+    said = f"{first} {rest[0]}" if first.endswith(":") and rest else first
+    return (f"{kind}: {said}" if isinstance(error, LookupError) else said)[:160]
 
 
 def refuse_weight(name: str, place: Path, rule: str) -> None:
