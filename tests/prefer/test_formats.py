@@ -84,6 +84,8 @@ BRIEF = {"system": "Be brief."}
     [
         BRIEF | {"input": "Which colour?", "chosen": GOOD, "rejected": BAD},
         BRIEF | {"question": "Which colour?", "chosen": GOOD, "rejected": BAD},
+        {"system_prompt": "Be brief.", "system": ""} | SAME[0],
+        BRIEF | {"system_prompt": "Be long."} | SAME[0],
         BRIEF | SAME[4],
         BRIEF | {"chosen": [*ASKED, says(GOOD)], "rejected": [*ASKED, says(BAD)]},
         BRIEF | {"prompt": [{"role": "system", "content": "Be brief."}, *ASKED], "chosen": GOOD,

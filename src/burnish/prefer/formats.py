@@ -10,6 +10,7 @@ from burnish.base.errors import InputError
 from burnish.data.chat import ROLES
 
 QUESTIONS = ("prompt", "conversations", "instruction", "question", "input")  # where a prompt stands
+SYSTEMS = ("system", "system_prompt")
 SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 _MARK = re.compile(r"\n\n(Human|Assistant):")
 PANDALM = {"instruction", "response1", "response2", "annotator1", "annotator2", "annotator3"}
@@ -38,7 +39,7 @@ def read_row(row: Mapping[str, Any], number: int) -> Conversation:
     """Read a row in any published format; the question appears once in the result.
 
     Prompts: `prompt`, `conversations`, `question`, `input` or `instruction` (with `input` and
-    `history`), with or without `system`; or what whole conversations, as messages or as transcripts
+    `history`), with or without `system` (or `system_prompt`); or what whole conversations, as messages or as transcripts
     of Human and Assistant, begin with. Answers: `chosen` and `rejected`, or both in `output`.
     Raises: RowError, naming the row; UndecidedError, where there is no better answer.
     Source: TRL's dataset formats; UltraFeedback; HH-RLHF; LLaMA-Factory's `sharegpt` and `alpaca`;
@@ -58,8 +59,9 @@ def read_row(row: Mapping[str, Any], number: int) -> Conversation:
         _refuse(number, sides[1][0][1][:60], "must have answers to one question, after one system")
     if not opening:
         _refuse_columns(row, number)
-    if (system := row.get("system")) and opening[0][0] != "system":
-        opening = [("system", _text(system, number, "system")), *opening]
+    name = next((name for name in SYSTEMS if row.get(name)), None)
+    if name and opening[0][0] != "system":
+        opening = [("system", _text(row[name], number, name)), *opening]
     answers = [_answer(side, number, n) for side, n in zip(sides, ("chosen", "rejected"))]  # noqa: B905
     system, turns, question = _turns(opening, number)
     if answers[0] == answers[1]:
