@@ -101,7 +101,8 @@ def test_gain_adds_up(make_record: Make) -> None:
 
 
 def test_cut_answers_are_counted_on_both_sides(make_record: Make) -> None:
-    ends = [("eos", "length"), ("length", "length"), ("length", "eos"), ("eos", "length")]
+    cut, ended = "length", "eos"
+    ends = [(ended, cut), (cut, cut), (cut, ended), (ended, cut), (cut, cut), (ended, ended)]
     before = [make_record("right", finish=old, task=str(i)) for i, (old, _) in enumerate(ends)]
     after = [make_record("right", finish=new, task=str(i)) for i, (_, new) in enumerate(ends)]
     gain = measure_gain(before, after, rng())

@@ -13,7 +13,8 @@ HUGE = 10**400
 def check_pairs(same_value):
     same = [(1, 1.0), (0.1 + 0.2, 0.3), ([1, {"a": None}], [1, {"a": None}]), (HUGE, HUGE),
             (math.nan, math.nan), (math.inf, math.inf), (True, True), (2.0**70, 2**70),
-            ({"1": 2}, {"1": 2.0}), ("a", "a"), (None, None)]  # fmt: skip
+            ({"1": 2}, {"1": 2.0}), ("a", "a"), (None, None), (1e12, 1e12 + 1),
+            (1, 1 - 1e-12)]  # fmt: skip
     different = [(1, True), (0, False), (1, "1"), ([1], [1, 2]), ({"a": 1}, {"b": 1}),
                  (math.nan, 1.0), (None, 0), (math.inf, -math.inf), (10**12 + 1, 10**12),
                  (10**12 + 1, 1e12), (HUGE, 1e308), (HUGE, HUGE + 1), (HUGE, math.inf),
