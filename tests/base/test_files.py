@@ -5,7 +5,7 @@ import os
 import pytest
 
 from burnish.base.errors import InputError, MissingFileError, StorageError
-from burnish.base.files import atomic_write, existing_file, read_json, read_text
+from burnish.base.files import atomic_write, cache_folder, existing_file, read_json, read_text
 
 
 def test_a_refusal_names_the_file_that_was_asked_for(tmp_path):
@@ -52,3 +52,15 @@ def test_missing_files_name_their_neighbours(tmp_path):
         existing_file(tmp_path)
     with pytest.raises(MissingFileError, match="no folder"):
         existing_file(tmp_path / "no" / "a")
+
+
+def test_where_the_cache_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/of")
+    monkeypatch.delenv("BURNISH_CACHE", raising=False)
+    for given, place in ((None, "/home/of/.cache"), ("", "/home/of/.cache"), ("/x", "/x")):
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        if given is not None:
+            monkeypatch.setenv("XDG_CACHE_HOME", given)
+        assert str(cache_folder()) == f"{place}/burnish"
+    monkeypatch.setenv("BURNISH_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path

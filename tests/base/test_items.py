@@ -14,6 +14,7 @@ import pytest
 from fixtures.work import cell_in_a_process
 
 from burnish.base import items as module
+from burnish.base.canonical import content_hash
 from burnish.base.errors import IncompleteError, InputError, ModelError
 from burnish.base.items import ItemLog, Workplace, deal, do_all, finish_items, run_cells
 from burnish.base.meter import Meter
@@ -265,6 +266,8 @@ def check_cells(folder):
     halves = (folder / "halves").read_text().split()
     assert sorted(halves) == ["1", "2", "3", "4", "5"]  # the third's first half was not done again
     assert meter.totals()["generated"] == 15  # those of the first call, too
+    names = {content_hash(cell)[:16] for cell in cells_of(folder, sizes)}
+    assert {path.name for path in (folder / "sweep-cells").iterdir()} <= names
 
 
 def test_interrupted_cells_resume_inside(tmp_path):

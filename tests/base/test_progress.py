@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from burnish.base import progress as progress_module
 from burnish.base.progress import Progress, say, set_quiet, track
 
 
@@ -140,3 +141,15 @@ def test_quiet_holds_without_a_block(capsys):
     restore.close()
     say("seen")
     assert capsys.readouterr().err == "seen\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (59, "less than a minute left"), (61, "about 1 min left"), (89 * 60, "about 89 min left"),
+        (90 * 60, "about 2 h left"), (47.9 * 3600, "about 48 h left"),
+        (48 * 3600, "about 2 days left"), (72 * 3600, "about 3 days left"),
+    ],
+)  # fmt: skip
+def test_long_times_are_told_in_larger_units(seconds, says):
+    assert progress_module._in_words(seconds) == says

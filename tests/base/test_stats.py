@@ -473,6 +473,8 @@ def check_ratio(ratio):
     assert 370 <= hits <= 392
     near_zero = ratio([1.0, 2.0, 1.5], [0.1, -0.1, 0.05])
     assert (near_zero.low, near_zero.high) == (-math.inf, math.inf)
+    constant = ratio([3.0, 3.0], [2.0, 2.0])  # without any spread it is known
+    assert (constant.low, constant.value, constant.high) == (1.5, 1.5, 1.5)
 
 
 def test_ratio_covers_and_is_unbounded_where_it_must():

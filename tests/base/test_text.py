@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,13 @@ def test_texts_of_users_are_checked(given):
     with pytest.raises(InputError, match="prompt must be valid UTF-8"):
         checked_text("prompt", given)
     assert checked_text("prompt", "é".encode()) == checked_text("prompt", "é") == "é"
+
+
+def test_a_wrong_byte_is_shown_with_what_stands_around_it():
+    text = b"0123456789" * 4
+    for before, shown in ((b"ab", "b'ab\\xe9"), (text, "b'" + "0123456789" * 2 + "\\xe9")):
+        with pytest.raises(InputError, match=re.escape(f"got {shown}{text[:20].decode()}'")):
+            checked_text("prompt", before + b"\xe9" + text)
 
 
 def test_rows_with_lone_surrogates_are_read_hashed_and_written(tmp_path):
@@ -85,8 +93,8 @@ def test_values_too_deep_to_write_are_told():
     value = []
     for _ in range(100_000):
         value = [value]
-    with pytest.raises(InputError, match="nested so deeply"):
-        dump_json(value)
+    with pytest.raises(InputError, match=r"^row must not be nested so deeply, got 'list'"):
+        dump_json(value, name="row")
 
 
 def test_a_settings_file_with_a_mark(tmp_path):

@@ -40,3 +40,16 @@ def test_planted_powers_that_are_dropped(monkeypatch):
 @pytest.mark.parametrize("text", ["5m", "2x", "7 not 8", "odd", "3 and 4"])
 def test_no_quantity(text):
     assert quantity(tokenize(text)) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "powers"),
+    [
+        ("3\\sqrt{2} cm", "\\frac{3\\sqrt{2}}{100} m", LENGTH),
+        ("2\\pi km^2", "2000000\\pi m^2", AREA),
+    ],
+)
+def test_irrational_quantities_are_converted(one, other, powers):
+    found, wanted = (quantity(tokenize(text)) for text in (one, other))
+    assert found == wanted
+    assert (found[0], found[1][:2], found[2]) == ("quantity", ("unit", powers), None)

@@ -88,3 +88,5 @@ def test_a_position_is_enough_to_go_on() -> None:
 def test_a_part_without_text_is_refused() -> None:
     with pytest.raises(InputError, match="at least two tokens"):
         make_cursor(Tokens(1))
+    with pytest.raises(InputError, match=r"at least two tokens, got \[0, "):
+        make_cursor(Tokens(1), Tokens(50))

@@ -138,8 +138,7 @@ def _sign(text: str, start: int) -> tuple[int, str]:
 
 
 def _value(match: re.Match[str], sign: str) -> Fraction | None:
-    power = int(match["power"]) if match["power"] and len(match["power"]) < 6 else 0
-    if len(match[0]) > MAX_DIGITS or abs(power) > MAX_DIGITS or len(match["power"] or "") >= 6:
+    if len(match[0]) > MAX_DIGITS or abs(power := int(match["power"] or 0)) > MAX_DIGITS:
         return None
     bottom = int(ungroup(match["bottom"] or "1"))
     if bottom == 0:

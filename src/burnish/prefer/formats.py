@@ -39,8 +39,9 @@ def read_row(row: Mapping[str, Any], number: int) -> Conversation:
     """Read a row in any published format; the question appears once in the result.
 
     Prompts: `prompt`, `conversations`, `question`, `input` or `instruction` (with `input` and
-    `history`), with or without `system` (or `system_prompt`); or what whole conversations, as messages or as transcripts
-    of Human and Assistant, begin with. Answers: `chosen` and `rejected`, or both in `output`.
+    `history`), with or without `system` (or `system_prompt`); or what whole conversations, as
+    messages or as transcripts of Human and Assistant, begin with. Answers: `chosen` and
+    `rejected`, or both in `output`.
     Raises: RowError, naming the row; UndecidedError, where there is no better answer.
     Source: TRL's dataset formats; UltraFeedback; HH-RLHF; LLaMA-Factory's `sharegpt` and `alpaca`;
     PandaLM's test set (majority of three votes).
