@@ -55,3 +55,17 @@ def test_unreadable(text):
 def test_an_operand_is_no_answer():
     text = "__import__('os').getpid()*0+42"
     assert find_answer(text).answer.kind == "text"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("The answer is he has 5 km left.", "quantity"),
+        ("#### he has 5 km left", "quantity"),
+        ("#### none here", "text"),
+        ("\\boxed{about 5 kg of flour}", "text"),
+        ("<answer>he has 5 km left</answer>", "text"),
+    ],
+)
+def test_a_number_is_picked_out_of_prose_only(text, kind):
+    assert find_answer(text).answer.kind == kind
