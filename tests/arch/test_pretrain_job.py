@@ -221,7 +221,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         )
 
     for processes in ([start("one", {})], [start("two", rank) for rank in ranks(2)]):
-        assert [process.wait(120) for process in processes] == [0] * len(processes)
+        assert [process.wait(280) for process in processes] == [0] * len(processes)
     one, two = (tmp_path / name / "stages" / "train" for name in ("one", "two"))
     losses = [[row["loss"] for row in training.told_steps(folder)] for folder in (one, two)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)

@@ -132,7 +132,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         return subprocess.Popen(words, env=os.environ | environment | {"PYTHONPATH": paths})
 
     for processes in ([start("one", {})], [start("two", one) for one in ranks(2)]):
-        assert [process.wait(120) for process in processes] == [0] * len(processes)
+        assert [process.wait(280) for process in processes] == [0] * len(processes)
     results = [read_json(tmp_path / name / "result.json") for name in ("one", "two")]
     nats = [[row["nats_per_token"] for row in one["evaluations"]] for one in results]
     assert nats[1] == pytest.approx(nats[0], rel=1e-5)
