@@ -90,7 +90,9 @@ def test_nothing_gathered_is_told(tiny_folder, tmp_path):
 
 def test_too_few_tasks(tiny_folder, tmp_path):
     with pytest.raises(InputError, match="more than num_dev"):
-        run_loop(settings(tiny_folder("llama"), num_dev=20), Place(runs=tmp_path))
+        run_loop(settings(tiny_folder("llama"), num_dev=14), Place(runs=tmp_path))
+    train, dev = critic_loop.loop_tasks(settings("", num_dev=13))
+    assert (len(train), len(dev)) == (1, 13)
 
 
 def test_other_tasks_do_not_throw_a_training_away(tiny_folder, tmp_path, planted_actor):
