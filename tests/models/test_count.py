@@ -147,6 +147,16 @@ def test_a_shape_for_laws_is_dense_unless_it_says_otherwise() -> None:
     assert (shape.expert_ff, shape.shared_ff, shape.vocab_size, shape.seq_tokens) == (0, 0, 0, 0)
 
 
+def test_products_of_a_shape_by_hand() -> None:
+    given = {"d_model": 5, "num_layers": 3, "d_ff": 11, "num_heads": 4, "num_kv_heads": 2}
+    shape = count_module.LayerShape(**given, head_dim=7, gated=False)
+    assert shape.attention_params == 3 * 5 * 7 * (4 + 2 + 2 + 4)
+    assert shape.mlp_params(1) == 2 * 5 * 3 * 11
+    assert replace(shape, gated=True).mlp_params(1) == 3 * 5 * 3 * 11
+    sparse = replace(shape, num_dense_layers=1, expert_ff=13, shared_ff=2)
+    assert sparse.mlp_params(4) == 2 * 5 * (11 + 2 * (4 * 13 + 2))
+
+
 @pytest.mark.parametrize("family", ["llama", "qwen3"])
 def test_kv_bytes_equal_the_cache(family: str, tiny_model: Any) -> None:
     shape = tiny_model(family).network.shape

@@ -317,3 +317,14 @@ def test_faults_of_a_file_are_one_line_that_names_it(content: bytes | None, tmp_
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"m\.gguf"):
         convert_gguf(path, tmp_path)
+
+
+def test_scores_of_gemma_by_size() -> None:
+    """As in google's configurations: 144 in Gemma 2 27B, 168 in Gemma 3 27B, else the head."""
+    for width, heads, wanted in ((4608, 32, 144), (5376, 32, 168)):
+        values = {"embedding_length": width, "attention.head_count": heads}
+        values |= {"attention.key_length": 128}
+        fields = {"general.architecture": "gemma"} | {f"gemma.{n}": v for n, v in values.items()}
+        settings = Settings(fields=fields, arrays={})
+        assert gguf_families._scalar(settings, large=True) == wanted
+        assert gguf_families._scalar(settings, large=False) == 128

@@ -10,12 +10,14 @@ import pytest
 from burnish.base.meter import Meter
 from burnish.base.records import RecordLog
 from burnish.base.stages import Stage
+from burnish.contracts.generation import Sampling
 from burnish.contracts.record import Record
 from burnish.contracts.task import Task
 from burnish.data.tasks import make_task
 from burnish.models.handle import ModelHandle
 from burnish.recipes import answering
 from burnish.recipes.answering import Ask, answer, greedy_asks, read_answers, sampled_asks
+from burnish.recipes.drafting import Drafting
 
 Answer = Callable[..., list[Record]]
 
@@ -156,6 +158,22 @@ def test_seeds_of_samples() -> None:
     assert len(set(many.values())) == 12
     other = sampled_asks([two], [1], seed=1, **sampling)
     assert other[0].sampling.seed not in many.values()
+
+
+def test_drafting_is_chosen_for_the_longest_answer(
+    actor: ModelHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = [
+        Ask(name=str(n), task=task, sampling=Sampling(temperature=0.0, max_new_tokens=n))
+        for n, task in zip((2, 5, 3), tasks_of(3), strict=True)
+    ]
+    told: list[dict[str, int]] = []
+    exact = Drafting.choose
+    monkeypatch.setattr(
+        Drafting, "choose", lambda self, actor, **n: told.append(n) or exact(self, actor, **n)
+    )
+    answer(stage_of(tmp_path), actor, asks, batch_size=3, meter=Meter(), drafting=Drafting())
+    assert told == [{"num_texts": 3, "new_tokens": 5, "batch_size": 3}]
 
 
 def test_greedy_asks() -> None:

@@ -19,11 +19,27 @@ from burnish.engine.score import score
 from burnish.models.handle import ModelHandle
 from burnish.models.load import Model, load_model
 from burnish.recipes import teaching
+from burnish.recipes.steps.measure import ANSWER, PROMPT_TOKENS
+from burnish.recipes.steps.teach import TeachStep
 from burnish.recipes.teaching import merged, teach
 from burnish.train.fit import Fitted
 from burnish.train.settings import LoraSettings
 
 ADAPTERS = replace(SETTINGS, lora=LoraSettings(rank=3, alpha=7.0), learning_rate=3e-2)
+
+
+def test_what_training_costs() -> None:
+    """In fp32 four numbers a weight: itself, its gradient, two moments; adapters: bf16."""
+    items = {"params": 1000, "picked": 7, ANSWER: 30}
+    found = {}
+    for method in ("full", "lora"):
+        train = replace(SETTINGS, method=method, epochs=3)
+        step = TeachStep(name="teach-1", selected="picked", train=train, precision="fp32")
+        found[method] = step.cost(items)
+        assert found[method].trained_tokens == 7 * (PROMPT_TOKENS + 30) * 3
+        assert found[method].disk_bytes == 1000 * 4
+    assert found["full"].memory_bytes == 1000 * 4 * 4 + 2e9
+    assert found["lora"].memory_bytes == 1000 * 2 * 2 + 2e9
 
 
 def logprobs(model: Model) -> torch.Tensor:
