@@ -30,6 +30,12 @@ from burnish.recipes.settings import (
     SplitSettings,
     preset,
 )
+from burnish.recipes.stage_settings import (
+    CritiqueStageSettings,
+    CurateStageSettings,
+    PreferStageSettings,
+    ScalingStageSettings,
+)
 
 ANSWER_TOKENS = 16
 FIXED = ("speed", "general")  # what these take does not grow with the splits
@@ -76,6 +82,30 @@ def check_plan(plan_of: Callable[..., Plan]) -> None:
 
 def test_plan_scales() -> None:
     check_plan(make_plan)
+
+
+def test_what_every_stage_costs_is_known() -> None:
+    """All stages on: a new cost of one is a new number here."""
+    whole = replace(
+        SMALL,
+        steps=STEPS,
+        tasks=("chain:sums?size=200", "documents:x", "graph:y"),
+        prefer=PreferStageSettings(loss="ld-dpo"),
+        critique=CritiqueStageSettings(critic="self"),
+        curate=CurateStageSettings(rule="xcoder"),
+        scaling=ScalingStageSettings(pilot_tasks=13),
+    )
+    plan = make_plan(whole, 10**6, SLOW).to_dict()
+    assert {name: round(value, 6) for name, value in plan.items()} == {
+        "minutes": 23.627867,
+        "memory_bytes": 2004000000,
+        "disk_bytes": 120000000,
+        "generated_tokens": 42304,
+        "prefilled_tokens": 244000,
+        "trained_tokens": 11904,
+        "num_heldout": 21,
+        "smallest_gain": 0.349839,
+    }
 
 
 def test_speed_is_measured_on_both_sides_in_every_turn() -> None:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from burnish.base.canonical import content_hash
 from burnish.base.errors import SettingError
+from burnish.recipes.critic_settings import CriticLoopSettings, CriticTrainSettings
 from burnish.recipes.settings import (
     PRESETS,
     ImproveSettings,
@@ -13,6 +15,7 @@ from burnish.recipes.settings import (
     SelectSettings,
     SplitSettings,
 )
+from burnish.recipes.tour_settings import TourSettings
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,24 @@ from burnish.recipes.settings import (
 def test_wrong_values(kind: Any, name: str, value: float) -> None:
     with pytest.raises(SettingError, match=f"^{name} must "):
         kind(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "digest"),
+    [
+        (PRESETS["quick"], "be2dff74a004"),
+        (PRESETS["laptop"], "bbf5cf4739f7"),
+        (PRESETS["workstation"], "d88dc1b978e4"),
+        (PRESETS["cluster"], "7b7f86e70fe2"),
+        (ImproveSettings, "adbafcdb9b60"),
+        (TourSettings, "920679937291"),
+        (CriticTrainSettings, "d6ab5496eb35"),
+        (CriticLoopSettings, "b22a54f1213d"),
+    ],
+)
+def test_defaults_change_on_purpose_only(settings: Any, digest: str) -> None:
+    """Published numbers name a preset: a new value is a line in the changelog, then one here."""
+    assert content_hash(settings())[:12] == digest
 
 
 def test_presets_grow_with_the_machine():
