@@ -82,3 +82,12 @@ def test_a_large_program_survives_one_macro():
     functions = "".join(f"int f{i}(int a) {{\n  return a + {i};\n}}\n\n" for i in range(20))
     assert not refuses("#define X(\nFOO(a b c) !!\n" + functions, "c", 0.9, 0.9)
     assert refuses("let x = 1 in\nmatch x with\n" * 9, "c", 0.9, 0.9)
+
+
+def test_of_few_pieces_more_must_be_wrong():
+    """What is wrong in most of six pieces needs 5% of the text in errors, in five 30%."""
+    for num, refused in ((5, False), (6, True)):
+        code = "let x = in\n" * num + "x = 1\n"  # the last piece does not count
+        assert refuses(code, "c", 0.29, 0.9) is refused
+        assert refuses(code, "c", 0.31, 0.9)
+        assert not refuses(code, "c", 0.05, 0.9)
