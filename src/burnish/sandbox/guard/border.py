@@ -17,7 +17,6 @@ SHARING = types.SimpleNamespace(
     **runpy.run_path(os.path.join(os.path.dirname(__file__), "sharing.py"))
 )
 SCRIPT = "__main__"  # the module name of what the asserts define
-BASES = (int, float, str, bytes, tuple, list, dict, set, frozenset)
 FORWARDED = (
     *("len", "iter", "next", "getitem", "setitem", "delitem", "contains", "add", "radd", "sub"),
     *("rsub", "mul", "rmul", "truediv", "floordiv", "mod", "pow", "neg", "abs", "bool", "str"),
@@ -104,6 +103,8 @@ class ForeignIterator(Foreign):
 def _forward(name):
     def method(self, *args):
         peer, number, _ = self._foreign
+        if peer.is_judge:
+            peer.strain()  # operators of classes, too, may differ from those of their stubs
         if name in ORDERED and not isinstance(args[0], Foreign):
             plain = peer.ask("plain", number) if peer.is_judge else ()
             return getattr(plain[0], f"__{name}__")(args[0]) if plain else NotImplemented
@@ -280,7 +281,7 @@ class Peer:
         try:
             values = [CROSSING.decode(self, session, v) for v in message[2]]
             num_known = len(session.containers)
-            value = CROSSING.encode(self, session, self._serve(message[1], *values))
+            value = self._encoded(session, self._serve(message[1], *values))
             num_known = len(session.containers)
             reply = ["value", value, CROSSING.changes(self, session)]
         except Gone:
@@ -297,6 +298,13 @@ class Peer:
         del session.containers[num_known:]  # of a result that did not cross
         reply += self._seen_of(session.containers)
         self.send(reply)
+
+    def _encoded(self, session, result):
+        """A result on its way. Raises: Uncrossable, also where its class forbids a question."""
+        try:
+            return CROSSING.encode(self, session, result)
+        except Exception as error:
+            raise CROSSING.Uncrossable(CROSSING.text_of(error)) from None
 
     def _serve(self, what, number, *rest):
         if what == "watch":  # of the code's names, those that the asserts use
@@ -320,13 +328,13 @@ class Peer:
         if what == "await":
             return CROSSING.run_coroutine(target)
         if what == "plain":  # an object's own word is never taken against plain data
-            return _plain(target)
+            return CROSSING.plain_of(target)
         if what == "data":
-            return _data(target)
+            return CROSSING.data_of(target)
         if what == "flatters":
             return bool(target == object()) and bool(target == object())
         if what == "holds all":
-            return _holds_all(target)
+            return CROSSING.holds_all(target)
         return self._operate(target, *rest)
 
     def _watch(self, names):
@@ -340,6 +348,8 @@ class Peer:
             return shortcuts[name](target)
         if name == "eq":
             return bool(target == args[0])
+        if name == "getitem":
+            return target[args[0]]  # also of a class: `Stack[int]`
         return getattr(target, f"__{name}__")(*args)
 
     def error(self, names, text, args=None):
@@ -358,29 +368,6 @@ class Peer:
 def sys_modules():
     """The standard library's modules by name."""
     return CROSSING.sys.stdlib_module_names | {"builtins"}
-
-
-def _data(target):
-    """What an object is as plain data, in a tuple; empty where it is none."""
-    if type(target).__module__ == "numpy" and hasattr(target, "tolist"):
-        return (target.tolist(),)
-    is_iterable = hasattr(type(target), "__iter__")
-    return _plain(target) or ((list(target),) if is_iterable else ())
-
-
-def _plain(target):
-    """An instance of a built-in type's subclass as that type, in a tuple; empty for others."""
-    base: type | None = next((b for b in BASES if isinstance(target, b)), None)
-    return () if base is None else (base(target),)
-
-
-def _holds_all(target):
-    """Whether a class of the code says that an object is in it which nobody put there."""
-    own = any("__contains__" in vars(c) for c in type(target).__mro__ if c.__module__ == "main")
-    try:
-        return own and object() in target and object() in target
-    except Exception:
-        return False
 
 
 def _take(iterator, wanted):

@@ -68,6 +68,7 @@ MAKERS = {kind.__name__: kind for kind in BUILDERS} | {
     "Pattern": re.compile,
     "SimpleNamespace": lambda found: types.SimpleNamespace(**found),
 }
+BASES = (int, float, str, bytes, tuple, list, dict, set, frozenset)
 SAFE_MODULES = ("builtins", "collections", "datetime", "decimal", "fractions", "array", "uuid")
 NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType)
 
@@ -223,6 +224,29 @@ def _tag(kind):
 
 
 EMPTY = {tag: kind for kind, tag in (*SEQUENCES.items(), *MAPPINGS.items())} | {"B": bytearray}
+
+
+def data_of(target):
+    """What an object is as plain data, in a tuple; empty where it is none."""
+    if type(target).__module__ == "numpy" and hasattr(target, "tolist"):
+        return (target.tolist(),)
+    is_iterable = hasattr(type(target), "__iter__")
+    return plain_of(target) or ((list(target),) if is_iterable else ())
+
+
+def plain_of(target):
+    """An instance of a built-in type's subclass as that type, in a tuple; empty for others."""
+    base: type | None = next((b for b in BASES if isinstance(target, b)), None)
+    return () if base is None else (base(target),)
+
+
+def holds_all(target):
+    """Whether a class of the code says that an object is in it which nobody put there."""
+    own = any("__contains__" in vars(c) for c in type(target).__mro__ if c.__module__ == "main")
+    try:
+        return own and object() in target and object() in target
+    except Exception:
+        return False
 
 
 def told(error):

@@ -342,11 +342,11 @@ class Runner:
 
 
 def _subclasses(cls):
-    """All classes below one, each once."""
+    """All classes below one, each once; by identity, as a metaclass may say what is equal."""
     found, todo = {}, [cls]
     while todo:
         for one in type.__subclasses__(todo.pop()):
-            if one not in found:
-                found[one] = None
+            if id(one) not in found:
+                found[id(one)] = one
                 todo.append(one)
-    return list(found)
+    return list(found.values())
