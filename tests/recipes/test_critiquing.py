@@ -8,13 +8,14 @@ from fixtures.critics import actor, chains, critic
 from fixtures.improving import SETTINGS
 
 from burnish.base.meter import Meter
+from burnish.base.stages import StageResult
 from burnish.critique.wording import Wording
 from burnish.data.chains import chain_of, verify
 from burnish.recipes import gathering
 from burnish.recipes.answering import DECODING
 from burnish.recipes.critic_settings import CriticLoopSettings
 from burnish.recipes.gathering import attempt_again, gather
-from burnish.recipes.settings import CritiqueStageSettings
+from burnish.recipes.settings import CritiqueStageSettings, SampleSettings
 from burnish.recipes.steps import critique as module
 from burnish.recipes.steps.critique import CRITIC, CritiqueStep
 from burnish.recipes.steps.rounds import Roles
@@ -78,3 +79,19 @@ def test_nothing_wrong_is_no_error():
     plan = CriticLoopSettings(wording=Wording(form="compact"))
     found = attempt_again([], [], (actor(), critic()), plan, seed=0)
     assert found.refined == [] and found.counts["num_refined_kept"] == 0
+
+
+def test_what_second_attempts_added_is_told(tmp_path):
+    """The scripted critic writes no tokens: 0 are shown."""
+    step = CritiqueStep(
+        name="critique-1", actor="base", sampled=("sample-1",), critique=CritiqueStageSettings(),
+        sample=SampleSettings(), seed=0,
+    )  # fmt: skip
+    counts = {"num_wrong": 7, "num_refined_kept": 3, "num_solved_by_refinement_only": 2}
+    for tokens, shown in (({}, [0, 0, 0]), ({"actor": 5, "critic": 6, "prefilled": 9}, [5, 6, 9])):
+        output = {"counts": {**counts, "tokens": tokens}}
+        done = StageResult(name="critique-1", key="k", path=tmp_path, output=output, artefacts=(),
+                           seconds=1.0, reused=False)  # fmt: skip
+        (told,) = step.tell(done, {})
+        assert told.blocks[0].rows == [["critique-1", 7, 3, 2, *shown]]
+        assert told.numbers == {"critique": [{"stage": "critique-1", **output["counts"]}]}

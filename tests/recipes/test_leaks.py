@@ -8,8 +8,9 @@ import pytest
 
 from burnish.base.records import read_json
 from burnish.contracts.task import Task
-from burnish.data.overlap import Seen, overlaps
+from burnish.data.overlap import Overlap, Seen, overlaps
 from burnish.data.tasks import make_task
+from burnish.recipes.steps import leaks
 from burnish.recipes.steps.leaks import leaked_frac, not_leaked
 
 MARGIN = 0.02
@@ -75,3 +76,14 @@ def test_the_job_tells_what_it_learned_from(finished: Path) -> None:
     chosen = next(r for r in result["rounds"] if r["round"] == result["chosen_round"])
     assert result["leaked"]["num_learned"] == chosen["num_selected"] > 0
     assert result["leaked"]["heldout"] == {} and result["leaked"]["value"]["n"] == 24
+
+
+def test_the_table_shows_what_overlaps() -> None:
+    found = [
+        Overlap(task_id="a", kind="", containment=0.1),
+        Overlap(task_id="b", kind="near", containment=0.87654, trained="two and two"),
+    ]
+    tasks = [make_task(f"what is {i}?", str(i), group="g") for i in range(2)]
+    (table,) = leaks._pairs(found, tasks)
+    assert table.rows == [["near", "what is 1?", "two and two", 0.877]]
+    assert leaks._pairs(found[:1], tasks[:1]) == []
