@@ -85,3 +85,19 @@ def test_autocast_multiplies_in_its_type() -> None:
     rows, weight = torch.randn(3, 8), torch.randn(2, 8, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert grouped_product(rows, weight, torch.tensor([1, 2])).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "sizes", "aligned"),
+    [
+        ("bb", (8, 16), True), ("bb", (8, 12), False), ("bb", (12, 8), False), ("bb", (7, 8), False),
+        ("ff", (8, 16), False), ("bf", (8, 16), False), ("fb", (8, 16), False),
+    ],
+)  # fmt: skip
+def test_torchs_kernel_takes_aligned_rows_in_bf16(
+    dtypes: str, sizes: tuple[int, int], aligned: bool
+) -> None:
+    kinds = {"b": torch.bfloat16, "f": torch.float32}
+    rows = torch.zeros(3, sizes[0], dtype=kinds[dtypes[0]])
+    weight = torch.zeros(2, sizes[1], sizes[0], dtype=kinds[dtypes[1]])
+    assert grouped._aligned(rows, weight) is aligned
