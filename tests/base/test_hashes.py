@@ -53,7 +53,8 @@ def test_planted_identity_by_size_and_time(cache, tmp_path, monkeypatch):
 def test_a_settled_file_is_read_once(cache, tmp_path, monkeypatch):
     path = written(tmp_path / "weights", b"one")
     found = remembered_hash(path)
-    assert len(list(cache.iterdir())) == 1
+    (entry,) = cache.iterdir()
+    assert len(entry.stem) == 32 and entry.suffix == ".json"
     monkeypatch.setattr(hashes, "file_hash", lambda _: pytest.fail("read again"))
     assert remembered_hash(path) == found
     link = tmp_path / "link"

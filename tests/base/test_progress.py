@@ -149,6 +149,7 @@ def test_quiet_holds_without_a_block(capsys):
         (59, "less than a minute left"), (61, "about 1 min left"), (89 * 60, "about 89 min left"),
         (90 * 60, "about 2 h left"), (47.9 * 3600, "about 48 h left"),
         (48 * 3600, "about 2 days left"), (72 * 3600, "about 3 days left"),
+        (100 * 86400, "about 100 days left"),
     ],
 )  # fmt: skip
 def test_long_times_are_told_in_larger_units(seconds, says):

@@ -68,7 +68,10 @@ def test_a_finished_stage_tells_its_seconds(
 ) -> None:
     ticks = iter([100.0, 107.0])
     monkeypatch.setattr(stages, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    used = SimpleNamespace(getrusage=lambda _: SimpleNamespace(ru_maxrss=3), RUSAGE_SELF=0)
+    monkeypatch.setattr(stages, "resource", used)
     made = make_stage(tmp_path, "one", "a", x=1)
+    assert made.peak_memory_bytes == 3 * 1024
     assert made.seconds == 7 and make_stage(tmp_path, "one", "a", x=1).seconds == 7
 
 

@@ -535,3 +535,10 @@ def test_a_difference_that_is_always_the_same_has_clopper_and_pearsons_bound(n):
 def test_each_value_needs_its_group():
     with pytest.raises(SettingError, match=r"^groups must name one group .* 3 values, got 2"):
         bootstrap([1.0, 2.0, 3.0], groups=["a", "b"], rng=rng())
+
+
+def test_bounds_of_symmetric_draws_are_symmetric():
+    """Ties with the value count half on each side."""
+    draws = np.repeat([-2.0, -1.0, 0.0, 1.0, 2.0], [1, 5, 20, 5, 1])
+    low, high = stats._bca(0.0, draws, np.array([-1.0, 0.0, 1.0]), confidence=0.9)
+    assert low == pytest.approx(-high) and high > 0

@@ -68,3 +68,8 @@ def test_an_inequality_of_which_one_half_has_no_root_is_text():
 def test_unreadable(text):
     with pytest.raises(Unreadable):
         read_answer(text)
+
+
+@pytest.mark.parametrize("text", ["5 km", "two", "x = 5", "x < 3", "1/2", "A", "x + 1", "50%"])
+def test_parentheses_around_an_answer_change_nothing(text):
+    assert read_answer(f"({text})").key == read_answer(text).key

@@ -211,3 +211,21 @@ def test_named_templates_need_a_default():
 def test_a_template_that_fails_is_one_line(code):
     with pytest.raises(chat.RefusedError, match="refuses messages"):
         render_chat(make_tokenizer(code), MESSAGES)
+
+
+class Merging:
+    """A tokenizer whose `ab` is one token."""
+
+    def __call__(self, text, **named):
+        return {"input_ids": [ord(c) for c in text.replace("ab", "X")]}
+
+    def decode(self, ids, **named):
+        return "".join(map(chr, ids)).replace("X", "ab")
+
+
+def test_an_answer_that_would_merge_with_its_prompt_is_apart():
+    a, b, x = map(ord, "abX")
+    assert chat._encode_parts(Merging(), "b", "bab") == ([b], [x])
+    assert chat._encode_parts(Merging(), "a", "abb") == ([a], [b, b])
+    with pytest.raises(chat.RefusedError, match="^tokenizer must tokenise a prompt the same"):
+        chat._encode_parts(Merging(), "ab", "b")

@@ -22,6 +22,9 @@ WRITTEN = {
     "x \\ne 3": lambda x: x != 3,
     "(0,1]\\cup[0,2)": lambda x: 0 <= x < 2,
     "[0,1)\\cup(0,3]": lambda x: 0 <= x <= 3,
+    "[0,2)\\cup[1,2]": lambda x: 0 <= x <= 2,
+    "[0,2]\\cup[1,2)": lambda x: 0 <= x <= 2,
+    "[-4,-3]\\cup[0,1]\\cup[0,2]\\cup[1,2)": lambda x: -4 <= x <= -3 or 0 <= x <= 2,
     "(4,5]\\cup[-1,0)\\cup(3,4]": lambda x: -1 <= x < 0 or 3 < x <= 5,
 }
 

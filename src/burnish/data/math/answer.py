@@ -223,8 +223,7 @@ def _bracketed(tokens: Sequence[Token]) -> Answer | None:
         return None
     parts = split(tokens[1:-1], {",", ";"})
     if len(parts) < 2:
-        plain = tokens[0].text == "("
-        return typed(tokens[1:-1]) if plain and _has_relation(tokens[1:-1]) else None
+        return typed(tokens[1:-1]) if tokens[0].text == "(" and len(tokens) > 2 else None
     if any(not part for part in parts):
         raise Unreadable("an entry is empty")
     if len(parts) == 2 and tokens[0].text != r"\langle":
@@ -233,10 +232,6 @@ def _bracketed(tokens: Sequence[Token]) -> Answer | None:
             return Answer(kind=region[0], key=region[1])
     keys = tuple(typed(part).key for part in parts)
     return Answer(kind="tuple", key=("tuple", keys))
-
-
-def _has_relation(tokens: Sequence[Token]) -> bool:
-    return any(token.text in COMPARISONS or token.text == "=" for token in tokens)
 
 
 def _member(tokens: Sequence[Token]) -> Answer | None:
