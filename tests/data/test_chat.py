@@ -227,5 +227,5 @@ def test_an_answer_that_would_merge_with_its_prompt_is_apart():
     a, b, x = map(ord, "abX")
     assert chat._encode_parts(Merging(), "b", "bab") == ([b], [x])
     assert chat._encode_parts(Merging(), "a", "abb") == ([a], [b, b])
-    with pytest.raises(chat.RefusedError, match="^tokenizer must tokenise a prompt the same"):
+    with pytest.raises(chat.RefusedError, match=r"^tokenizer must tokenise a prompt the same"):
         chat._encode_parts(Merging(), "ab", "b")

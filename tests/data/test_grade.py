@@ -166,3 +166,15 @@ def test_hostile_input_ends_quickly():
                  "\\boxed{" * 2000, "{" * 200 + "}" * 200, "((((1!)!)!)!)!" * 20):  # fmt: skip
         assert not grade("5", text).correct
     assert time.monotonic() - started < 30  # a bound for hangs, not a measurement
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ("5", "the answers are equal"),
+        ("6", "the answers differ"),
+        ("x < 3", "the reference is of type integer, the answer of type interval"),
+    ],
+)
+def test_the_reason_of_a_grade(found, says):
+    assert grade("5", f"The answer is ${found}$.").reason == says

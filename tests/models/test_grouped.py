@@ -91,7 +91,8 @@ def test_autocast_multiplies_in_its_type() -> None:
     ("dtypes", "sizes", "aligned"),
     [
         ("bb", (8, 16), True), ("bb", (8, 12), False), ("bb", (12, 8), False),
-        ("bb", (7, 8), False), ("ff", (8, 16), False), ("bf", (8, 16), False), ("fb", (8, 16), False),
+        ("bb", (7, 8), False), ("ff", (8, 16), False), ("bf", (8, 16), False),
+        ("fb", (8, 16), False),
     ],
 )  # fmt: skip
 def test_torchs_kernel_takes_aligned_rows_in_bf16(
