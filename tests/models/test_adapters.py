@@ -107,3 +107,13 @@ def test_gradients_flow_through_logits_at(tiny_folder: Any) -> None:
     adapter = Adapter(AutoModelForCausalLM.from_pretrained(tiny_folder("gpt2")))
     adapter.logits_at(texts([5]), [slice(-2, None)]).logsumexp(-1).sum().backward()
     assert adapter.network.get_input_embeddings().weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("family", ["gpt2", "mamba"])
+def test_states_equal_transformers(family: str, tiny_model: Any, tiny_reference: Any) -> None:
+    adapter, (tokens,) = tiny_model(family).network, texts([9])
+    ids = torch.tensor([tokens])
+    with torch.no_grad():
+        wanted = tiny_reference(family)(input_ids=ids, output_hidden_states=True).hidden_states
+        for layer, place in ((None, -1), (0, 0), (1, 1)):
+            torch.testing.assert_close(adapter.states(tokens, layer), wanted[place][0], **CLOSE)

@@ -7,7 +7,8 @@ import pytest
 from fixtures.tiny import ADAPTED, DECODERS, EXPERTS
 
 from burnish.base.errors import UnknownNameError
-from burnish.models.describe import describe
+from burnish.base.files import write_json
+from burnish.models.describe import _element_bytes, describe
 
 
 @pytest.mark.parametrize("family", [*DECODERS, *EXPERTS, *ADAPTED])
@@ -20,6 +21,18 @@ def test_facts(family: str, tiny_folder: Any, tiny_reference: Any) -> None:
     assert facts["engine"] == ("decoder" if family not in ADAPTED else "adapter")
     assert Path(facts["folder"]) == tiny_folder(family)
     assert ("flops_per_token" in facts) == (family not in ADAPTED)
+
+
+@pytest.mark.parametrize(
+    ("config", "num_bytes"),
+    [
+        ({"dtype": "bfloat16"}, 2), ({"torch_dtype": "float16"}, 2), ({"dtype": "float32"}, 4),
+        ({}, 4), ({"dtype": None, "torch_dtype": "bfloat16"}, 2),
+    ],
+)  # fmt: skip
+def test_the_width_of_a_number(config: dict[str, Any], num_bytes: int, tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", config)
+    assert _element_bytes(tmp_path) == num_bytes
 
 
 def test_unknown_model() -> None:
