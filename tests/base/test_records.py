@@ -308,3 +308,11 @@ def test_a_format_that_is_not_known_is_named(tmp_path, use):
     path.touch()
     with pytest.raises(InputError, match=r"^file must end in \.jsonl.*got '[^']*rows\.csv'"):
         use(path)
+
+
+def test_a_json_file_of_one_object_is_named(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text('{"a": 1}')
+    with pytest.raises(InputError) as told:
+        read_records(path)
+    assert str(told.value).startswith(f"{path} must contain an array of objects, got 'dict'.")

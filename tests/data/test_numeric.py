@@ -70,3 +70,8 @@ def test_powers_of_zero():
     for power in ("0", "-1", "i"):
         with pytest.raises(Undefined, match="zero to a power"):
             fingerprint(read_expression(f"(\\pi-\\pi)^{{{power}}}"))
+
+
+def test_the_largest_of_one_is_itself():
+    one, other = (fingerprint(read_expression(t)) for t in ("\\max(\\sqrt{2})", "\\sqrt{2}"))
+    assert one == other
