@@ -110,6 +110,12 @@ def test_partial_work_is_allowed_where_it_is_asked_for():
         ItemLog(None), NAMES[:3], lambda missing, keep: keep({"id": "n2"}), partial=True
     )
     assert [row["id"] for row in rows] == ["n2"]
+    for label, name in (("", "items"), ("answer", "answer")):
+        rule = rf"^{name} must all be finished; 2 of 3 are not, got 'n0'\."
+        with pytest.raises(IncompleteError, match=rule):
+            finish_items(
+                ItemLog(None), NAMES[:3], lambda missing, keep: keep({"id": "n1"}), label=label
+            )
 
 
 def test_failures_are_rows_and_are_tried_again(tmp_path):

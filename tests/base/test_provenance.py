@@ -36,6 +36,14 @@ def test_a_new_name_counts_and_what_python_compiled_does_not(package: Path) -> N
     assert provenance.code_hash() != before
 
 
+def test_the_order_of_files_on_the_disk_does_not_count(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, found = provenance.code_hash(), sorted(package.rglob("*"), reverse=True)
+    monkeypatch.setattr(Path, "rglob", lambda *_: iter(found))
+    assert provenance.code_hash() == before
+
+
 def test_the_package_is_the_one_that_runs() -> None:
     assert (provenance.package_folder() / "base" / "provenance.py").samefile(provenance.__file__)
 

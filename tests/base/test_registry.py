@@ -148,7 +148,7 @@ def test_names_and_classes(drafters):
     assert drafters.names() == ["constant", "full", "ngram"]
     assert drafters.get("constant") is Constant
     assert drafters.name_of(Constant(token=3)) == "constant"
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(UnknownNameError, match=r"class is not registered, got 'Stranger'\."):
         drafters.name_of(replace_class())
 
 

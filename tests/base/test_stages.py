@@ -75,6 +75,12 @@ def test_a_finished_stage_tells_its_seconds(
     assert made.seconds == 7 and make_stage(tmp_path, "one", "a", x=1).seconds == 7
 
 
+def test_a_stage_is_read_as_it_lies(tmp_path: Path) -> None:
+    made = make_stage(tmp_path, "one", "a", x=1)
+    found = stages.read_stage(tmp_path / "stages/one")
+    assert (found.key, found.output, found.reused) == (made.key, {"text": "a"}, True)
+
+
 def test_a_stage_is_named_like_a_folder(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"^stage name must be letters.*got '\.\./x'\. It names"):
         make_stage(tmp_path, "../x", "a")

@@ -26,6 +26,12 @@ FORMS = [
     ({"id": "a", "prompt": "p", "solution": "", "tests": None}, {"id": "a", "prompt": "p"}),
     ({"question": "q", "answer": "#### 4"}, {"id": 9, "prompt": "q", "solution": "#### 4"}),
     ({"prompt": "p", "tests": [{"stdin": "", "stdout": ""}]}, {"id": 9, "prompt": "p"}),
+    ({"id": "t", "prompt": "p", "answer": "s", "checker": "c", "metadata": {
+        "asserts": "assert f(1)", "entry": "f", "prefix": "import x", "problem": "P"}},
+     {"id": "t", "prompt": "P", "solution": "s", "asserts": "assert f(1)", "entry": "f",
+      "context": "import x"}),
+    ({"id": "t", "prompt": "p", "answer": "s", "checker": "c", "metadata": {
+        "asserts": "assert f(1)", "language": "lua"}}, {"id": "t", "prompt": "p", "solution": "s"}),
     ({"text": "words"}, {"id": 9, "prompt": "words"}),
 ]  # fmt: skip
 

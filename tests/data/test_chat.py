@@ -201,7 +201,7 @@ def test_named_templates_need_a_default():
     tokenizer = make_tokenizer()
     tokenizer.chat_template = {"default": CHATML, "tool_use": ENDLESS}
     assert render_chat(tokenizer, MESSAGES) == render_chat(make_tokenizer(), MESSAGES)
-    tokenizer.chat_template = {"rag": CHATML, "tool_use": ENDLESS}
+    tokenizer.chat_template = {"tool_use": ENDLESS, "rag": CHATML}
     with pytest.raises(ModelError, match=r"that is named default, got \['rag', 'tool"):
         render_chat(tokenizer, MESSAGES)
     assert render_prompt(tokenizer, "a", template="plain")

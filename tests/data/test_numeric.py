@@ -75,3 +75,13 @@ def test_powers_of_zero():
 def test_the_largest_of_one_is_itself():
     one, other = (fingerprint(read_expression(t)) for t in ("\\max(\\sqrt{2})", "\\sqrt{2}"))
     assert one == other
+
+
+def test_points_of_a_variable():
+    """Positive at the first point, and never where another name's is."""
+    context = numeric._context(50)
+    points = {(n, i): numeric.point_of(context, n, i) for n in "abcdefgh" for i in range(3)}
+    assert len({str(p) for p in points.values()}) == len(points)
+    assert all(0 < points[n, 0] < 3 for n in "abcdefgh")
+    assert all(0.14 < abs(p) < 2.15 for p in points.values())  # from 1/7 to 2 + 1/7
+    assert any(p < 0 for p in points.values())
