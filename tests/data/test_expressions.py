@@ -13,7 +13,7 @@ VALUES = [
     ("2-1-1", F(0)), ("2^{3^2}", F(512)), ("-2^2", F(-4)), ("2(3)", F(6)), ("7\\frac12", F(15, 2)),
     ("8/2/2", F(2)), ("2*-3", F(-6)), ("(3!)!", F(720)), ("50%", F(1, 2)), ("|2-5|", F(3)),
     ("\\sqrt[3]{64}", F(4)), ("\\cfrac{1}{1+\\cfrac{1}{2}}", F(2, 3)), ("\\binom{5}{2}", F(10)),
-    ("{5 \\choose 2}", F(10)), ("\\cos 0 \\cdot 2", F(2)), ("\\cos 0 \\times 3", F(3)), ("{2+3}", F(5)), ("\\lfloor 2.5 \\rfloor", F(2)),
+    ("{5 \\choose 2}", F(10)), ("{2+3}", F(5)), ("\\lfloor 2.5 \\rfloor", F(2)),
     ("\\sum_{k=1}^{10} k", F(55)), ("\\lfloor 3.7 \\rfloor", F(3)), ("\\gcd(12,18)", F(6)),
     ("\\begin{vmatrix}1&2\\\\3&4\\end{vmatrix}", F(-2)), ("\\text{13}", F(13)),
 ]  # fmt: skip
@@ -49,3 +49,10 @@ def test_letters_are_factors_and_bound_names_are_not_free():
 def test_unreadable(text):
     with pytest.raises(Unreadable):
         read_expression(text)
+
+
+def test_an_argument_ends_at_a_sign_of_multiplication():
+    cosine, two = ("fn", "cos", (("var", "x"),)), ("num", F(2))
+    for text in ("\\cos x \\cdot 2", "\\cos x \\times 2", "\\cos x * 2"):
+        assert read_expression(text) == ("mul", (cosine, two)), text
+    assert read_expression("\\cos x y") == ("fn", "cos", (("mul", (("var", "x"), ("var", "y"))),))
