@@ -1,5 +1,6 @@
 """The hash of the code sees every file of the package."""
 
+import platform
 import shlex
 import subprocess
 from pathlib import Path
@@ -82,3 +83,14 @@ def test_git_state_names_the_commit_and_an_edit(
     assert provenance.git_state() == {"commit": git("rev-parse", "HEAD"), "dirty": False}
     (tmp_path / "__init__.py").write_text("1\n")
     assert provenance.git_state() == {"commit": git("rev-parse", "HEAD"), "dirty": True}
+
+
+def test_the_processor_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "cpuinfo"
+    monkeypatch.setattr(provenance, "Path", lambda _: told)
+    other = platform.processor() or platform.machine()
+    assert provenance._cpu_model() == other  # no such file
+    told.write_text("flags : x\n")
+    assert provenance._cpu_model() == other
+    told.write_text("vendor_id : x\nmodel name\t: Fast 9: v2 \nmodel name : Slow\n")
+    assert provenance._cpu_model() == "Fast 9: v2"

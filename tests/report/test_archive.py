@@ -50,6 +50,11 @@ def test_the_same_run_gives_the_same_bytes(run, tmp_path):
     first = bundle_run(run, tmp_path / "a.zip").read_bytes()
     os.utime(run / "result.json", (1, 1))
     assert bundle_run(run, tmp_path / "b.zip").read_bytes() == first
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        infos = archive.infolist()
+    assert {info.date_time for info in infos} == {(1980, 1, 1, 0, 0, 0)}
+    assert {info.external_attr >> 16 for info in infos} == {0o644}
+    assert {info.compress_type for info in infos} == {zipfile.ZIP_DEFLATED}
     assert bundle_run(run, run / "c.zip").read_bytes() == first
 
 

@@ -151,6 +151,8 @@ def _broken(path, value):
         (["headline"], "abc", "page.headline must be a list"),
         (["gates", 1, "outcome"], "passed", "page.gates[1].outcome must be one of"),
         (["gates", 1, "low"], None, "page.gates[1].low must be a number"),
+        (["gates", 1, "unit"], 5, "page.gates[1].unit"),
+        (["gates", 0, "sentence"], None, "page.gates[0].sentence"),
         (["blocks", 0, "block"], "pie", "page.blocks[0] must have a `block`"),
         (["blocks", 0], 3, "page.blocks[0]"),
         (["gates", 0], 3, "page.gates[0] must be a mapping, got 3"),

@@ -8,14 +8,7 @@ from burnish.base.records import atomic_write
 
 _REQUIRED = ("result.json", "run.json")
 _OPTIONAL = ("events.jsonl",)
-_EPOCH = (
-    1980,
-    1,
-    1,
-    0,
-    0,
-    0,
-)  # the zip format's first day: equal runs give equal bytes
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first: equal runs give equal bytes
 
 
 def bundle_run(run_folder: Path, target: Path) -> Path:
