@@ -12,6 +12,7 @@ import pytest
 import torch
 from fixtures.training import fresh, ranks, weights
 
+from burnish.base.errors import IncompleteError
 from burnish.base.meter import Meter
 from burnish.prefer import training as training_module
 from burnish.prefer.objective import PreferenceObjective
@@ -146,8 +147,9 @@ def test_evaluations_in_the_weights_dtype(
 def test_planted_cache_in_the_dtype_on_disk(
     tiny_folder: Any, tmp_path: Path, pairs_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """fp32 weights with a cache in bf16: the answers may even hold NaN."""
     monkeypatch.setattr(training_module, "as_trained", lambda model: model)
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, IncompleteError)):
         check_dtype(tiny_folder(), tmp_path / "run", found(pairs_of), monkeypatch)
 
 
