@@ -12,7 +12,7 @@ from burnish.data.checkers import checkers, judge
 from burnish.data.checkers.choice import ChoiceChecker
 from burnish.data.checkers.exact import ExactChecker
 from burnish.data.checkers.number import NumberChecker
-from burnish.data.gym import freeze, scorer
+from burnish.data.gym import datasets, freeze, scorer
 from burnish.data.sources import load_tasks
 from burnish.data.sources.reasoning_gym import ReasoningGymSource
 
@@ -161,9 +161,8 @@ ARC_FILE = pytest.mark.filterwarnings("ignore:unclosed file .*arcagi:ResourceWar
 
 def gym_tasks():
     """One task of every data set of reasoning-gym that can be made without options."""
-    from reasoning_gym.factory import DATASETS
 
-    names = sorted(set(DATASETS) - {"composite"})
+    names = sorted(set(datasets()) - {"composite"})
     return [ReasoningGymSource(dataset=name, size=1).load(3)[0] for name in names]
 
 

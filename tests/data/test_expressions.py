@@ -56,3 +56,11 @@ def test_an_argument_ends_at_a_sign_of_multiplication():
     for text in ("\\cos x \\cdot 2", "\\cos x \\times 2", "\\cos x * 2"):
         assert read_expression(text) == ("mul", (cosine, two)), text
     assert read_expression("\\cos x y") == ("fn", "cos", (("mul", (("var", "x"), ("var", "y"))),))
+
+
+def test_functions_may_be_words():
+    for name in ("sin", "ln", "arctan"):
+        assert read_expression(f"{name} x") == read_expression(f"\\{name} x")
+    assert read_expression("e") != read_expression("i")
+    assert exact(read_expression("0^3")) == 0
+    assert exact(read_expression("0^0")) is None

@@ -9,6 +9,7 @@ from burnish.contracts.task import Verdict
 from burnish.data.checkers import judge
 from burnish.data.checkers import reasoning_gym as gym_checker
 from burnish.data.grammar import GRAMMARS, is_harmless
+from burnish.data.gym import datasets
 from burnish.data.sources.reasoning_gym import ReasoningGymSource
 
 PROGRAMS = [
@@ -74,11 +75,10 @@ def test_every_reference_passes(dataset):
 
 
 def test_all_scorers_that_evaluate_are_known():
-    from reasoning_gym.factory import DATASETS
 
     evaluating = {
         name
-        for name, (dataset, _) in DATASETS.items()
+        for name, (dataset, _) in datasets().items()
         if re.search(
             r"\b(?:eval|exec|parse_expr|sympify)\(", inspect.getsource(dataset.score_answer)
         )

@@ -10,7 +10,8 @@ from burnish.data.math.tokens import tokenize
 
 LENGTH, AREA = (("m", 1),), (("m", 2),)
 PLANTED = [
-    ("5 km", LENGTH, F(5000)), ("100 cm^2", AREA, F(1, 100)), ("5\\text{ cm}^2", AREA, F(5, 10000)),
+    ("5 km", LENGTH, F(5000)), ("100 cm^2", AREA, F(1, 100)), ("100 cm^{2}", AREA, F(1, 100)),
+    ("5\\text{ cm}^2", AREA, F(5, 10000)),
     ("3 square meters", AREA, F(3)), ("2 hours 30 minutes", (("s", 1),), F(9000)),
     ("60 km/h", (("m", 1), ("s", -1)), F(50, 3)), ("5 feet 6 inches", LENGTH, F(16764, 10000)),
     ("4000 ml", (("m", 3),), F(4, 1000)),

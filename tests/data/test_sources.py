@@ -11,6 +11,7 @@ from burnish.base.errors import InputError, MissingFileError, SettingError, Unkn
 from burnish.base.records import write_records
 from burnish.contracts.task import Verdict
 from burnish.data.checkers import judge
+from burnish.data.gym import datasets
 from burnish.data.sources import load_tasks, parse_source, sources
 
 GSM8K = Path(__file__).parents[2].parent / "shared/data/gsm8k/train.jsonl"
@@ -48,6 +49,7 @@ def test_rows_become_tasks(tmp_path, suffix):
         ({"prompt": "x", "answer": " "}, "answer must be a text or a number, got ' '"),
         ({"prompt": "x", "answer": True}, "answer must be a text or a number, got True"),
         ({"answer": "5"}, r"prompt must be a text, got None.*the row has \['answer'\]"),
+        ({"zeta": 1, "answer": "5"}, r"prompt must be a text.*the row has \['answer', 'zeta'\]"),
         ({"prompt": "x", "answer": "5", "checker": "numbr"}, "Did you mean 'number'"),
         ({"prompt": "x", "answer": "5", "checker": "exact:case=1"}, "no such field"),
         ({"prompt": "x", "answer": "5", "checker": 3}, "checker must be a string, got 3"),
@@ -95,6 +97,7 @@ def test_gym_size_counts_distinct_tasks():
 
 def test_planted_draws_are_not_distinct():
     def plain(spec, *, seed):
+        datasets()  # imports reasoning-gym without the warnings of what it needs
         from reasoning_gym import create_dataset
 
         source = parse_source(spec)

@@ -187,3 +187,9 @@ def test_scaling_written_beside_parameters_holds(scaling: dict[str, Any], copied
     (tokens,) = texts([23])
     (found,) = packed_logits(load_model(str(copied), precision="fp32").network, [tokens])
     torch.testing.assert_close(found, reference_logits(reference, tokens), atol=1e-4, rtol=1e-4)
+
+
+def test_the_decoder_of_a_model(tiny_model: Any) -> None:
+    assert tiny_model("llama").decoder is tiny_model("llama").network
+    with pytest.raises(AssertionError):
+        _ = tiny_model("gpt2").decoder

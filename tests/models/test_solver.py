@@ -402,3 +402,15 @@ def test_the_mix_keeps_one_state_a_layer() -> None:
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(TypeCheckError):
         combine(torch.ones(2, 3), (1.0,), torch.ones(2, 3))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("corrector", "history", "needed"),
+    [
+        ("mix", 2, True), ("moulton", 2, False), ("moulton", 3, True), ("ema", 3, True),
+        ("ema", 2, False), ("euler", 3, False), ("none", 3, False),
+    ],
+)  # fmt: skip
+def test_which_solvers_read_earlier_layers(corrector: str, history: int, needed: bool) -> None:
+    solver = SolverConfig(orders=(1, 2), corrector=corrector, history=history)
+    assert module.needs_history(solver) is needed

@@ -77,16 +77,22 @@ def thaw(value: Any) -> Any:
     return {key: thaw(item) for key, item in value.items()}
 
 
-def _config_type(name: str) -> Any:
+def datasets() -> dict[str, tuple[type, type]]:
+    """The classes of each data set and of its settings, by name."""
     with warnings.catch_warnings():  # of packages that it needs, when they are first compiled
         warnings.simplefilter("ignore", SyntaxWarning)
         import reasoning_gym  # noqa: F401 - takes most of a second, and fills DATASETS
     from reasoning_gym.factory import DATASETS
 
-    if name not in DATASETS:
+    return DATASETS
+
+
+def _config_type(name: str) -> Any:
+    known = datasets()
+    if name not in known:
         rule = "is not one of reasoning-gym's"
-        raise UnknownNameError("data set", name, rule, remedy=suggest(name, DATASETS))
-    return DATASETS[name][1]
+        raise UnknownNameError("data set", name, rule, remedy=suggest(name, known))
+    return known[name][1]
 
 
 def _coerce(name: str, text: str, kind: Any) -> Any:
