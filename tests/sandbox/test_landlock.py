@@ -22,6 +22,7 @@ from burnish.sandbox.problem import read_problem
 from burnish.sandbox.running import run_job
 
 NAMES_ONLY = {"read shadow and keys", "see processes of the machine"}  # that they exist, no more
+BURST = "fill the disk"  # between two looks of the keeper: see test_a_burst_is_found_at_the_end
 FORBIDS = """
 import ctypes, json, platform, struct, sys
 def rule(code, jt, jf, k): return struct.pack("HBBI", code, jt, jf, k)
@@ -67,13 +68,25 @@ def places(tmp_path):
 
 
 def broken_by(attacked):
-    return {n: said for n in ATTACKS if n not in NAMES_ONLY and "BROKEN" in (said := attacked(n))}
+    return {
+        n: said
+        for n in ATTACKS
+        if n not in {*NAMES_ONLY, BURST} and "BROKEN" in (said := attacked(n))
+    }
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the attacks are of x86-64")
 def test_no_attack_succeeds_without_namespaces(landlock, tmp_path):
     where = places(tmp_path)
     assert broken_by(lambda name: attack(name, where, "landlock")[0]) == {}
+
+
+@pytest.mark.parametrize("after", ["", "; sleep 4"])
+def test_a_burst_is_found_at_the_end(after, landlock):
+    """What is written between two looks is not held up, but the job has gone over its limit."""
+    done = bash(f"head -c 9M /dev/zero > a{after}", disk_bytes=8 << 20)
+    assert (done.limit, done.exit_code, done.ok) == (Limit.DISK, None, False)
+    assert bash(f"head -c 7M /dev/zero > a{after and '; true'}", disk_bytes=8 << 20).ok
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the attacks are of x86-64")

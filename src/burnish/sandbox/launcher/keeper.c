@@ -40,6 +40,8 @@ static void advance(struct clock *clock, double busy_s) {
     clock->busy_s = busy_s;
 }
 
+static int is_disk_full(void) { return spec.confine && folder_bytes(spec.folder) > spec.disk; }
+
 static int exceeded(struct clock *clock, double start) {
     struct usage usage;
     measure_processes(&usage, spec.memory);
@@ -50,7 +52,7 @@ static int exceeded(struct clock *clock, double start) {
     if (cpu_s > spec.cpu_s) return CPU;
     if (usage.memory > spec.memory) return MEMORY;
     if (!spec.namespaces && usage.threads > spec.processes) return PROCESSES;
-    if (spec.confine && folder_bytes(spec.folder) > spec.disk) return DISK;
+    if (is_disk_full()) return DISK;
     double worked = cpu_s < elapsed ? cpu_s : elapsed;
     if (clock->idle_s + worked > spec.wall_s || elapsed > HARD_FACTOR * spec.wall_s) return WALL;
     return NO_LIMIT;
@@ -68,6 +70,7 @@ static void watch(pid_t program, int signals, double start) {
         for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
             if (pid == program) {
                 shared->status = status;
+                if (!shared->limit && is_disk_full()) shared->limit = DISK; /* since the last look */
                 return;
             }
         if (!shared->limit) shared->limit = exceeded(&clock, start);
